@@ -1,0 +1,2 @@
+//! What runs instances on a node.
+pub mod docker;

@@ -1,0 +1,21 @@
+//! Setpoint: GitOps for Docker hosts.
+//!
+//! ```text
+//!  commit ─▶ source ─▶ manifest ─▶ Desired ─┐
+//!                                           ├─▶ plan ─▶ Plan ─▶ apply ─▶ Event ─▶ store ─▶ api · cli
+//!  engine ─▶ observe ────────────▶ Observed ┘            │
+//!                                                        └─ each Step runs on its engine
+//! ```
+//!
+//! Data moves forward only: each stage's result is the next stage's argument. The one loop is observe → plan → apply →
+//! observe, and every choice is made in the plan. `ARCHITECTURE.md` tells the rest.
+
+// vocabulary
+pub mod model;
+// pure stages
+pub mod event;
+pub mod manifest;
+pub mod plan;
+// adapters
+pub mod engine;
+pub mod source;

@@ -1,0 +1,411 @@
+//! A container's settings as a sorted list of named values, which is how they are compared and shown.
+
+use super::quantity::{cpus_text, duration_text, size_text};
+use super::spec::{
+    Attachment, ConfigFile, ContainerSpec, Healthcheck, Mount, OnChange, PortBinding, Restart, Test, Ulimit,
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What a container can differ in. The order is the order in which differences are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each is the key of the deployment file that sets it")]
+pub enum FieldKind {
+    /// Running, paused, exited; healthy or not. Never set by a file: it is what the host made of the container.
+    State,
+    Name,
+    Image,
+    Entrypoint,
+    Command,
+    Env,
+    Config,
+    Port,
+    Volume,
+    Network,
+    NetworkMode,
+    Restart,
+    Cpu,
+    Memory,
+    MemoryReservation,
+    MemorySwap,
+    Pids,
+    Cpuset,
+    CpuShares,
+    Ulimit,
+    Healthcheck,
+    User,
+    WorkingDir,
+    Hostname,
+    Domainname,
+    Label,
+    CapAdd,
+    CapDrop,
+    SecurityOpt,
+    Privileged,
+    ReadOnly,
+    Init,
+    Tty,
+    StdinOpen,
+    Device,
+    Sysctl,
+    StopSignal,
+    StopGrace,
+    Logging,
+    ExtraHost,
+    Dns,
+    DnsSearch,
+    DnsOption,
+    GroupAdd,
+    PidMode,
+    IpcMode,
+    ShmSize,
+}
+
+/// What it takes to change a field of a running container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// The engine changes it while the container runs.
+    InPlace,
+    /// The container is started, unpaused or restarted; it stays the same container.
+    Restart,
+    /// A new container takes its place.
+    Recreate,
+}
+
+impl FieldKind {
+    /// The name as it stands in labels, plans and JSON: the key of the deployment file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::State => "state",
+            Self::Name => "container_name",
+            Self::Image => "image",
+            Self::Entrypoint => "entrypoint",
+            Self::Command => "command",
+            Self::Env => "env",
+            Self::Config => "config",
+            Self::Port => "port",
+            Self::Volume => "volume",
+            Self::Network => "network",
+            Self::NetworkMode => "network_mode",
+            Self::Restart => "restart",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::MemoryReservation => "memory_reservation",
+            Self::MemorySwap => "memory_swap",
+            Self::Pids => "pids",
+            Self::Cpuset => "cpuset",
+            Self::CpuShares => "cpu_shares",
+            Self::Ulimit => "ulimit",
+            Self::Healthcheck => "healthcheck",
+            Self::User => "user",
+            Self::WorkingDir => "working_dir",
+            Self::Hostname => "hostname",
+            Self::Domainname => "domainname",
+            Self::Label => "label",
+            Self::CapAdd => "cap_add",
+            Self::CapDrop => "cap_drop",
+            Self::SecurityOpt => "security_opt",
+            Self::Privileged => "privileged",
+            Self::ReadOnly => "read_only",
+            Self::Init => "init",
+            Self::Tty => "tty",
+            Self::StdinOpen => "stdin_open",
+            Self::Device => "device",
+            Self::Sysctl => "sysctl",
+            Self::StopSignal => "stop_signal",
+            Self::StopGrace => "stop_grace_period",
+            Self::Logging => "logging",
+            Self::ExtraHost => "extra_hosts",
+            Self::Dns => "dns",
+            Self::DnsSearch => "dns_search",
+            Self::DnsOption => "dns_options",
+            Self::GroupAdd => "group_add",
+            Self::PidMode => "pid",
+            Self::IpcMode => "ipc",
+            Self::ShmSize => "shm_size",
+        }
+    }
+
+    /// What the engine needs to change it (Docker: `POST /containers/{id}/update`, `/rename`, network connect).
+    pub fn change(self) -> Change {
+        match self {
+            Self::Name
+            | Self::Network
+            | Self::Restart
+            | Self::Cpu
+            | Self::Memory
+            | Self::MemoryReservation
+            | Self::MemorySwap
+            | Self::Pids
+            | Self::Cpuset
+            | Self::CpuShares => Change::InPlace,
+            Self::State => Change::Restart,
+            _ => Change::Recreate,
+        }
+    }
+
+    /// Whether the image may set it too, so that an absent value means «the image's».
+    pub fn from_image(self) -> bool {
+        matches!(
+            self,
+            Self::Entrypoint
+                | Self::Command
+                | Self::Env
+                | Self::Label
+                | Self::User
+                | Self::WorkingDir
+                | Self::StopSignal
+                | Self::Healthcheck
+        )
+    }
+}
+
+/// One comparable setting: a kind, and for the kinds that are maps or sets the key within it (`env LOG_LEVEL`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Field {
+    /// Which setting.
+    pub kind: FieldKind,
+    /// The key within it, empty for a single value.
+    pub key: String,
+}
+
+impl Field {
+    /// A single value.
+    pub fn one(kind: FieldKind) -> Self {
+        Self { kind, key: String::new() }
+    }
+
+    /// An entry of a map or set.
+    pub fn of(kind: FieldKind, key: impl Into<String>) -> Self {
+        Self { kind, key: key.into() }
+    }
+
+    /// Whether the value must not be shown: an environment variable or build argument whose name says so.
+    pub fn is_sensitive(&self) -> bool {
+        let key = self.key.to_ascii_uppercase();
+        self.kind == FieldKind::Env
+            && ["PASS", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "AUTH", "PRIVATE", "DSN"]
+                .iter()
+                .any(|word| key.contains(word))
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.key.is_empty() {
+            f.pad(self.kind.as_str())
+        } else {
+            f.pad(&format!("{} {}", self.kind.as_str(), self.key))
+        }
+    }
+}
+
+/// Settings by field, in the order in which they are shown; the value is exact and readable.
+pub type Fields = BTreeMap<Field, String>;
+
+/// A short digest of a value, to remember what was applied without keeping the value (twelve hexadecimal digits).
+pub fn digest(value: &str) -> String {
+    Sha256::digest(value.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl ContainerSpec {
+    /// Every setting that is not the default, as comparable text. Two specs are equal exactly when their fields are.
+    pub fn fields(&self) -> Fields {
+        use FieldKind as K;
+        let mut out = Out(Fields::new());
+        out.one(K::Image, Some(self.image.clone()));
+        out.one(K::Entrypoint, self.entrypoint.as_ref().map(|words| words_text(words)));
+        out.one(K::Command, self.command.as_ref().map(|words| words_text(words)));
+        out.map(K::Env, &self.env, Clone::clone);
+        out.map(K::Label, &self.labels, Clone::clone);
+        out.one(K::User, self.user.clone());
+        out.one(K::WorkingDir, self.working_dir.clone());
+        out.one(K::Hostname, self.hostname.clone());
+        out.one(K::Domainname, self.domainname.clone());
+        for port in &self.ports {
+            out.port(port);
+        }
+        out.map(K::Volume, &self.mounts, mount_text);
+        out.map(K::Config, &self.configs, config_text);
+        out.map(K::Network, &self.networks, attachment_text);
+        out.one(K::NetworkMode, self.network_mode.clone());
+        out.one(K::Restart, Some(restart_text(self.restart)));
+        out.one(K::Cpu, self.resources.nano_cpus.map(cpus_text));
+        out.one(K::Memory, self.resources.memory.map(size_text));
+        out.one(K::MemoryReservation, self.resources.memory_reservation.map(size_text));
+        out.one(K::MemorySwap, self.resources.memory_swap.map(swap_text));
+        out.one(K::Pids, self.resources.pids.map(|count| count.to_string()));
+        out.one(K::Cpuset, self.resources.cpuset.clone());
+        out.one(K::CpuShares, self.resources.cpu_shares.map(|share| share.to_string()));
+        out.map(K::Ulimit, &self.ulimits, ulimit_text);
+        for device in &self.devices {
+            out.of(K::Device, &device.container, format!("{} {}", device.host, device.permissions));
+        }
+        out.map(K::Sysctl, &self.sysctls, Clone::clone);
+        out.set(K::CapAdd, &self.cap_add);
+        out.set(K::CapDrop, &self.cap_drop);
+        out.set(K::SecurityOpt, &self.security_opt);
+        out.flag(K::Privileged, self.privileged);
+        out.flag(K::ReadOnly, self.read_only);
+        out.flag(K::Init, self.init);
+        out.flag(K::Tty, self.tty);
+        out.flag(K::StdinOpen, self.stdin_open);
+        out.one(K::StopSignal, self.stop_signal.clone());
+        out.one(K::StopGrace, self.stop_grace.map(duration_text));
+        out.one(K::Logging, self.logging.as_ref().map(|logging| pairs_text(&logging.driver, &logging.options)));
+        out.set(K::ExtraHost, &self.extra_hosts);
+        out.list(K::Dns, &self.dns);
+        out.list(K::DnsSearch, &self.dns_search);
+        out.list(K::DnsOption, &self.dns_options);
+        out.set(K::GroupAdd, &self.group_add);
+        out.one(K::PidMode, self.pid_mode.clone());
+        out.one(K::IpcMode, self.ipc_mode.clone());
+        out.one(K::ShmSize, self.shm_size.map(size_text));
+        out.one(K::Healthcheck, self.healthcheck.as_ref().map(healthcheck_text));
+        out.0
+    }
+}
+
+/// Collects fields; one method for each shape of setting.
+struct Out(Fields);
+
+impl Out {
+    fn one(&mut self, kind: FieldKind, value: Option<String>) {
+        if let Some(value) = value {
+            self.0.insert(Field::one(kind), value);
+        }
+    }
+
+    fn of(&mut self, kind: FieldKind, key: &str, value: String) {
+        self.0.insert(Field::of(kind, key), value);
+    }
+
+    fn map<V>(&mut self, kind: FieldKind, map: &BTreeMap<String, V>, text: impl Fn(&V) -> String) {
+        for (key, value) in map {
+            self.of(kind, key, text(value));
+        }
+    }
+
+    fn set<'a>(&mut self, kind: FieldKind, set: impl IntoIterator<Item = &'a String>) {
+        for key in set {
+            self.of(kind, key, "set".to_owned());
+        }
+    }
+
+    fn list(&mut self, kind: FieldKind, list: &[String]) {
+        self.one(kind, (!list.is_empty()).then(|| list.join(", ")));
+    }
+
+    fn flag(&mut self, kind: FieldKind, set: bool) {
+        self.one(kind, set.then(|| "true".to_owned()));
+    }
+
+    /// One container port may be published several times, so host address and port are part of the value.
+    fn port(&mut self, port: &PortBinding) {
+        let host_port = port.host_port.map_or_else(|| "any".to_owned(), |number| number.to_string());
+        let host = match &port.host_ip {
+            Some(ip) => format!("{ip}:{host_port}"),
+            None => host_port,
+        };
+        let field = Field::of(FieldKind::Port, format!("{}/{}", port.container_port, port.protocol.as_str()));
+        let value = self.0.entry(field).or_default();
+        if !value.is_empty() {
+            value.push_str(", ");
+        }
+        value.push_str(&host);
+    }
+}
+
+/// Words as a JSON list, so that spaces and quotes in them are exact.
+fn words_text(words: &[String]) -> String {
+    serde_json::to_string(words).unwrap_or_default()
+}
+
+fn pairs_text(first: &str, pairs: &BTreeMap<String, String>) -> String {
+    let mut text = first.to_owned();
+    for (key, value) in pairs {
+        text.push_str(&format!(" {key}={value}"));
+    }
+    text
+}
+
+fn mount_text(mount: &Mount) -> String {
+    let mode = |read_only: &bool| if *read_only { " ro" } else { "" };
+    match mount {
+        Mount::Volume { name, read_only } => format!("volume {name}{}", mode(read_only)),
+        Mount::Bind { source, read_only, propagation } => {
+            let propagation = propagation.as_deref().map(|word| format!(" {word}")).unwrap_or_default();
+            format!("bind {source}{}{propagation}", mode(read_only))
+        }
+        Mount::Tmpfs { size, mode } => {
+            let size = size.map(|bytes| format!(" size={}", size_text(bytes))).unwrap_or_default();
+            let mode = mode.map(|bits| format!(" mode={bits:o}")).unwrap_or_default();
+            format!("tmpfs{size}{mode}")
+        }
+    }
+}
+
+fn config_text(file: &ConfigFile) -> String {
+    let on_change = match &file.on_change {
+        OnChange::Recreate => "",
+        OnChange::Restart => " restart",
+        OnChange::Signal(signal) => &format!(" signal={signal}"),
+        OnChange::Nothing => " keep",
+    };
+    let short = file.oid.get(..12).unwrap_or(&file.oid);
+    format!("{} @{short} {:04o} {}:{}{on_change}", file.source, file.mode, file.uid, file.gid)
+}
+
+fn attachment_text(attachment: &Attachment) -> String {
+    let mut text = "connected".to_owned();
+    if !attachment.aliases.is_empty() {
+        let aliases: Vec<&str> = attachment.aliases.iter().map(String::as_str).collect();
+        text.push_str(&format!(" as {}", aliases.join(",")));
+    }
+    for address in [&attachment.ipv4, &attachment.ipv6].into_iter().flatten() {
+        text.push_str(&format!(" at {address}"));
+    }
+    text
+}
+
+fn restart_text(restart: Restart) -> String {
+    match restart {
+        Restart::No => "no".to_owned(),
+        Restart::Always => "always".to_owned(),
+        Restart::UnlessStopped => "unless-stopped".to_owned(),
+        Restart::OnFailure(0) => "on-failure".to_owned(),
+        Restart::OnFailure(times) => format!("on-failure:{times}"),
+    }
+}
+
+fn swap_text(bytes: i64) -> String {
+    u64::try_from(bytes).map_or_else(|_| "unlimited".to_owned(), size_text)
+}
+
+fn ulimit_text(limit: &Ulimit) -> String {
+    let text = |value: i64| if value < 0 { "unlimited".to_owned() } else { value.to_string() };
+    if limit.soft == limit.hard { text(limit.soft) } else { format!("{}:{}", text(limit.soft), text(limit.hard)) }
+}
+
+fn healthcheck_text(check: &Healthcheck) -> String {
+    let mut text = match &check.test {
+        Test::Disabled => return "disabled".to_owned(),
+        Test::Inherit => "image's".to_owned(),
+        Test::Exec(words) => words_text(words),
+        Test::Shell(line) => line.clone(),
+    };
+    for (name, value) in
+        [("interval", check.interval), ("timeout", check.timeout), ("start_period", check.start_period)]
+    {
+        if let Some(value) = value {
+            text.push_str(&format!(" {name}={}", duration_text(value)));
+        }
+    }
+    if let Some(retries) = check.retries {
+        text.push_str(&format!(" retries={retries}"));
+    }
+    text
+}

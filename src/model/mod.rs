@@ -1,0 +1,34 @@
+//! The vocabulary: plain data that every stage speaks, and nothing else.
+//!
+//! Nothing here reads a clock, a file, the environment or a socket, and nothing here logs. Names follow the table of
+//! words in `ARCHITECTURE.md`; each type is written by one stage and read by those after it.
+
+mod desired;
+mod field;
+mod id;
+mod location;
+mod observed;
+mod quantity;
+mod settings;
+mod spec;
+mod time;
+mod tree;
+
+pub use desired::{
+    BuildFile, BuildImage, BuildSettings, Condition, ContextFile, Dependency, Deployment, Desired, Image, ImageBuild,
+    Network, Notice, PullPolicy, Registry, Role, Service, Strategy, Volume,
+};
+pub use field::{Change, Field, FieldKind, Fields, digest};
+pub use id::{ContainerId, DeploymentName, InstanceId, OwnerId, ParseIdError, ServiceId, ServiceRef};
+pub use location::Location;
+pub use observed::{
+    Container, Health, HealthReport, ImageConfig, ImageState, NetworkState, Observed, Status, VolumeState,
+};
+pub use quantity::{QuantityError, cpus_text, duration_text, parse_cpus, parse_duration, parse_size, size_text};
+pub use settings::{DriftPolicy, OnFailure, Order, Prune, Settings, StrategyKind};
+pub use spec::{
+    Attachment, ConfigFile, ContainerSpec, Device, Healthcheck, Logging, Mount, OnChange, PortBinding, Probe, Protocol,
+    Resources, Restart, Test, Ulimit,
+};
+pub use time::{Revision, Timestamp};
+pub use tree::{FileEntry, FileKind, FileTree};
