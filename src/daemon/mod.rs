@@ -1,1 +1,4 @@
 //! daemon
+pub mod walk;
+#[cfg(test)]
+mod testing;
