@@ -7,8 +7,25 @@ use crate::process::Backoff;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-const FIRST: Duration = Duration::from_secs(1);
 const MAX: Duration = Duration::from_secs(300);
+
+/// How long the first wait is; each further one doubles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tempo {
+    /// 100 ms: the host moved meanwhile.
+    Soon,
+    /// 1 s.
+    Later,
+}
+
+impl Tempo {
+    fn first(self) -> Duration {
+        match self {
+            Self::Soon => Duration::from_millis(100),
+            Self::Later => Duration::from_secs(1),
+        }
+    }
+}
 
 /// What was tried at the current revision.
 #[derive(Clone, Debug, Default)]
@@ -41,17 +58,12 @@ impl Pace {
     }
 
     /// A step failed, or was done for a reason other than drift. `random` is uniform in 0..1.
-    pub fn tried(&mut self, subject: &Subject, now: Instant, random: f64) {
+    pub fn tried(&mut self, subject: &Subject, tempo: Tempo, now: Instant, random: f64) {
         let entry = self
             .tried
             .entry(subject.clone())
-            .or_insert_with(|| Tried { backoff: Backoff::new(FIRST, MAX), not_before: now });
+            .or_insert_with(|| Tried { backoff: Backoff::new(tempo.first(), MAX), not_before: now });
         entry.not_before = now + entry.backoff.fail(random);
-    }
-
-    /// The subject is as it should be again.
-    pub fn settled(&mut self, subject: &Subject) {
-        self.tried.remove(subject);
     }
 
     /// Drops what no plan asks for any more: it is as it should be.
@@ -79,15 +91,15 @@ mod tests {
         let mut pace = Pace::default();
         let (api, now) = (Subject::Container("api".to_owned()), clock::monotonic());
         assert_eq!(pace.wait(&api, now), None);
-        pace.tried(&api, now, 0.0);
+        pace.tried(&api, Tempo::Later, now, 0.0);
         assert_eq!(pace.wait(&api, now), Some((Duration::from_secs(1), 1)));
-        pace.tried(&api, now, 0.0);
+        pace.tried(&api, Tempo::Later, now, 0.0);
         assert_eq!(pace.wait(&api, now), Some((Duration::from_secs(2), 2)));
         assert_eq!(pace.next(now), Some(now + Duration::from_secs(2)));
         assert_eq!(pace.wait(&api, now + Duration::from_secs(2)), None);
         assert_eq!(pace.next(now + Duration::from_secs(2)), None, "it is due, not waiting");
         pace.keep(|_| false);
-        pace.tried(&api, now, 0.0);
+        pace.tried(&api, Tempo::Later, now, 0.0);
         assert_eq!(pace.wait(&api, now), Some((Duration::from_secs(1), 1)), "it was as it should be in between");
     }
 }

@@ -111,6 +111,18 @@ impl Ledger {
         })
     }
 
+    /// The commit that a plan was made for.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn revision_of_plan(&self, plan: &str) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT revision FROM events WHERE kind = 'plan_made' AND environment = ?1
+                   AND json_extract(json, '$.plan') = ?2 ORDER BY id DESC LIMIT 1";
+        self.store.with("read the commit of a plan", |db| {
+            db.prepare_cached(sql)?.query_row(params![&*self.environment, plan], |row| row.get(0)).optional()
+        })
+    }
+
     fn newest_where(&self, condition: &str) -> Result<Option<RevisionRow>, StoreError> {
         let sql = format!("{SELECT} AND {condition} ORDER BY at DESC LIMIT 1");
         self.store.with("read revisions", |db| {
