@@ -114,6 +114,11 @@ fn single(rig: &Rig) -> Vec<ContainerSpec> {
             spec.networks.insert(rig.name("b"), Attachment { aliases: set(["api"]), ..Default::default() });
             spec.networks.insert("bridge".to_owned(), Attachment::default());
         }),
+        with(&|spec| {
+            // Docker adds the host name to the aliases by itself, here it was written as one too.
+            spec.hostname = text("web");
+            spec.networks.insert(rig.name("b"), Attachment { aliases: set(["web"]), ..Default::default() });
+        }),
         with(&|spec| spec.network_mode = text("host")),
         with(&|spec| spec.network_mode = text("none")),
         with(&|spec| spec.network_mode = Some(format!("container:{}", rig.name("s0")))),

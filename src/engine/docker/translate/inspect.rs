@@ -4,8 +4,8 @@ use super::{health as healthcheck, mounts, resources};
 use crate::engine::docker::connect::Defaults;
 use crate::engine::docker::labels::{self, Ours};
 use crate::model::{
-    Attachment, Container, ContainerId, ContainerSpec, Device, Health, Logging, PortBinding, Protocol, Status,
-    Timestamp, Ulimit,
+    Attachment, Container, ContainerId, ContainerSpec, Device, Field, FieldKind, Health, Logging, PortBinding,
+    Protocol, Status, Timestamp, Ulimit, digest,
 };
 use bollard::models::{
     ContainerConfig, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary,
@@ -175,6 +175,7 @@ fn spec(
         spec.network_mode = Some(mode);
     } else {
         spec.networks = attachments(networks, id, bridged);
+        drop_hostname(&mut spec.networks, config.hostname.as_deref().unwrap_or_default(), ours);
         // Nobody disconnects the default bridge but by hand; it cannot be said as a network that is missing.
         if bridged && !networks.contains_key("bridge") && spec.networks.is_empty() {
             spec.network_mode = Some("none".to_owned());
@@ -314,4 +315,20 @@ fn attachments(
         attachments.insert(name.clone(), attachment);
     }
     attachments
+}
+
+/// Docker adds the host name to the aliases when it connects; it counts as an alias only where it was written as one.
+fn drop_hostname(networks: &mut BTreeMap<String, Attachment>, hostname: &str, ours: &Ours) {
+    for (name, attachment) in networks {
+        if !attachment.aliases.contains(hostname) {
+            continue;
+        }
+        let alone = BTreeMap::from([(name.clone(), attachment.clone())]);
+        let fields = ContainerSpec { networks: alone, ..Default::default() }.fields();
+        let field = Field::of(FieldKind::Network, name.clone());
+        let seen = fields.get(&field).map(|text| digest(text));
+        if seen.is_none() || ours.applied.get(&field.to_string()) != seen.as_ref() {
+            attachment.aliases.remove(hostname);
+        }
+    }
 }
