@@ -5,5 +5,7 @@
 mod support;
 
 mod create;
+mod gate;
 mod network;
+mod replace;
 mod spec;
