@@ -305,3 +305,15 @@ pub struct Probe {
     /// Failures within this time after the start do not count.
     pub start_period: Duration,
 }
+
+/// Whether the engine can go from one set of limits to the other while the container runs. Docker's update call takes an
+/// absent value for «leave as it is», so a limit can be set and changed in place, but not lifted.
+pub fn limits_in_place(old: &Resources, new: &Resources) -> bool {
+    let lifted = |old: bool, new: bool| old && !new;
+    !(lifted(old.nano_cpus.is_some(), new.nano_cpus.is_some())
+        || lifted(old.memory.is_some(), new.memory.is_some())
+        || lifted(old.memory_reservation.is_some(), new.memory_reservation.is_some())
+        || lifted(old.memory_swap.is_some(), new.memory_swap.is_some())
+        || lifted(old.cpuset.is_some(), new.cpuset.is_some())
+        || lifted(old.cpu_shares.is_some(), new.cpu_shares.is_some()))
+}

@@ -1,5 +1,82 @@
-//! Desired × Observed → Plan.
-pub mod input;
+//! Desired × Observed → Plan: what will be done, in which order, why, and at what cost.
+//!
+//! In: the compiled repo, one look at the engine, what the store remembers ([`PlanInput`]). Out: a [`Plan`] whose steps
+//! leave no choice to whoever carries them out. Pure: the same input gives the same plan, and nothing is logged, read or
+//! asked for. Rules that must always hold stand in [`lint()`], which shares no code with the planner.
+
+mod action;
+mod conflicts;
+mod context;
+mod diff;
+mod draft;
+mod input;
+mod instances;
+mod leftovers;
+mod lint;
+mod objects;
+mod order;
+mod pretend;
+mod removals;
+pub mod render;
 mod step;
+mod teardown;
+#[cfg(test)]
+mod tests;
+mod update;
+mod wanted;
+
+pub use action::{Action, Gate, Guard, Launch, Update};
+pub use diff::{effective, spec_digest};
 pub use input::{Allow, AllowedGuard, Memory, PlanInput, Quarantine, Repair};
-pub use step::*;
+pub use instances::remembered;
+pub use lint::lint;
+pub use objects::network_settings;
+pub use order::waves;
+pub use pretend::{Pretended, pretend};
+pub use step::{
+    Disruption, FieldChange, Held, HeldReason, Milestone, Need, Origin, Plan, Reason, Step, StepId, Subject,
+};
+pub use teardown::{Teardown, teardown};
+pub use wanted::{NEXT, PREV};
+
+use context::Context;
+use draft::Drafts;
+use std::collections::BTreeSet;
+
+/// Makes the plan. Never fails: what cannot be done is held, with its reason.
+pub fn plan(input: &PlanInput<'_>) -> Plan {
+    let cx = Context::new(*input);
+    let mut drafts = Drafts::default();
+    objects::networks(&cx, &mut drafts);
+    objects::volumes(&cx, &mut drafts);
+    let seen = instances::instances(&cx, &mut drafts);
+    removals::removals(&cx, &mut drafts);
+    conflicts::conflicts(&cx, &mut drafts);
+    drafts.propagate_absence();
+    objects::images(&cx, &mut drafts);
+    drafts.propagate_absence();
+    objects::unused_networks(&cx, &mut drafts);
+    assemble(&cx, drafts, seen.unchanged)
+}
+
+fn assemble(cx: &Context<'_>, mut drafts: Drafts, unchanged: usize) -> Plan {
+    let mut held = std::mem::take(&mut drafts.held);
+    held.sort_by(|a, b| a.subject.cmp(&b.subject));
+    let (steps, _cyclic) = order::order(drafts);
+    let touched: BTreeSet<_> = steps.iter().filter_map(|step| step.deployment.as_ref()).collect();
+    let touched = touched.into_iter().filter_map(|name| cx.desired().deployments.get_key_value(name));
+    let strategies = touched.map(|(name, deployment)| (name.clone(), deployment.strategy.clone())).collect();
+    let mut plan = Plan {
+        id: String::new(),
+        environment: cx.desired().settings.environment.clone(),
+        revision: cx.input.revision.clone(),
+        observed_at: cx.observed().at,
+        missing: cx.observed().missing.clone(),
+        steps,
+        held,
+        unchanged,
+        strategies,
+    };
+    plan.id = render::identity(&plan);
+    plan
+}

@@ -1,0 +1,247 @@
+//! What an engine is asked to do, with all it takes to do it: the executing side has no choice left.
+
+use crate::model::{
+    Attachment, ConfigFile, ContainerId, ContainerSpec, DeploymentName, ImageBuild, InstanceId, Network, OwnerId,
+    Probe, Resources, Restart, ServiceRef, Volume,
+};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// One change of an engine, a small state machine that the engine carries out by itself. Idempotent: carried out again
+/// after an interruption it ends in the same state.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Get an image from its registry.
+    PullImage {
+        /// The reference to pull.
+        reference: String,
+        /// A local name to point at it.
+        also_tag: Option<String>,
+    },
+    /// Build an image from the revision's tree.
+    BuildImage(ImageBuild),
+    /// Make a network.
+    CreateNetwork {
+        /// What it is to be.
+        network: Network,
+        /// The deployment it belongs to.
+        deployment: DeploymentName,
+    },
+    /// Make a network anew because a setting that cannot be changed differs: detach, remove, create, attach again.
+    RecreateNetwork {
+        /// What it is to be.
+        network: Network,
+        /// The deployment it belongs to.
+        deployment: DeploymentName,
+        /// The engine's id of the one there is.
+        old: String,
+        /// Our containers to attach again, and how.
+        attached: Vec<(ContainerId, Attachment)>,
+    },
+    /// Remove a network that nothing uses any more.
+    RemoveNetwork {
+        /// Its name.
+        name: String,
+        /// The engine's id.
+        id: String,
+    },
+    /// Make a volume.
+    CreateVolume {
+        /// What it is to be.
+        volume: Volume,
+        /// The deployment it belongs to.
+        deployment: DeploymentName,
+    },
+    /// Create and start a container.
+    CreateInstance(Box<Launch>),
+    /// Put a new container in the place of an old one, which is kept until the new one passed its gate.
+    ReplaceInstance {
+        /// The container that is replaced.
+        old: ContainerId,
+        /// The new one.
+        launch: Box<Launch>,
+        /// Stop the old one before the new one starts.
+        stop_first: bool,
+        /// How long the old one may take to stop.
+        grace: Duration,
+        /// Whether a failed new container makes way for the old one again (else both stay as they are).
+        rollback: bool,
+    },
+    /// Change a container while it stays the same container.
+    UpdateInstance {
+        /// The container.
+        container: ContainerId,
+        /// What is done to it, in this order.
+        updates: Vec<Update>,
+        /// What it must pass afterwards.
+        gate: Gate,
+    },
+    /// Ask a container to stop, then kill it. It stays.
+    StopInstance {
+        /// The container.
+        container: ContainerId,
+        /// How long it may take.
+        grace: Duration,
+    },
+    /// Stop and remove a container; its volumes stay.
+    RemoveInstance {
+        /// The container.
+        container: ContainerId,
+        /// How long it may take to stop.
+        grace: Duration,
+    },
+    /// Remove what an interrupted replacement left behind.
+    DiscardLeftover {
+        /// The container, named `<name>.next` or `<name>.prev`.
+        container: ContainerId,
+    },
+    /// Give a container that an interrupted replacement had set aside its name back.
+    RestoreInstance {
+        /// The container, named `<name>.prev`.
+        container: ContainerId,
+        /// Its own name.
+        name: String,
+    },
+    /// Wait until a container that is already as it should be passes its gate, because others depend on it.
+    AwaitInstance {
+        /// The container.
+        container: ContainerId,
+        /// The gate.
+        gate: Gate,
+    },
+}
+
+/// All it takes to create a container.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// Which instance it will be.
+    pub instance: InstanceId,
+    /// Its name.
+    pub name: String,
+    /// Who will own it.
+    pub owner: OwnerId,
+    /// The commit it is created from.
+    pub revision: String,
+    /// Its settings.
+    pub spec: ContainerSpec,
+    /// Digests of its fields, by field text, for its label.
+    pub applied: BTreeMap<String, String>,
+    /// Services it depends on, for its label.
+    pub needs: Vec<ServiceRef>,
+    /// What it must pass.
+    pub gate: Gate,
+}
+
+/// What an instance must pass before its step is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// Having been started is enough.
+    Started,
+    /// It runs without a restart and its check is good, for as long as the window.
+    Healthy {
+        /// Bound on the whole wait.
+        timeout: Duration,
+        /// How long it must stay so.
+        window: Duration,
+        /// A check made from outside, when the container has none of its own.
+        probe: Option<Probe>,
+    },
+    /// It ended with exit code 0.
+    Completed {
+        /// Bound on the wait.
+        timeout: Duration,
+    },
+}
+
+/// One thing done to a container that stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// Set all limits and the restart policy.
+    Limits {
+        /// The limits; absent means none.
+        resources: Resources,
+        /// The restart policy.
+        restart: Restart,
+    },
+    /// Give it another name.
+    Rename(String),
+    /// Connect it to a network.
+    Connect {
+        /// The network's name.
+        network: String,
+        /// How.
+        attachment: Attachment,
+    },
+    /// Disconnect it from a network.
+    Disconnect {
+        /// The network's name.
+        network: String,
+    },
+    /// Write a config file into it.
+    WriteConfig {
+        /// Path in the container.
+        target: String,
+        /// The file.
+        file: ConfigFile,
+    },
+    /// Send its process a signal.
+    Signal(String),
+    /// Thaw it.
+    Unpause,
+    /// Start it.
+    Start,
+    /// Stop and start it.
+    Restart {
+        /// How long it may take to stop.
+        grace: Duration,
+    },
+}
+
+/// What must still hold when a step is carried out; if it does not, the plan is stale and the step fails without effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Nothing: the action checks by itself.
+    Nothing,
+    /// No container has this name.
+    NameFree(String),
+    /// The container exists and this owner has it.
+    Ours {
+        /// The container.
+        container: ContainerId,
+        /// The owner.
+        owner: OwnerId,
+    },
+}
+
+impl Action {
+    /// One word for what is done, the same in plans, events and summaries.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::PullImage { .. } => "pull",
+            Self::BuildImage(_) => "build",
+            Self::CreateNetwork { .. } | Self::CreateVolume { .. } | Self::CreateInstance(_) => "create",
+            Self::RecreateNetwork { .. } => "recreate",
+            Self::RemoveNetwork { .. } | Self::RemoveInstance { .. } => "remove",
+            Self::ReplaceInstance { .. } => "replace",
+            Self::UpdateInstance { updates, .. } => match updates.as_slice() {
+                [Update::Start] => "start",
+                [Update::Unpause] => "unpause",
+                [Update::Restart { .. }] => "restart",
+                [Update::Rename(_)] => "rename",
+                _ => "update",
+            },
+            Self::StopInstance { .. } => "stop",
+            Self::DiscardLeftover { .. } => "discard",
+            Self::RestoreInstance { .. } => "restore",
+            Self::AwaitInstance { .. } => "await",
+        }
+    }
+
+    /// The container it creates, if it creates one.
+    pub fn launch(&self) -> Option<&Launch> {
+        match self {
+            Self::CreateInstance(launch) | Self::ReplaceInstance { launch, .. } => Some(launch),
+            _ => None,
+        }
+    }
+}

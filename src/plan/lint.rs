@@ -1,0 +1,174 @@
+//! A second opinion on a plan: the rules that must always hold, checked by code that shares nothing with the planner.
+
+use super::action::{Action, Guard};
+use super::input::PlanInput;
+use super::step::{Disruption, Plan, Step, Subject};
+use crate::model::{Container, ContainerId, InstanceId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Every rule the plan breaks, as sentences. An empty list is the only one that may be carried out.
+pub fn lint(plan: &Plan, input: &PlanInput<'_>) -> Vec<String> {
+    let mut faults = Vec::new();
+    order(plan, &mut faults);
+    ownership(plan, input, &mut faults);
+    completeness(plan, input, &mut faults);
+    coverage(plan, input, &mut faults);
+    ports(plan, input, &mut faults);
+    faults
+}
+
+/// Steps are numbered in order and need only earlier ones, so the graph has no cycle.
+fn order(plan: &Plan, faults: &mut Vec<String>) {
+    for (index, step) in plan.steps.iter().enumerate() {
+        if step.id != index {
+            faults.push(format!("step {} stands at position {index}", step.id));
+        }
+        for need in step.needs.iter().filter(|need| need.step >= index) {
+            faults.push(format!("step {index} ({}) needs step {}, which is not before it", step.subject, need.step));
+        }
+    }
+}
+
+/// The containers that a step changes or removes.
+fn touched(action: &Action) -> Vec<&ContainerId> {
+    match action {
+        Action::ReplaceInstance { old, .. } => vec![old],
+        Action::UpdateInstance { container, .. }
+        | Action::StopInstance { container, .. }
+        | Action::RemoveInstance { container, .. }
+        | Action::DiscardLeftover { container }
+        | Action::RestoreInstance { container, .. }
+        | Action::AwaitInstance { container, .. } => vec![container],
+        Action::RecreateNetwork { attached, .. } => attached.iter().map(|(container, _)| container).collect(),
+        Action::PullImage { .. }
+        | Action::BuildImage(_)
+        | Action::CreateNetwork { .. }
+        | Action::RemoveNetwork { .. }
+        | Action::CreateVolume { .. }
+        | Action::CreateInstance(_) => Vec::new(),
+    }
+}
+
+/// Nothing foreign is touched, and each container is touched under a guard.
+fn ownership(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
+    let by_id: BTreeMap<&ContainerId, &Container> =
+        input.observed.containers.iter().map(|one| (&one.id, one)).collect();
+    for step in &plan.steps {
+        for id in touched(&step.action) {
+            match by_id.get(id) {
+                Some(container) if container.owner.as_ref() == Some(input.owner) => {}
+                Some(container) => {
+                    faults.push(format!("step {} touches `{}`, which is not ours", step.id, container.name));
+                }
+                None => {
+                    faults.push(format!("step {} touches container {}, which was not observed", step.id, id.short()));
+                }
+            }
+            if !matches!(step.action, Action::RecreateNetwork { .. })
+                && !matches!(&step.guard, Guard::Ours { container, owner } if container == id && owner == input.owner)
+            {
+                faults.push(format!("step {} touches container {} without a guard on it", step.id, id.short()));
+            }
+        }
+        let network = match &step.action {
+            Action::RemoveNetwork { name, .. } => input.observed.networks.get(name),
+            Action::RecreateNetwork { network, .. } => input.observed.networks.get(&network.name),
+            _ => None,
+        };
+        if network.is_some_and(|network| network.owner.as_ref() != Some(input.owner)) {
+            faults.push(format!("step {} changes {}, which is not ours", step.id, step.subject));
+        }
+    }
+}
+
+/// Half a look removes nothing, no plan loses data, and nothing wanted is removed.
+fn completeness(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
+    for step in &plan.steps {
+        let removes = matches!(
+            step.action,
+            Action::RemoveInstance { .. } | Action::RemoveNetwork { .. } | Action::DiscardLeftover { .. }
+        );
+        if removes && !input.observed.is_complete() {
+            faults
+                .push(format!("step {} removes {} although the engine was not fully observed", step.id, step.subject));
+        }
+        if step.disruption == Disruption::DataLoss {
+            faults.push(format!("step {} would lose data", step.id));
+        }
+        if let (Action::RemoveInstance { .. }, Subject::Instance(id)) = (&step.action, &step.subject)
+            && is_wanted(input, id)
+        {
+            faults.push(format!("step {} removes {id}, which is wanted", step.id));
+        }
+    }
+}
+
+fn is_wanted(input: &PlanInput<'_>, id: &InstanceId) -> bool {
+    input.desired.service(&id.service).is_some_and(|service| (1..=service.replicas).contains(&id.slot))
+}
+
+/// Each wanted instance without a container gets one, or a hold; none has two steps.
+fn coverage(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
+    let mut seen: BTreeSet<&Subject> = BTreeSet::new();
+    for step in &plan.steps {
+        if !seen.insert(&step.subject) {
+            faults.push(format!("{} has more than one step", step.subject));
+        }
+    }
+    let held: BTreeSet<&Subject> = plan.held.iter().map(|held| &held.subject).collect();
+    let ours = input.observed.containers.iter().filter(|one| one.owner.as_ref() == Some(input.owner));
+    let there: BTreeSet<&InstanceId> = ours.filter_map(|one| one.instance.as_ref()).collect();
+    for deployment in input.desired.deployments.values() {
+        if held.contains(&Subject::Deployment(deployment.name.clone())) {
+            continue;
+        }
+        for service in &deployment.services {
+            let reference =
+                crate::model::ServiceRef { deployment: deployment.name.clone(), service: service.id.clone() };
+            for slot in 1..=service.replicas {
+                let id = reference.instance(slot);
+                let subject = Subject::Instance(id.clone());
+                if !there.contains(&id) && !seen.contains(&subject) && !held.contains(&subject) {
+                    faults.push(format!("{id} is wanted, is not there, and is neither planned nor held"));
+                }
+            }
+        }
+    }
+}
+
+/// Once the plan is carried out, no host port is held twice.
+fn ports(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
+    type Holders<'a> = Vec<(Option<&'a str>, String)>;
+    let gone: BTreeSet<&ContainerId> = plan.steps.iter().filter_map(|step| leaves(step)).collect();
+    let mut held: BTreeMap<(u16, &'static str), Holders<'_>> = BTreeMap::new();
+    let staying =
+        input.observed.containers.iter().filter(|one| !gone.contains(&one.id)).filter(|one| {
+            one.owner.as_ref() == Some(input.owner) && matches!(one.status, crate::model::Status::Running)
+        });
+    let specs = staying.map(|one| (&one.spec, one.name.clone())).chain(
+        plan.steps.iter().filter_map(|step| step.action.launch()).map(|launch| (&launch.spec, launch.name.clone())),
+    );
+    for (spec, name) in specs {
+        for port in &spec.ports {
+            let Some(number) = port.host_port else { continue };
+            let others = held.entry((number, port.protocol.as_str())).or_default();
+            let clash = |ip: Option<&str>| ip.is_none() || port.host_ip.is_none() || ip == port.host_ip.as_deref();
+            if let Some((_, other)) = others.iter().find(|(ip, other)| clash(*ip) && *other != name) {
+                faults
+                    .push(format!("host port {number}/{} would be held by {other} and {name}", port.protocol.as_str()));
+            }
+            others.push((port.host_ip.as_deref(), name.clone()));
+        }
+    }
+}
+
+/// The container that is gone, or stopped for good, after the step.
+fn leaves(step: &Step) -> Option<&ContainerId> {
+    match &step.action {
+        Action::ReplaceInstance { old, .. } => Some(old),
+        Action::RemoveInstance { container, .. }
+        | Action::DiscardLeftover { container }
+        | Action::StopInstance { container, .. } => Some(container),
+        _ => None,
+    }
+}

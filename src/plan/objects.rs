@@ -1,0 +1,271 @@
+//! Networks, volumes and images: what instances need before they can be.
+
+use super::action::{Action, Guard};
+use super::context::Context;
+use super::draft::{Draft, Drafts, Phase, Rank};
+use super::step::{Disruption, FieldChange, HeldReason, Milestone, Origin, Reason, Subject};
+use crate::model::{
+    Attachment, ContainerId, Deployment, DeploymentName, Field, FieldKind, Image, Mount, Network, NetworkState,
+    PullPolicy, Service, ServiceRef, digest,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The settings of a network by name, as compared and as remembered in its label.
+pub fn network_settings(network: &Network) -> BTreeMap<String, String> {
+    let mut settings = BTreeMap::from([("driver".to_owned(), network.driver.clone())]);
+    settings.insert("internal".to_owned(), network.internal.to_string());
+    settings.extend(network.subnet.iter().map(|subnet| ("subnet".to_owned(), subnet.clone())));
+    settings.extend(network.gateway.iter().map(|gateway| ("gateway".to_owned(), gateway.clone())));
+    settings.extend(network.options.iter().map(|(key, value)| (format!("option {key}"), value.clone())));
+    settings.extend(network.labels.iter().map(|(key, value)| (format!("label {key}"), value.clone())));
+    settings
+}
+
+/// The settings of an existing network, as far as `wanted` speaks of them: an address pool that the engine chose by
+/// itself is not compared.
+fn observed_settings(state: &NetworkState, wanted: &Network) -> BTreeMap<String, String> {
+    let pick = |list: &[String], wanted: &Option<String>| {
+        wanted.as_ref().and_then(|wanted| list.iter().find(|one| *one == wanted).or(list.first()).cloned())
+    };
+    network_settings(&Network {
+        driver: state.driver.clone(),
+        internal: state.internal,
+        subnet: pick(&state.subnets, &wanted.subnet),
+        gateway: pick(&state.gateways, &wanted.gateway),
+        options: state.options.clone(),
+        labels: state.labels.clone(),
+        ..wanted.clone()
+    })
+}
+
+/// Networks that are to be made, made anew, or held.
+pub(super) fn networks(cx: &Context<'_>, drafts: &mut Drafts) {
+    for (index, deployment) in cx.desired().deployments.values().enumerate() {
+        for network in deployment.networks.values() {
+            let subject = Subject::Network(network.name.clone());
+            if drafts.steps.contains_key(&subject) || drafts.absent.contains(&subject) {
+                continue;
+            }
+            let rank = Rank(Phase::Networks, index, 0, 0);
+            match cx.observed().networks.get(&network.name) {
+                None if network.external => drafts.hold_absent(subject, "use", HeldReason::ExternalMissing),
+                None => {
+                    let action =
+                        Action::CreateNetwork { network: network.clone(), deployment: deployment.name.clone() };
+                    let reason = user(deployment, &subject).map_or(Reason::New, Reason::NeededBy);
+                    drafts.steps.insert(subject, object(&deployment.name, action, reason, rank));
+                }
+                Some(_) if network.external => {}
+                Some(state) if state.owner.as_ref() != Some(cx.input.owner) => {
+                    drafts.hold_absent(subject, "create", HeldReason::Foreign);
+                }
+                Some(state) => recreate_network(cx, drafts, &deployment.name, network, state, rank),
+            }
+        }
+    }
+}
+
+fn recreate_network(
+    cx: &Context<'_>,
+    drafts: &mut Drafts,
+    deployment: &DeploymentName,
+    network: &Network,
+    state: &NetworkState,
+    rank: Rank,
+) {
+    let changes = network_changes(network, state);
+    if changes.is_empty() {
+        return;
+    }
+    let subject = Subject::Network(network.name.clone());
+    if let Some(foreign) = cx.foreign_on_network(&network.name) {
+        let why = HeldReason::InUseByForeign { holder: foreign.name.clone() };
+        return drafts.hold(subject, "recreate", why, changes);
+    }
+    let attached: Vec<(ContainerId, Attachment)> = cx
+        .ours()
+        .filter_map(|container| Some((container.id.clone(), container.spec.networks.get(&network.name)?.clone())))
+        .collect();
+    let disruption = if attached.is_empty() { Disruption::None } else { Disruption::RecreateDowntime };
+    let action = Action::RecreateNetwork {
+        network: network.clone(),
+        deployment: deployment.clone(),
+        old: state.id.clone(),
+        attached,
+    };
+    let draft = Draft { changes, disruption, ..object(deployment, action, Reason::Changed, rank) };
+    drafts.steps.insert(subject, draft);
+}
+
+fn network_changes(network: &Network, state: &NetworkState) -> Vec<FieldChange> {
+    let (wanted, observed) = (network_settings(network), observed_settings(state, network));
+    let keys: BTreeSet<&String> = wanted.keys().chain(observed.keys()).collect();
+    let mut changes = Vec::new();
+    for key in keys {
+        let (old, new) = (observed.get(key), wanted.get(key));
+        if old != new {
+            let is_base = |value: Option<&String>| value.map(|text| digest(text)).as_ref() == state.applied.get(key);
+            let origin = match (is_base(new), is_base(old)) {
+                (true, _) => Origin::Drift,
+                (false, true) => Origin::Git,
+                (false, false) => Origin::Both,
+            };
+            let field = Field::of(FieldKind::Network, key.clone());
+            let at = Some(network.at.clone());
+            changes.push(FieldChange { field, old: old.cloned(), new: new.cloned(), origin, at });
+        }
+    }
+    changes
+}
+
+/// Volumes that are to be made, or held. None is ever removed or changed: that would lose data.
+pub(super) fn volumes(cx: &Context<'_>, drafts: &mut Drafts) {
+    for (index, deployment) in cx.desired().deployments.values().enumerate() {
+        for volume in deployment.volumes.values() {
+            let subject = Subject::Volume(volume.name.clone());
+            if drafts.steps.contains_key(&subject) || drafts.absent.contains(&subject) {
+                continue;
+            }
+            match cx.observed().volumes.get(&volume.name) {
+                None if volume.external => drafts.hold_absent(subject, "use", HeldReason::ExternalMissing),
+                None => {
+                    let action = Action::CreateVolume { volume: volume.clone(), deployment: deployment.name.clone() };
+                    let user = user(deployment, &subject);
+                    let vanished = user.as_ref().is_some_and(|user| cx.was_known(user));
+                    let mut draft = object(
+                        &deployment.name,
+                        action,
+                        user.map_or(Reason::New, Reason::NeededBy),
+                        Rank(Phase::Volumes, index, 0, 0),
+                    );
+                    if vanished {
+                        draft.reason = Reason::Vanished;
+                        draft.changes = vec![FieldChange {
+                            field: Field::one(FieldKind::State),
+                            old: Some("removed".to_owned()),
+                            new: Some("present".to_owned()),
+                            origin: Origin::Drift,
+                            at: Some(volume.at.clone()),
+                        }];
+                    }
+                    drafts.steps.insert(subject, draft);
+                }
+                Some(_) if volume.external => {}
+                Some(state) if state.owner.as_ref() != Some(cx.input.owner) => {
+                    drafts.hold_absent(subject, "create", HeldReason::Foreign);
+                }
+                Some(state) if state.driver != volume.driver || state.options != volume.options => {
+                    drafts.hold(subject, "recreate", HeldReason::DataLoss, Vec::new());
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// Images that the drafted containers need and that are not there or are to be refreshed.
+pub(super) fn images(cx: &Context<'_>, drafts: &mut Drafts) {
+    let launching: Vec<_> = drafts
+        .steps
+        .iter()
+        .filter(|(_, draft)| draft.action.launch().is_some())
+        .filter_map(|(subject, draft)| match subject {
+            Subject::Instance(id) => Some((cx.wanted.get(id)?, draft.rank)),
+            _ => None,
+        })
+        .collect();
+    let mut found: BTreeMap<Subject, Draft> = BTreeMap::new();
+    let mut missing = BTreeSet::new();
+    for (wanted, rank) in launching {
+        let reference = wanted.service.image.reference();
+        let subject = Subject::Image(reference.clone());
+        let here = cx.observed().images.contains_key(&reference);
+        let action = match &wanted.service.image {
+            Image::Build(build) if !here => Action::BuildImage(build.clone()),
+            Image::Pull { policy: PullPolicy::Never, .. } if !here => {
+                missing.insert(reference);
+                continue;
+            }
+            Image::Pull { policy, also_tag, .. } if !here || *policy == PullPolicy::Always => {
+                Action::PullImage { reference, also_tag: also_tag.clone() }
+            }
+            _ => continue,
+        };
+        let reason = Reason::NeededBy(wanted.id.service.clone());
+        let rank = Rank(Phase::Images, rank.1, rank.2, 0);
+        found.entry(subject).or_insert_with(|| object(&wanted.deployment.name, action, reason, rank));
+    }
+    drafts.steps.extend(found);
+    for reference in missing {
+        drafts.hold_absent(Subject::Image(reference.clone()), "use", HeldReason::ImageMissing { reference });
+    }
+}
+
+/// Networks of ours that nothing wants any more; they go when all that was on them has gone.
+pub(super) fn unused_networks(cx: &Context<'_>, drafts: &mut Drafts) {
+    let wanted: BTreeSet<&String> = cx.desired().deployments.values().flat_map(|one| one.networks.keys()).collect();
+    for (name, state) in &cx.observed().networks {
+        if state.owner.as_ref() != Some(cx.input.owner) || wanted.contains(name) {
+            continue;
+        }
+        let subject = Subject::Network(name.clone());
+        let users: Vec<_> = cx.ours().filter(|container| container.spec.networks.contains_key(name)).collect();
+        let leaves = |instance| drafts.steps.contains_key(&Subject::Instance(instance));
+        let stays = users.iter().find(|container| !container.instance.clone().is_some_and(leaves));
+        if !cx.observed().is_complete() {
+            drafts.hold(subject, "remove", HeldReason::Incomplete, Vec::new());
+        } else if !cx.may_prune(&subject.to_string()) {
+            drafts.hold(subject, "remove", HeldReason::PruneDisabled, Vec::new());
+        } else if let Some(foreign) = cx.foreign_on_network(name) {
+            let why = HeldReason::InUseByForeign { holder: foreign.name.clone() };
+            drafts.hold(subject, "remove", why, Vec::new());
+        } else if let Some(stays) = stays {
+            let need = stays.instance.clone().map_or(Subject::Container(stays.name.clone()), Subject::Instance);
+            drafts.hold(subject, "remove", HeldReason::Needs(need), Vec::new());
+        } else {
+            let needs = users.iter().filter_map(|user| user.instance.clone());
+            let needs = needs.map(|instance| (Subject::Instance(instance), Milestone::Done)).collect();
+            let draft = Draft {
+                deployment: state.deployment.clone(),
+                action: Action::RemoveNetwork { name: name.clone(), id: state.id.clone() },
+                guard: Guard::Nothing,
+                needs,
+                changes: Vec::new(),
+                reason: Reason::Unused,
+                disruption: Disruption::None,
+                rank: Rank(Phase::UnusedNetworks, 0, 0, 0),
+            };
+            drafts.steps.insert(subject, draft);
+        }
+    }
+}
+
+fn object(deployment: &DeploymentName, action: Action, reason: Reason, rank: Rank) -> Draft {
+    Draft {
+        deployment: Some(deployment.clone()),
+        action,
+        guard: Guard::Nothing,
+        needs: BTreeSet::new(),
+        changes: Vec::new(),
+        reason,
+        disruption: Disruption::None,
+        rank,
+    }
+}
+
+/// The objects that a container of this service needs, by subject.
+pub(super) fn needed_by(service: &Service) -> impl Iterator<Item = (Subject, Milestone)> + '_ {
+    let networks = service.spec.networks.keys().cloned().map(Subject::Network);
+    let volumes = service.spec.mounts.values().filter_map(|mount| match mount {
+        Mount::Volume { name, .. } => Some(Subject::Volume(name.clone())),
+        Mount::Bind { .. } | Mount::Tmpfs { .. } => None,
+    });
+    let image = std::iter::once(Subject::Image(service.image.reference()));
+    networks.chain(volumes).chain(image).map(|subject| (subject, Milestone::Done))
+}
+
+/// One service of the deployment that needs the object; for the reason of its step.
+fn user(deployment: &Deployment, object: &Subject) -> Option<ServiceRef> {
+    let service = deployment.services.iter().find(|service| needed_by(service).any(|(need, _)| need == *object))?;
+    Some(ServiceRef { deployment: deployment.name.clone(), service: service.id.clone() })
+}

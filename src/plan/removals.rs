@@ -1,0 +1,101 @@
+//! What is there and no longer wanted: dropped services and surplus replicas.
+
+use super::action::{Action, Guard};
+use super::context::Context;
+use super::draft::{Draft, Drafts, Phase, Rank};
+use super::input::AllowedGuard;
+use super::instances::grace;
+use super::step::{Disruption, HeldReason, Milestone, Reason, Subject};
+use crate::model::{Container, InstanceId, ServiceRef};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Drafts the removal of every instance that is not wanted, within the prune budget and dependants first.
+pub(super) fn removals(cx: &Context<'_>, drafts: &mut Drafts) {
+    let unwanted: Vec<&InstanceId> = cx.present.keys().filter(|id| !cx.wanted.contains_key(*id)).collect();
+    let (surplus, dropped): (Vec<_>, Vec<_>) =
+        unwanted.into_iter().partition(|id| cx.desired().service(&id.service).is_some());
+    let (allowed, asked): (usize, Vec<_>) = {
+        let within: Vec<_> =
+            dropped.iter().filter(|id| !cx.allows(AllowedGuard::Prune, &id.to_string())).copied().collect();
+        (budget(cx), within)
+    };
+
+    for id in surplus.iter().chain(&dropped) {
+        let subject = Subject::Instance((*id).clone());
+        let is_surplus = surplus.contains(id);
+        let needs_budget = !is_surplus && asked.contains(id);
+        let suspended = is_surplus && cx.input.memory.suspended.contains(&id.service.deployment);
+        if !cx.observed().is_complete() {
+            drafts.hold(subject, "remove", HeldReason::Incomplete, Vec::new());
+        } else if suspended {
+            drafts.hold(subject, "remove", HeldReason::Suspended, Vec::new());
+        } else if needs_budget && !cx.desired().settings.prune.enabled {
+            drafts.hold(subject, "remove", HeldReason::PruneDisabled, Vec::new());
+        } else if needs_budget && asked.len() > allowed {
+            drafts.hold(subject, "remove", HeldReason::PruneBudget { wanted: asked.len(), allowed }, Vec::new());
+        } else {
+            let reason = match cx.desired().service(&id.service) {
+                Some(service) => Reason::ScaledDown { from: cx.replicas_present(&id.service), to: service.replicas },
+                None => Reason::Dropped,
+            };
+            remove(cx, id, &reason, drafts);
+        }
+    }
+    dependants_first(cx, drafts);
+}
+
+/// How many instances one plan may prune: a share of all of ours, but at least one.
+fn budget(cx: &Context<'_>) -> usize {
+    let share = cx.present.len() * usize::from(cx.desired().settings.prune.budget_percent) / 100;
+    share.max(1)
+}
+
+/// Removes every container of an instance; the first carries the instance's own subject.
+fn remove(cx: &Context<'_>, id: &InstanceId, reason: &Reason, drafts: &mut Drafts) {
+    let Some(present) = cx.present.get(id) else { return };
+    let containers = present.main.iter().chain(&present.prev).chain(&present.next);
+    for (index, container) in containers.enumerate() {
+        let subject =
+            if index == 0 { Subject::Instance(id.clone()) } else { Subject::Container(container.name.clone()) };
+        let draft = Draft {
+            deployment: Some(id.service.deployment.clone()),
+            action: Action::RemoveInstance { container: container.id.clone(), grace: grace(container) },
+            guard: Guard::Ours { container: container.id.clone(), owner: cx.input.owner.clone() },
+            needs: BTreeSet::new(),
+            changes: Vec::new(),
+            reason: reason.clone(),
+            disruption: if index == 0 { Disruption::RecreateDowntime } else { Disruption::None },
+            rank: Rank(Phase::Removals, 0, 0, id.slot),
+        };
+        drafts.steps.insert(subject, draft);
+    }
+}
+
+/// What depends on something goes, or changes over to its new settings, before that something goes.
+fn dependants_first(cx: &Context<'_>, drafts: &mut Drafts) {
+    let mut dependants: BTreeMap<&ServiceRef, Vec<&Container>> = BTreeMap::new();
+    for container in cx.ours() {
+        for service in &container.needs {
+            dependants.entry(service).or_default().push(container);
+        }
+    }
+    let removals: Vec<InstanceId> = drafts
+        .steps
+        .iter()
+        .filter(|(_, draft)| draft.rank.0 == Phase::Removals)
+        .filter_map(|(subject, _)| if let Subject::Instance(id) = subject { Some(id.clone()) } else { None })
+        .collect();
+    for id in removals {
+        let subject = Subject::Instance(id.clone());
+        for dependant in dependants.get(&id.service).into_iter().flatten() {
+            let Some(instance) = dependant.instance.clone().filter(|instance| *instance != id) else { continue };
+            let need = Subject::Instance(instance);
+            if drafts.steps.contains_key(&need)
+                && !drafts.reaches(&need, &subject)
+                && let Some(draft) = drafts.steps.get_mut(&subject)
+            {
+                draft.needs.insert((need, Milestone::Done));
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! What every rendering of a plan shows, in the order in which it is shown. Its JSON form is an interface: `version`
+//! goes up when a field changes its meaning or goes; new fields may come at any time.
+
+use super::words::{gate_text, held_text, origin_text, reason_text, release, shown, verdict};
+use crate::model::{Revision, StrategyKind};
+use crate::plan::{Action, Disruption, FieldChange, Milestone, Need, Origin, Plan, Step, waves};
+use serde::Serialize;
+
+/// A plan, ready to be shown.
+#[derive(Clone, Debug, Serialize)]
+pub struct View {
+    /// Version of this form.
+    pub version: u32,
+    /// The plan's id, for `apply --plan-id`.
+    pub id: String,
+    /// Environment.
+    pub environment: String,
+    /// Commit.
+    pub revision: Revision,
+    /// When the engine was looked at.
+    pub observed_at: String,
+    /// What could not be observed.
+    pub missing: Vec<String>,
+    /// The one line that says it all.
+    pub verdict: String,
+    /// Instances that are as they should be.
+    pub unchanged: usize,
+    /// Steps in the order in which they are carried out.
+    pub steps: Vec<StepRow>,
+    /// Changed fields by subject.
+    pub details: Vec<Detail>,
+    /// What runs at once when nothing else limits it, and what it waits for.
+    pub waves: Vec<String>,
+    /// What is wanted and not done.
+    pub held: Vec<HeldRow>,
+}
+
+/// One step.
+#[derive(Clone, Debug, Serialize)]
+pub struct StepRow {
+    /// Number.
+    pub id: usize,
+    /// What it costs.
+    pub disruption: Disruption,
+    /// What is done.
+    pub action: &'static str,
+    /// To what.
+    pub subject: String,
+    /// Why.
+    pub reason: String,
+    /// What it waits for.
+    pub needs: Vec<Need>,
+    /// The wave it runs in, from 1.
+    pub wave: usize,
+}
+
+/// The changed fields of one subject.
+#[derive(Clone, Debug, Serialize)]
+pub struct Detail {
+    /// Whose.
+    pub subject: String,
+    /// Whether they are held instead of changed.
+    pub held: bool,
+    /// The fields.
+    pub changes: Vec<ChangeRow>,
+}
+
+/// One changed field.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChangeRow {
+    /// `+` set, `-` unset, `~` changed.
+    pub sign: char,
+    /// Field.
+    pub field: String,
+    /// Value now.
+    pub old: String,
+    /// Value wanted.
+    pub new: String,
+    /// Who made the difference.
+    pub origin: Origin,
+    /// The place that sets it.
+    pub at: Option<String>,
+}
+
+/// Something held.
+#[derive(Clone, Debug, Serialize)]
+pub struct HeldRow {
+    /// What it is about.
+    pub subject: String,
+    /// What would be done.
+    pub wanted: &'static str,
+    /// Why it is not.
+    pub why: String,
+    /// The command that lifts the hold.
+    pub release: Option<String>,
+}
+
+impl View {
+    /// Form version of the JSON rendering.
+    pub const VERSION: u32 = 1;
+
+    /// Lays a plan out.
+    pub fn new(plan: &Plan) -> Self {
+        let waves = waves(&plan.steps);
+        let detail = |subject: String, held: bool, changes: &[FieldChange]| {
+            (!changes.is_empty()).then(|| Detail { subject, held, changes: changes.iter().map(change_row).collect() })
+        };
+        let of_steps = plan.steps.iter().filter_map(|step| detail(step.subject.to_string(), false, &step.changes));
+        let of_held = plan.held.iter().filter_map(|held| detail(held.subject.to_string(), true, &held.changes));
+        Self {
+            version: Self::VERSION,
+            id: plan.id.clone(),
+            environment: plan.environment.clone(),
+            revision: plan.revision.clone(),
+            observed_at: plan.observed_at.to_string(),
+            missing: plan.missing.clone(),
+            verdict: verdict(plan),
+            unchanged: plan.unchanged,
+            steps: plan.steps.iter().zip(&waves).map(|(step, wave)| step_row(step, *wave)).collect(),
+            details: of_steps.chain(of_held).collect(),
+            waves: wave_texts(plan, &waves),
+            held: plan
+                .held
+                .iter()
+                .map(|held| HeldRow {
+                    subject: held.subject.to_string(),
+                    wanted: held.wanted,
+                    why: held_text(&held.why),
+                    release: release(held),
+                })
+                .collect(),
+        }
+    }
+
+    /// The steps by risk: what hurts most first, otherwise in order.
+    pub fn by_risk(&self) -> Vec<&StepRow> {
+        let mut rows: Vec<&StepRow> = self.steps.iter().collect();
+        rows.sort_by_key(|row| (std::cmp::Reverse(row.disruption), row.id));
+        rows
+    }
+}
+
+fn step_row(step: &Step, wave: usize) -> StepRow {
+    StepRow {
+        id: step.id,
+        disruption: step.disruption,
+        action: step.action.verb(),
+        subject: step.subject.to_string(),
+        reason: reason_text(step),
+        needs: step.needs.clone(),
+        wave: wave + 1,
+    }
+}
+
+fn change_row(change: &FieldChange) -> ChangeRow {
+    ChangeRow {
+        sign: match (&change.old, &change.new) {
+            (None, _) => '+',
+            (_, None) => '-',
+            _ => '~',
+        },
+        field: change.field.to_string(),
+        old: shown(&change.field, change.old.as_deref()),
+        new: shown(&change.field, change.new.as_deref()),
+        origin: change.origin,
+        at: change.at.as_ref().map(ToString::to_string),
+    }
+}
+
+/// `db`, then `api, worker (2 at a time, healthy within 60s)`: the subjects of each wave, images and networks left out
+/// unless a wave has nothing else.
+fn wave_texts(plan: &Plan, waves: &[usize]) -> Vec<String> {
+    let count = waves.iter().max().map_or(0, |last| last + 1);
+    (0..count)
+        .map(|wave| {
+            let steps: Vec<&Step> =
+                plan.steps.iter().zip(waves).filter(|(_, of)| **of == wave).map(|(step, _)| step).collect();
+            let names: Vec<String> = steps.iter().map(|step| step.subject.to_string()).collect();
+            let shown = if names.len() > 6 {
+                format!("{}, … ({} in all)", names[..5].join(", "), names.len())
+            } else {
+                names.join(", ")
+            };
+            match conditions(plan, &steps) {
+                conditions if conditions.is_empty() => shown,
+                conditions => format!("{shown} ({conditions})"),
+            }
+        })
+        .collect()
+}
+
+fn conditions(plan: &Plan, steps: &[&Step]) -> String {
+    let mut conditions: Vec<String> = Vec::new();
+    for step in steps {
+        let strategy = step.deployment.as_ref().and_then(|name| plan.strategies.get(name));
+        let pace = strategy.filter(|_| steps.len() > 1).map(|strategy| match strategy.kind {
+            StrategyKind::Sequential => "one at a time".to_owned(),
+            StrategyKind::Parallel => format!("{} at a time", strategy.max_parallel),
+        });
+        let gate = match &step.action {
+            Action::UpdateInstance { gate, .. } | Action::AwaitInstance { gate, .. } => gate_text(gate),
+            action => action.launch().and_then(|launch| gate_text(&launch.gate)),
+        };
+        for condition in pace.into_iter().chain(gate) {
+            if !conditions.contains(&condition) {
+                conditions.push(condition);
+            }
+        }
+    }
+    conditions.join(", ")
+}
+
+impl ChangeRow {
+    /// `git`, `drift` or `both`.
+    pub fn origin_text(&self) -> &'static str {
+        origin_text(self.origin)
+    }
+}
+
+impl Plan {
+    /// The steps that change something; waiting for what is already as it should be does not.
+    pub fn changes(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| !matches!(step.action, Action::AwaitInstance { .. }))
+    }
+
+    /// The steps during which an instance is down that was up, or after which it is gone.
+    pub fn down(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| step.disruption >= Disruption::RecreateDowntime)
+    }
+
+    /// Whether nothing is to be changed.
+    pub fn is_empty(&self) -> bool {
+        self.changes().next().is_none()
+    }
+
+    /// The steps that must have come so far before `step` starts.
+    pub fn needs(&self, step: &Step) -> impl Iterator<Item = (&Step, Milestone)> {
+        step.needs.iter().filter_map(|need| Some((self.steps.get(need.step)?, need.until)))
+    }
+}

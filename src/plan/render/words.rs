@@ -1,0 +1,194 @@
+//! The sentences of a plan.
+
+use crate::model::{Field, digest};
+use crate::plan::{Action, Disruption, FieldChange, Gate, Held, HeldReason, Origin, Plan, Reason, Step, Subject};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Eight hexadecimal digits over all that a plan would do and to what: equal identities mean the same plan.
+pub fn identity(plan: &Plan) -> String {
+    let mut text = format!("{}\n{:?}\n", plan.environment, plan.missing);
+    for step in &plan.steps {
+        let _ = writeln!(
+            text,
+            "{} {} {:?} {:?} {:?}",
+            step.subject,
+            step.action.verb(),
+            step.guard,
+            step.needs,
+            step.changes
+        );
+        if let Some(launch) = step.action.launch() {
+            let _ = writeln!(text, "{:?} {:?}", launch.applied, launch.gate);
+        }
+        if let Action::BuildImage(build) = &step.action {
+            text.push_str(&build.digest);
+        }
+    }
+    for held in &plan.held {
+        let _ = writeln!(text, "{} {} {}", held.subject, held.wanted, held_text(&held.why));
+    }
+    digest(&text)[..8].to_owned()
+}
+
+/// One line that says it all: `2 to replace · 1 to create · 14 unchanged · down: shop/api/1 · no data loss · 1 held`.
+pub fn verdict(plan: &Plan) -> String {
+    let mut counts: BTreeMap<(u8, &str), usize> = BTreeMap::new();
+    for step in plan.changes() {
+        *counts.entry(group(step)).or_default() += 1;
+    }
+    let mut parts: Vec<String> = counts.iter().map(|((_, name), count)| format!("{count} {name}")).collect();
+    if parts.is_empty() {
+        parts.push("no changes".to_owned());
+    }
+    parts.push(format!("{} unchanged", plan.unchanged));
+    let down: Vec<String> = plan.down().map(|step| step.subject.to_string()).collect();
+    match down.as_slice() {
+        [] => {}
+        some if some.len() <= 3 => parts.push(format!("down meanwhile: {}", some.join(", "))),
+        [first, rest @ ..] => parts.push(format!("down meanwhile: {first} and {} more", rest.len())),
+    }
+    if plan.changes().next().is_some() {
+        let lost = plan.steps.iter().filter(|step| step.disruption == Disruption::DataLoss).count();
+        parts.push(if lost == 0 { "no data loss".to_owned() } else { format!("DATA LOSS: {lost}") });
+    }
+    if !plan.held.is_empty() {
+        parts.push(format!("{} held", plan.held.len()));
+    }
+    if !plan.missing.is_empty() {
+        parts.push("INCOMPLETE".to_owned());
+    }
+    parts.join(" · ")
+}
+
+/// The group a step is counted in, most disruptive first.
+fn group(step: &Step) -> (u8, &'static str) {
+    match &step.action {
+        Action::ReplaceInstance { .. } => (0, "to replace"),
+        Action::RemoveInstance { .. } => (1, "to remove"),
+        Action::StopInstance { .. } => (2, "to stop"),
+        Action::CreateInstance(_) => (3, "to create"),
+        Action::UpdateInstance { .. } if step.disruption == Disruption::Restart => (4, "to restart"),
+        Action::UpdateInstance { .. } => (5, "in place"),
+        Action::RestoreInstance { .. } | Action::DiscardLeftover { .. } => (6, "to settle"),
+        Action::BuildImage(_) => (7, "to build"),
+        Action::PullImage { .. } => (8, "to pull"),
+        Action::CreateNetwork { .. } | Action::RecreateNetwork { .. } | Action::RemoveNetwork { .. } => (9, "networks"),
+        Action::CreateVolume { .. } => (10, "volumes"),
+        Action::AwaitInstance { .. } => (11, "to await"),
+    }
+}
+
+/// `image  api:1.4 → api:1.5  (git, deployments/shop.yaml:12)`.
+pub fn change_line(change: &FieldChange) -> String {
+    let value = |value: &Option<String>| shown(&change.field, value.as_deref());
+    let origin = origin_text(change.origin);
+    let at = change.at.as_ref().map(|at| format!(", {at}")).unwrap_or_default();
+    format!("{}: {} → {} ({origin}{at})", change.field, value(&change.old), value(&change.new))
+}
+
+/// A value as it may be shown; a default as `–`, a secret as its digest.
+pub(super) fn shown(field: &Field, value: Option<&str>) -> String {
+    match value {
+        None => "–".to_owned(),
+        Some(value) if field.is_sensitive() => format!("‹hidden {}›", &digest(value)[..6]),
+        Some(value) => value.replace('\n', "⏎"),
+    }
+}
+
+pub(super) fn origin_text(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Git => "git",
+        Origin::Drift => "drift",
+        Origin::Both => "both",
+    }
+}
+
+/// Why a step exists, in a few words.
+pub fn reason_text(step: &Step) -> String {
+    let mut text = match &step.reason {
+        Reason::New => "new".to_owned(),
+        Reason::ScaledUp { from, to } | Reason::ScaledDown { from, to } => format!("replicas {from} → {to}"),
+        Reason::Vanished => "was removed on the host (drift)".to_owned(),
+        Reason::Changed => changed_text(&step.changes),
+        Reason::NotRunning(status) => format!("is {status} (drift)"),
+        Reason::Unhealthy => "is unhealthy (drift)".to_owned(),
+        Reason::Dropped => "no longer in git".to_owned(),
+        Reason::Interrupted => "left by an interrupted replacement".to_owned(),
+        Reason::NeededBy(service) => format!("needed by {service}"),
+        Reason::Unused => "nothing uses it any more".to_owned(),
+        Reason::MakesRoom(instance) => format!("makes room for {instance}"),
+        Reason::Awaited => "still starting, and others depend on it".to_owned(),
+        Reason::Asked => "asked for".to_owned(),
+    };
+    match &step.action {
+        Action::ReplaceInstance { stop_first: true, .. } => text.push_str("; stop-first"),
+        Action::ReplaceInstance { stop_first: false, .. } => text.push_str("; start-first"),
+        _ => {}
+    }
+    text
+}
+
+fn changed_text(changes: &[FieldChange]) -> String {
+    let name = |change: &FieldChange| match change.origin {
+        Origin::Git => change.field.to_string(),
+        origin => format!("{} ({})", change.field, origin_text(origin)),
+    };
+    let mut text: Vec<String> = changes.iter().take(3).map(name).collect();
+    if changes.len() > 3 {
+        text.push(format!("{} more", changes.len() - 3));
+    }
+    text.join(", ")
+}
+
+/// Why something is held.
+pub fn held_text(why: &HeldReason) -> String {
+    match why {
+        HeldReason::Quarantined { revision, verdict } => {
+            let short = revision.get(..7).unwrap_or(revision);
+            format!("failed its health gate at {short}: {verdict}")
+        }
+        HeldReason::PruneDisabled => "pruning is switched off in setpoint.kdl".to_owned(),
+        HeldReason::PruneBudget { wanted, allowed } => {
+            format!("{wanted} instances would be pruned, the budget allows {allowed}")
+        }
+        HeldReason::DriftReported => "drift is reported, not repaired (setpoint.kdl)".to_owned(),
+        HeldReason::Incomplete => "the engine was not fully observed, so nothing is removed".to_owned(),
+        HeldReason::Suspended => "stopped by hand".to_owned(),
+        HeldReason::NameTaken { name } => format!("container `{name}` exists and is not ours"),
+        HeldReason::PortTaken { port, holder } => format!("host port {port} is held by `{holder}`, which is not ours"),
+        HeldReason::Foreign => {
+            "exists and is not ours; remove it, rename ours, or declare it `external: true`".to_owned()
+        }
+        HeldReason::ExternalMissing => "declared external and does not exist; create it first".to_owned(),
+        HeldReason::ImageMissing { reference } => format!("image {reference} is not on the host and may not be pulled"),
+        HeldReason::Needs(subject) => format!("needs {subject}, which is held or stays as it is"),
+        HeldReason::Flapping { times } => format!("repaired {times} times in ten minutes and does not stay so"),
+        HeldReason::DataLoss => "changing it would lose its data".to_owned(),
+        HeldReason::InUseByForeign { holder } => format!("`{holder}`, which is not ours, is connected to it"),
+    }
+}
+
+/// The command that lifts a hold, when one does.
+pub fn release(held: &Held) -> Option<String> {
+    match (&held.why, &held.subject) {
+        (HeldReason::Quarantined { .. } | HeldReason::Flapping { .. }, Subject::Instance(id)) => {
+            Some(format!("setpoint apply --allow retry:{}", id.service))
+        }
+        (HeldReason::PruneBudget { .. } | HeldReason::PruneDisabled, Subject::Instance(id)) => {
+            Some(format!("setpoint apply --allow prune:{}", id.service))
+        }
+        (HeldReason::Suspended, Subject::Deployment(name)) => Some(format!("setpoint start {name}")),
+        _ => None,
+    }
+}
+
+/// What a gate asks for.
+pub(super) fn gate_text(gate: &Gate) -> Option<String> {
+    use crate::model::duration_text;
+    match gate {
+        Gate::Started => None,
+        Gate::Healthy { timeout, .. } => Some(format!("healthy within {}", duration_text(*timeout))),
+        Gate::Completed { timeout } => Some(format!("completed within {}", duration_text(*timeout))),
+    }
+}

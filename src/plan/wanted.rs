@@ -1,0 +1,72 @@
+//! Desired as a list of instances, and the containers that stand for them now.
+
+use crate::model::{Container, Deployment, Desired, InstanceId, Observed, OwnerId, Service, ServiceRef};
+use std::collections::BTreeMap;
+
+/// One replica that should be there.
+#[derive(Clone, Debug)]
+pub struct Wanted<'a> {
+    /// Which.
+    pub id: InstanceId,
+    /// Its deployment.
+    pub deployment: &'a Deployment,
+    /// Its service.
+    pub service: &'a Service,
+    /// The name its container should have.
+    pub name: String,
+}
+
+/// Every replica that should be there, by id.
+pub fn wanted(desired: &Desired) -> BTreeMap<InstanceId, Wanted<'_>> {
+    let mut all = BTreeMap::new();
+    for deployment in desired.deployments.values() {
+        for service in &deployment.services {
+            let reference = ServiceRef { deployment: deployment.name.clone(), service: service.id.clone() };
+            for slot in 1..=service.replicas {
+                let id = reference.instance(slot);
+                let name = service.container_name(&deployment.name, slot);
+                all.insert(id.clone(), Wanted { id, deployment, service, name });
+            }
+        }
+    }
+    all
+}
+
+/// The container that is being made ready to replace another (see `Action::ReplaceInstance`).
+pub const NEXT: &str = ".next";
+/// The container that was set aside for its replacement.
+pub const PREV: &str = ".prev";
+
+/// Our containers of one instance. More than one is there only after an interruption.
+#[derive(Clone, Debug, Default)]
+pub struct Present<'a> {
+    /// Under any other name than the two below.
+    pub main: Vec<&'a Container>,
+    /// Named `….next`.
+    pub next: Vec<&'a Container>,
+    /// Named `….prev`.
+    pub prev: Vec<&'a Container>,
+}
+
+/// Our containers by instance, each list sorted by name.
+pub fn present<'a>(observed: &'a Observed, owner: &OwnerId) -> BTreeMap<InstanceId, Present<'a>> {
+    let mut all: BTreeMap<InstanceId, Present<'a>> = BTreeMap::new();
+    for container in observed.containers.iter().filter(|container| container.owner.as_ref() == Some(owner)) {
+        let Some(instance) = &container.instance else { continue };
+        let present = all.entry(instance.clone()).or_default();
+        let list = if container.name.ends_with(NEXT) {
+            &mut present.next
+        } else if container.name.ends_with(PREV) {
+            &mut present.prev
+        } else {
+            &mut present.main
+        };
+        list.push(container);
+    }
+    for present in all.values_mut() {
+        for list in [&mut present.main, &mut present.next, &mut present.prev] {
+            list.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        }
+    }
+    all
+}
