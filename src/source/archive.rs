@@ -190,6 +190,7 @@ impl Write for Chunks {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the form map_err takes")]
 fn git(error: git2::Error) -> io::Error {
     io::Error::other(error.message().to_owned())
 }

@@ -184,6 +184,20 @@ pub enum SourceError {
         /// Its line.
         line: usize,
     },
+    /// An ssh host presents a key that `known_hosts` marks as revoked.
+    #[error(
+        "{known_hosts} line {line} revokes the ssh host key that {host} presents: {fingerprint}; the server needs a new key"
+    )]
+    HostKeyRevoked {
+        /// Host as known_hosts writes it.
+        host: String,
+        /// `SHA256:…` of the presented key.
+        fingerprint: String,
+        /// The file that says so.
+        known_hosts: String,
+        /// Its line.
+        line: usize,
+    },
     /// The https certificate is not trusted.
     #[error(
         "the certificate of {place} is not trusted; if the server uses an own authority, give its certificate as the CA file"
@@ -251,6 +265,7 @@ impl SourceError {
             | Self::CredentialFile { .. }
             | Self::HostKeyUnknown { .. }
             | Self::HostKeyChanged { .. }
+            | Self::HostKeyRevoked { .. }
             | Self::Certificate { .. }
             | Self::MissingRepository { .. }
             | Self::Stopped

@@ -9,6 +9,7 @@
 
 mod address;
 mod archive;
+mod clone;
 mod config;
 mod entry;
 mod error;
@@ -16,9 +17,12 @@ mod folder;
 mod handle;
 mod history;
 mod index;
+mod known_hosts;
+mod remote;
 mod resolve;
 mod store;
 mod tree;
+mod watch;
 
 pub use address::Address;
 pub use archive::Blobs;

@@ -1,70 +1,91 @@
 //! The repository itself, as the thread that owns it sees it.
 
 use super::address::Place;
+use super::clone::LocalClone;
 use super::history::{self, ChangedFile};
 use super::resolve::{describe, followed, named};
 use super::tree;
 use super::{Address, GitFailure, SourceConfig, SourceError};
 use crate::model::{FileTree, Revision};
-use git2::{ErrorCode, Repository, RepositoryOpenFlags};
+use git2::{Commit, ErrorCode, Repository, RepositoryOpenFlags};
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// A repository on this machine, or the local clone of a remote one. It is opened anew for each request (well under a
 /// millisecond), so a repository that was replaced, repacked or recreated meanwhile needs no special care.
-#[derive(Debug)]
 pub(super) struct Store {
     /// Where git objects are: the user's repository, or our clone.
     pub path: PathBuf,
-    /// The address as shown.
-    pub shown: String,
+    /// Present for a remote repository.
+    clone: Option<LocalClone>,
+    shown: String,
     reference: Option<String>,
     folder: String,
 }
 
 impl Store {
-    pub(super) fn new(config: &SourceConfig) -> Result<Self, SourceError> {
-        let path = match &config.address.place {
-            Place::Local(path) => git_dir(path)?,
-            Place::Http { .. } | Place::Ssh { .. } => todo!(),
+    /// `stop` ends transfers and waits early.
+    pub(super) fn new(config: &SourceConfig, stop: Arc<AtomicBool>) -> Result<Self, SourceError> {
+        let folder = clean_folder(&config.path)?;
+        let (path, clone) = match &config.address.place {
+            Place::Local(path) => (git_dir(path)?, None),
+            Place::Http { .. } | Place::Ssh { .. } => {
+                let clone = LocalClone::new(config, stop)?;
+                (clone.path.clone(), Some(clone))
+            }
         };
-        Ok(Self {
-            path,
-            shown: config.address.to_string(),
-            reference: config.reference.clone(),
-            folder: clean_folder(&config.path)?,
+        Ok(Self { path, clone, shown: config.address.to_string(), reference: config.reference.clone(), folder })
+    }
+
+    pub(super) fn fetch(&self) -> Result<Revision, SourceError> {
+        if let Some(clone) = &self.clone {
+            clone.fetch()?;
+        }
+        self.with(|repo| {
+            let (commit, reference) = followed(repo, self.reference.as_deref(), &self.shown)?;
+            Ok(describe(&commit, reference))
         })
     }
 
-    pub(super) fn fetch(&mut self) -> Result<Revision, SourceError> {
-        let repo = self.open()?;
-        let (commit, reference) = followed(&repo, self.reference.as_deref(), &self.shown)?;
-        Ok(describe(&commit, reference))
+    pub(super) fn read(&self, rev: &str) -> Result<(Revision, FileTree), SourceError> {
+        self.with(|repo| {
+            let (commit, reference) = self.named(repo, rev)?;
+            let files = tree::read(repo, &commit, &self.folder, &self.shown)?;
+            Ok((describe(&commit, reference), files))
+        })
     }
 
-    pub(super) fn read(&mut self, rev: &str) -> Result<(Revision, FileTree), SourceError> {
-        let repo = self.open()?;
-        let (commit, reference) = named(&repo, rev, self.reference.as_deref(), &self.shown)?;
-        let files = tree::read(&repo, &commit, &self.folder, &self.shown)?;
-        Ok((describe(&commit, reference), files))
+    pub(super) fn changed_files(&self, from: &str, to: &str) -> Result<Vec<ChangedFile>, SourceError> {
+        self.with(|repo| {
+            let ((from, _), (to, _)) = (self.named(repo, from)?, self.named(repo, to)?);
+            history::changed_files(repo, &from, &to, &self.folder, &self.shown)
+        })
     }
 
-    pub(super) fn changed_files(&mut self, from: &str, to: &str) -> Result<Vec<ChangedFile>, SourceError> {
-        let repo = self.open()?;
-        let (from, _) = named(&repo, from, self.reference.as_deref(), &self.shown)?;
-        let (to, _) = named(&repo, to, self.reference.as_deref(), &self.shown)?;
-        history::changed_files(&repo, &from, &to, &self.folder, &self.shown)
+    pub(super) fn commits_between(&self, from: &str, to: &str, limit: usize) -> Result<Vec<Revision>, SourceError> {
+        self.with(|repo| {
+            let ((from, _), (to, reference)) = (self.named(repo, from)?, self.named(repo, to)?);
+            history::commits_between(repo, &from, &to, &reference, limit, &self.shown)
+        })
     }
 
-    pub(super) fn commits_between(&mut self, from: &str, to: &str, limit: usize) -> Result<Vec<Revision>, SourceError> {
-        let repo = self.open()?;
-        let (from, _) = named(&repo, from, self.reference.as_deref(), &self.shown)?;
-        let (to, reference) = named(&repo, to, self.reference.as_deref(), &self.shown)?;
-        history::commits_between(&repo, &from, &to, &reference, limit, &self.shown)
+    fn named<'repo>(&self, repo: &'repo Repository, rev: &str) -> Result<(Commit<'repo>, String), SourceError> {
+        named(repo, rev, self.reference.as_deref(), &self.shown)
     }
 
-    fn open(&self) -> Result<Repository, SourceError> {
-        open_local(&self.path)
+    /// Works on the repository. A damaged clone is replaced and the work done again; a damaged repository of the user is
+    /// reported and left alone.
+    fn with<T>(&self, work: impl Fn(&Repository) -> Result<T, SourceError>) -> Result<T, SourceError> {
+        let Some(clone) = &self.clone else { return work(&open_local(&self.path)?) };
+        match clone.open().and_then(|repo| work(&repo)) {
+            Err(SourceError::Corrupt { .. }) => {
+                let is_sound = |repo: &Repository| !matches!(work(repo), Err(SourceError::Corrupt { .. }));
+                work(&clone.recreate(is_sound)?)
+            }
+            other => other,
+        }
     }
 }
 
