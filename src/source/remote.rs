@@ -36,6 +36,8 @@ struct Attempt<'a> {
     start: Instant,
     reason: RefCell<Option<SourceError>>,
     logins: Cell<u32>,
+    /// The server has answered; from then on an error of the system may be one of our own disk.
+    connected: Cell<bool>,
 }
 
 impl Remote {
@@ -80,10 +82,16 @@ impl Remote {
 
     /// Brings the bare repository to what the server has: all branches and tags, those gone removed, HEAD as there.
     pub(super) fn fetch(&self, repo: &Repository) -> Result<(), SourceError> {
-        let attempt = Attempt { remote: self, start: Instant::now(), reason: RefCell::new(None), logins: Cell::new(0) };
+        let attempt = Attempt {
+            remote: self,
+            start: Instant::now(),
+            reason: RefCell::new(None),
+            logins: Cell::new(0),
+            connected: Cell::new(false),
+        };
         attempt.run(repo).map_err(|error| {
             let reason = attempt.reason.take();
-            reason.unwrap_or_else(|| self.classify(&error, attempt.start.elapsed()))
+            reason.unwrap_or_else(|| self.classify(&error, &attempt))
         })?;
         let no_branch = repo.references().is_ok_and(|mut all| all.next().is_none());
         if no_branch { Err(SourceError::Empty { place: self.shown.clone() }) } else { Ok(()) }
@@ -100,7 +108,8 @@ impl Remote {
         GitFailure::new(error, &self.secrets)
     }
 
-    fn classify(&self, error: &Error, elapsed: Duration) -> SourceError {
+    fn classify(&self, error: &Error, attempt: &Attempt<'_>) -> SourceError {
+        let elapsed = attempt.start.elapsed();
         let (place, source) = (self.shown.clone(), self.failure(error));
         let text = error.message().to_ascii_lowercase();
         if self.stop.load(Ordering::Relaxed) {
@@ -139,6 +148,12 @@ impl Remote {
                 SourceError::MissingRepository { place, source }
             }
             (ErrorClass::Ssh, _) if text.contains("failed to start ssh session") => {
+                SourceError::Unreachable { place, source }
+            }
+            (ErrorClass::Ssh, _) if text.contains("failed to authenticate") => {
+                SourceError::Authentication { place, problem: format!("{} ({source})", self.login_problem()) }
+            }
+            (ErrorClass::Os, _) if !attempt.connected.get() || text.starts_with("ssl error") => {
                 SourceError::Unreachable { place, source }
             }
             (ErrorClass::Net | ErrorClass::Ssl, _) => SourceError::Unreachable { place, source },
@@ -189,6 +204,7 @@ impl Attempt<'_> {
     fn run(&self, repo: &Repository) -> Result<(), Error> {
         let mut remote = repo.remote_anonymous(self.remote.url())?;
         let mut connection = remote.connect_auth(Direction::Fetch, Some(self.callbacks()), Some(proxy()))?;
+        self.connected.set(true);
         let head = connection.list()?.iter().find(|head| head.name() == "HEAD").map(|head| {
             let target = head.symref_target().map(str::to_owned);
             (target, head.oid())

@@ -43,6 +43,7 @@ impl Repo {
         let bare = self.folder.path().join("infra.git");
         if !bare.exists() {
             run(Command::new("git").args(["clone", "-q", "--bare"]).arg(self.work()).arg(&bare));
+            run(Command::new("git").arg("-C").arg(&bare).args(["config", "receive.denyDeleteCurrent", "ignore"]));
             self.git(&["remote", "add", "origin", bare.to_str().unwrap()]);
         }
         bare

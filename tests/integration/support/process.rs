@@ -1,6 +1,6 @@
 //! Servers that tests start: found or skipped, and ended with the test.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -42,10 +42,9 @@ pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
 /// The path of a program, or `None` after saying that the test is skipped. With SETPOINT_REQUIRE_ALL set a missing
 /// program fails the test.
 pub(crate) fn find_or_skip(program: &str) -> Option<PathBuf> {
-    let found = ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/bin", "/sbin"]
-        .iter()
-        .map(|folder| Path::new(folder).join(program))
-        .find(|path| path.exists());
+    let script = format!("PATH=$PATH:/usr/sbin:/sbin command -v {program}");
+    let output = Command::new("sh").arg("-c").arg(script).output().unwrap();
+    let found = output.status.success().then(|| PathBuf::from(String::from_utf8(output.stdout).unwrap().trim()));
     if found.is_none() {
         #[expect(clippy::disallowed_methods, reason = "the one switch of the tests")]
         let required = std::env::var("SETPOINT_REQUIRE_ALL").is_ok();
