@@ -6,7 +6,7 @@ use super::moved::moved;
 use super::progress::{Display, ended};
 use super::session::{Files, Host, Session, Which};
 use crate::daemon::apply::{Applied, Job, StepResult, apply};
-use crate::daemon::steps::Steps;
+use crate::daemon::steps::{Archive, Steps};
 use crate::model::Desired;
 use crate::plan::render::{View, text};
 use crate::plan::{Allow, Plan};
@@ -105,15 +105,17 @@ pub(super) async fn carry_out(
         superseded: CancellationToken::new(),
     };
     let owner = ledger.owner();
+    let archive = wanted.map(|(_, files)| |context| files.blobs.archive(context));
     let steps = Steps {
         docker: &host.docker,
+        plan,
         owner: &owner,
         desired: job.desired,
-        blobs: wanted.map(|(_, files)| &files.blobs),
+        archive: archive.as_ref().map(|archive| archive as Archive<'_>),
         superseded: &job.superseded,
     };
     let mut display = Display::new(plan);
-    let work = apply(&job, |id, news| steps.run(plan, id, news), |progress| display.show(&progress));
+    let work = apply(&job, |id, news| steps.run(id, news), |progress| display.show(&progress));
     // Dropping `drive` loses nothing: it only waits for signals. `work` is never dropped before its end.
     let applied = tokio::select! {
         applied = work => applied,
