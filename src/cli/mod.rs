@@ -3,8 +3,6 @@
 
 mod apply;
 mod args;
-mod daemon;
-mod demo;
 mod diff;
 mod docs;
 mod doctor;
@@ -18,7 +16,6 @@ mod printer;
 mod progress;
 mod schema;
 mod session;
-mod status;
 mod teardown;
 mod validate;
 mod why;
@@ -57,7 +54,7 @@ pub fn main() -> ExitCode {
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     // The daemon sets its own logs up, from its settings.
-    if !matches!(command, Command::Daemon(_)) {
+    {
         telemetry::init(&session.global.log, LogFormat::Text).map_err(|error| Failure::Usage(error.to_string()))?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -75,18 +72,14 @@ async fn dispatch(session: &Session, command: &Command) -> Result<Exit, Failure>
         Command::Build(args) => images::build(session, args).await,
         Command::Push(args) => images::push(session, args).await,
         Command::Pull(args) => images::pull(session, args).await,
-        Command::Status(args) => status::run(session, args).await,
         Command::Logs(args) => logs::run(session, args).await,
         Command::Events(args) => events::run(session, args).await,
         Command::Why(args) => why::run(session, args),
         Command::Stop(args) => teardown::stop(session, args).await,
         Command::Start(args) => teardown::start(session, args).await,
         Command::Cleanup(args) => teardown::cleanup(session, args).await,
-        Command::Daemon(args) => daemon::run(session, args).await,
-        Command::Poke(args) => daemon::poke(session, args).await,
         Command::Schema(args) => schema::run(session, args),
         Command::Doctor(args) => doctor::run(session, args).await,
-        Command::Demo(args) => demo::run(session, args).await,
         Command::Completions(args) => docs::completions(session, args),
         Command::Man(args) => docs::man(session, args),
     }
