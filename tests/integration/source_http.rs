@@ -5,6 +5,7 @@ use crate::support::git_server::{HttpServer, short_timeouts};
 use crate::support::process::{find_or_skip, free_port};
 use setpoint::source::{Credentials, Source, SourceConfig, SourceError};
 use std::error::Error;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -276,6 +277,36 @@ async fn a_closed_port_and_a_silent_server_are_bounded() {
         assert!(matches!(error, SourceError::TimedOut { .. }) && error.is_retryable(), "{address}: {error:?}");
         assert!(start.elapsed() < Duration::from_secs(8), "{address}: {:?}", start.elapsed());
     }
+}
+
+/// Each byte resets libgit2's own bound, so only ours ends this.
+#[tokio::test]
+async fn a_server_that_trickles_is_bounded_and_holds_up_no_read() {
+    let repo = Repo::with_files();
+    repo.bare();
+    let Some(server) = HttpServer::start(repo.folder.path(), "", None) else { return };
+    let mut config = config(&server.url("infra.git"), repo.folder.path());
+    config.fetch_timeout = Duration::from_secs(1);
+    let mut patient = config.clone();
+    patient.fetch_timeout = Duration::from_secs(20);
+    let head = Source::open(patient).unwrap().fetch().await.unwrap().commit;
+    let port = server.port;
+    drop(server);
+    let trickle = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = trickle.accept().unwrap();
+        let mut text = b"HTTP/1.1 200 OK\r\nX-Slow: ".iter().copied().chain(std::iter::repeat(b'a'));
+        while stream.write_all(&[text.next().unwrap()]).is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let source = Source::open(config).unwrap();
+    let start = Instant::now();
+    let (fetched, read) = tokio::join!(source.fetch(), async { (source.read(&head).await, start.elapsed()) });
+    let (read, read_took) = read;
+    assert!(read.is_ok() && read_took < Duration::from_millis(900), "{read_took:?}");
+    assert!(matches!(fetched.unwrap_err(), SourceError::TimedOut { .. }));
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
 }
 
 #[tokio::test]
