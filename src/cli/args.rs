@@ -122,7 +122,11 @@ pub(super) fn parse_allow(text: &str) -> Result<Allow, String> {
     let guard = match guard {
         "prune" => AllowedGuard::Prune,
         "retry" => AllowedGuard::Retry,
-        other => return Err(format!("`{other}` is no guard; write `prune` or `retry`, with `:deployment/service` to limit it")),
+        other => {
+            return Err(format!(
+                "`{other}` is no guard; write `prune` or `retry`, with `:deployment/service` to limit it"
+            ));
+        }
     };
     Ok(Allow { guard, scope })
 }

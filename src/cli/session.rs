@@ -59,15 +59,14 @@ impl Session {
     }
 
     pub(super) fn store(&self) -> Result<Store, Failure> {
-        Store::open(&self.state_dir()).map_err(|error| {
-            Failure::from(error).hint("`--state-dir DIR` or SETPOINT_STATE_DIR names another folder")
-        })
+        Store::open(&self.state_dir())
+            .map_err(|error| Failure::from(error).hint("`--state-dir DIR` or SETPOINT_STATE_DIR names another folder"))
     }
 
     pub(super) async fn engine(&self) -> Result<Docker, Failure> {
-        Docker::connect(self.global.engine.as_deref()).await.map_err(|error| {
-            Failure::from(error).hint("`setpoint doctor` says what is missing")
-        })
+        Docker::connect(self.global.engine.as_deref())
+            .await
+            .map_err(|error| Failure::from(error).hint("`setpoint doctor` says what is missing"))
     }
 
     /// Opens the repo that the arguments name, or the one around the current folder.
@@ -92,7 +91,7 @@ impl Session {
                 let rev = args.rev.clone().unwrap_or(head.commit);
                 let (revision, tree) = source.read(&rev).await?;
                 let repo = RepoIdentity {
-                    identity: source.first_commit(&revision.commit).await?,
+                    identity: source.identity(&revision.commit).await?,
                     address: source.config().address.to_string(),
                 };
                 Ok(Files { revision, tree, blobs: source.blobs(), repo })
@@ -173,8 +172,9 @@ fn uncommitted(commit: &str, folder: &Path, tree: FileTree, blobs: Blobs) -> Fil
 }
 
 fn current_dir() -> Result<PathBuf, Failure> {
-    std::env::current_dir()
-        .map_err(|error| Failure::new(format!("the current folder cannot be read: {error}")).hint("name the repo with --repo"))
+    std::env::current_dir().map_err(|error| {
+        Failure::new(format!("the current folder cannot be read: {error}")).hint("name the repo with --repo")
+    })
 }
 
 /// Reads the secrets that the arguments name from where the user keeps them.

@@ -189,11 +189,8 @@ where
             () = job.stop.cancelled(), if !job.stop.is_cancelled() => {}
         }
     }
-    let mut applied = Applied {
-        superseded: job.superseded.is_cancelled(),
-        stopped: job.stop.is_cancelled(),
-        ..Applied::default()
-    };
+    let mut applied =
+        Applied { superseded: job.superseded.is_cancelled(), stopped: job.stop.is_cancelled(), ..Applied::default() };
     for result in results {
         // The walk is over only when each step has its result.
         let result = result.unwrap_or(StepResult::Skipped { because: "never reached".to_owned() });

@@ -9,8 +9,8 @@ pub mod probes;
 pub mod reconcile;
 pub mod status;
 pub mod steps;
+#[cfg(test)]
+mod testing;
 pub mod trigger;
 pub mod walk;
 pub mod why;
-#[cfg(test)]
-mod testing;

@@ -1,6 +1,8 @@
 //! Made-up plans for the tests of this folder.
 
-use crate::model::{ContainerId, DeploymentName, OnFailure, Revision, ServiceId, ServiceRef, Strategy, StrategyKind, Timestamp};
+use crate::model::{
+    ContainerId, DeploymentName, OnFailure, Revision, ServiceId, ServiceRef, Strategy, StrategyKind, Timestamp,
+};
 use crate::plan::{Action, Disruption, Gate, Guard, Plan, Reason, Step, Subject};
 use std::time::Duration;
 

@@ -105,6 +105,18 @@ impl Source {
         run(&self.reads, move |store| store.commits_between(&from, &to, limit)).await
     }
 
+    /// What stays the same of the repository wherever it is cloned to: the first commit that `rev` goes back to, and the
+    /// config folder.
+    ///
+    /// # Errors
+    /// When there is no such commit or its objects cannot be read.
+    pub async fn identity(&self, rev: &str) -> Result<String, SourceError> {
+        let rev = rev.to_owned();
+        let first = run(&self.reads, move |store| store.first_commit(&rev)).await?;
+        let folder = self.shared.config.path.trim_matches('/');
+        Ok(if folder.is_empty() { first } else { format!("{first}:{folder}") })
+    }
+
     /// A tar stream of these files, read from git objects while it is consumed.
     pub fn archive(&self, files: Arc<[ContextFile]>) -> BoxStream<'static, std::io::Result<Bytes>> {
         self.shared.blobs.archive(files)

@@ -10,6 +10,7 @@
 
 mod address;
 mod archive;
+mod author;
 mod clone;
 mod config;
 mod entry;
@@ -27,6 +28,7 @@ mod watch;
 
 pub use address::Address;
 pub use archive::Blobs;
+pub use author::{Author, commit_all, init as init_repository, repository_around};
 pub use config::{Credentials, ServerTimeouts, SourceConfig, init};
 pub use error::{GitFailure, SourceError};
 pub use folder::read_folder;
