@@ -192,7 +192,7 @@ impl Reconciler {
         let plan = plan(&input);
         self.state.pace.keep(|subject| plan.steps.iter().any(|step| step.subject == *subject));
         let rows = current.ledger.instances()?;
-        self.publish(|status| status.look(current, observed, &plan, rows));
+        self.publish(|status| status.look(current, observed, &plan, memory, rows));
         self.view.send_replace(Some(Arc::new(View::new(&plan))));
         let violations = lint(&plan, &input);
         if !violations.is_empty() {
