@@ -15,6 +15,7 @@ mod leftovers;
 mod lint;
 mod objects;
 mod order;
+mod pretend;
 mod removals;
 pub mod render;
 mod step;
@@ -31,6 +32,7 @@ pub use instances::remembered;
 pub use lint::lint;
 pub use objects::network_settings;
 pub use order::waves;
+pub use pretend::{Pretended, pretend};
 pub use step::{
     Disruption, FieldChange, Held, HeldReason, Milestone, Need, Origin, Plan, Reason, Step, StepId, Subject,
 };

@@ -4,4 +4,3 @@ mod generate;
 mod properties;
 mod renderings;
 mod scenarios;
-mod simulate;

@@ -1,12 +1,11 @@
 //! What must hold for every repo and every host.
 
 use super::generate::{any_desired, owner, revision};
-use super::simulate::apply;
 use crate::model::{
     ContainerId, Desired, Health, InstanceId, Observed, OwnerId, Restart, ServiceRef, Status, Timestamp,
 };
 use crate::plan::{
-    Action, Allow, AllowedGuard, Memory, NEXT, Origin, PREV, Plan, PlanInput, Subject, lint, plan, render,
+    Action, Allow, AllowedGuard, Memory, NEXT, Origin, PREV, Plan, PlanInput, Subject, lint, plan, pretend, render,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -19,6 +18,13 @@ fn plan_of(desired: &Desired, observed: &Observed, memory: &Memory) -> Plan {
     let plan = plan(&input);
     assert_eq!(lint(&plan, &input), Vec::<String>::new(), "lint finds nothing in {:#?}", plan.steps);
     plan
+}
+
+/// The host and the memory after a perfect apply, of which the engine would have refused nothing.
+fn apply(plan: &Plan, observed: &Observed, memory: &Memory) -> (Observed, Memory) {
+    let after = pretend(plan, observed, memory, &owner());
+    assert_eq!(after.refused, Vec::<String>::new(), "{:#?}", plan.steps);
+    (after.observed, after.memory)
 }
 
 fn empty() -> Observed {

@@ -1,0 +1,148 @@
+//! New containers.
+
+use super::{ActError, Outcome, Work};
+use crate::engine::docker::error::{is_conflict, is_gone};
+use crate::engine::docker::{Docker, EngineError, translate};
+use crate::model::{Container, ContainerId};
+use crate::plan::{Launch, Milestone};
+use bollard::models::NetworkConnectRequest;
+use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions, RenameContainerOptions};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Ends the name of a container that is being made ready.
+pub(super) const NEXT: &str = ".next";
+/// Ends the name of a container that was set aside for its replacement.
+pub(super) const PREV: &str = ".prev";
+
+impl Docker {
+    /// Creates a container and does not start it, so that what the engine makes of its settings can be looked at.
+    ///
+    /// # Errors
+    /// When the name is taken or the engine refuses the settings.
+    pub async fn prepare(&self, launch: &Launch) -> Result<ContainerId, ActError> {
+        let (news, _) = mpsc::channel(1);
+        let work = Work { docker: self, owner: &launch.owner, news, superseded: CancellationToken::new() };
+        work.make_ready(launch).await
+    }
+}
+
+impl Work<'_> {
+    /// Makes, starts and gates a new instance. One that does not pass its gate stays as it is, as evidence.
+    pub(super) async fn create_instance(&self, launch: &Launch) -> Result<Outcome, ActError> {
+        let id = self.make_ready(launch).await?;
+        if let Err(error) = self.start(&id, &launch.name).await {
+            // It never ran, and would only hold the name.
+            let _ = self.remove(&id, &launch.name).await;
+            return Err(error.into());
+        }
+        self.reached(Milestone::Started).await;
+        let evidence = self.docker.pass(&id, &launch.gate, true, &self.superseded).await?;
+        Ok(Outcome { container: Some(id), evidence })
+    }
+
+    /// A container that takes several calls is made under another name and gets its own when it is complete: an
+    /// interruption never leaves half a container under the name that counts.
+    async fn make_ready(&self, launch: &Launch) -> Result<ContainerId, ActError> {
+        if launch.spec.configs.is_empty() && launch.spec.networks.len() <= 1 {
+            return self.make(launch, &launch.name).await;
+        }
+        if let Some(holder) = self.docker.find(&launch.name).await? {
+            return self.adopt(launch, &launch.name, holder);
+        }
+        let next = format!("{}{NEXT}", launch.name);
+        self.discard_named(&next, None).await?;
+        let id = self.make(launch, &next).await?;
+        if let Err(error) = self.rename(&id, &next, &launch.name).await {
+            let _ = self.remove(&id, &next).await;
+            return Err(error);
+        }
+        Ok(id)
+    }
+
+    /// Creates a container under `name`, with all its networks and files, and does not start it.
+    pub(super) async fn make(&self, launch: &Launch, name: &str) -> Result<ContainerId, ActError> {
+        let (body, more) = translate::create_body(launch);
+        let options = CreateContainerOptions { name: Some(name.to_owned()), ..Default::default() };
+        let id = match self.docker.api.create_container(Some(options), body).await {
+            Ok(created) => ContainerId::new(created.id),
+            Err(error) if is_conflict(&error) => {
+                let source = error;
+                return match self.docker.find(name).await? {
+                    Some(holder) => self.adopt(launch, name, holder),
+                    None => Err(EngineError::CreateContainer { name: name.to_owned(), source }.into()),
+                };
+            }
+            Err(source) => return Err(EngineError::CreateContainer { name: name.to_owned(), source }.into()),
+        };
+        let completed = async {
+            for network in &more {
+                let Some(attachment) = launch.spec.networks.get(network) else { continue };
+                let request = NetworkConnectRequest {
+                    container: id.as_str().to_owned(),
+                    endpoint_config: Some(translate::endpoint(attachment)),
+                };
+                self.docker.api.connect_network(network, request).await.map_err(|source| {
+                    EngineError::ConnectNetwork { container: name.to_owned(), network: network.clone(), source }
+                })?;
+            }
+            self.write_configs(&id, name, &launch.spec.configs).await
+        };
+        if let Err(error) = completed.await {
+            let _ = self.remove(&id, name).await;
+            return Err(error);
+        }
+        Ok(id)
+    }
+
+    /// A container that a former try of the same launch left is taken over; anything else keeps the name.
+    fn adopt(&self, launch: &Launch, name: &str, holder: Container) -> Result<ContainerId, ActError> {
+        let is_same = holder.owner.as_ref() == Some(&launch.owner)
+            && holder.instance.as_ref() == Some(&launch.instance)
+            && holder.applied == launch.applied;
+        if is_same { Ok(holder.id) } else { Err(self.taken(name, &holder)) }
+    }
+
+    pub(super) async fn start(&self, id: &ContainerId, name: &str) -> Result<(), EngineError> {
+        let started = self.docker.api.start_container(id.as_str(), None).await;
+        started.map_err(|source| EngineError::StartContainer { name: name.to_owned(), source })
+    }
+
+    /// Removes a container, running or not; its volumes stay. One that is gone already is fine.
+    pub(super) async fn remove(&self, id: &ContainerId, name: &str) -> Result<(), EngineError> {
+        let options = RemoveContainerOptions { force: true, v: false, link: false };
+        match self.docker.api.remove_container(id.as_str(), Some(options)).await {
+            Err(source) if !is_gone(&source) && !is_being_removed(&source) => {
+                Err(EngineError::RemoveContainer { name: name.to_owned(), source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Renames a container; a name that was taken meanwhile makes the plan stale.
+    pub(super) async fn rename(&self, id: &ContainerId, name: &str, to: &str) -> Result<(), ActError> {
+        let options = RenameContainerOptions { name: to.to_owned() };
+        let Err(source) = self.docker.api.rename_container(id.as_str(), options).await else { return Ok(()) };
+        match self.docker.find(to).await? {
+            // It has the name already, which the engine calls a mistake.
+            Some(holder) if holder.id == *id => Ok(()),
+            Some(holder) if is_conflict(&source) => Err(self.taken(to, &holder)),
+            _ => Err(EngineError::RenameContainer { name: name.to_owned(), to: to.to_owned(), source }.into()),
+        }
+    }
+
+    /// Removes a container of ours that an interruption left under a name that is needed; `spare` is never removed.
+    pub(super) async fn discard_named(&self, name: &str, spare: Option<&ContainerId>) -> Result<(), ActError> {
+        match self.docker.find(name).await? {
+            Some(found) if Some(&found.id) == spare => Ok(()),
+            Some(found) if found.owner.as_ref() == Some(self.owner) => Ok(self.remove(&found.id, name).await?),
+            Some(found) => Err(self.taken(name, &found)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Somebody removes it already.
+fn is_being_removed(error: &bollard::errors::Error) -> bool {
+    is_conflict(error) && error.to_string().contains("already in progress")
+}

@@ -1,0 +1,153 @@
+//! Networks.
+
+use super::{ActError, Outcome, Work};
+use crate::engine::docker::error::is_gone;
+use crate::engine::docker::{EngineError, labels};
+use crate::model::{Attachment, ContainerId, DeploymentName, Network};
+use bollard::errors::Error as Cause;
+use bollard::models::{self, Ipam, IpamConfig, NetworkCreateRequest};
+use bollard::query_parameters::ListNetworksOptions;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// The engine lets go of endpoints a moment after their containers are gone.
+const REMOVE_TRIES: u32 = 10;
+const REMOVE_PAUSE: Duration = Duration::from_millis(100);
+
+impl Work<'_> {
+    /// The engine would make a second network of the same name, so that the first is looked for before.
+    pub(super) async fn create_network(
+        &self,
+        network: &Network,
+        deployment: &DeploymentName,
+    ) -> Result<Outcome, ActError> {
+        let labels = labels::of_network(network, deployment, self.owner);
+        if let Some(present) = self.network_named(&network.name).await? {
+            let present = present.labels.unwrap_or_default();
+            let is_same = [labels::OWNER, labels::SPEC].iter().all(|key| present.get(*key) == labels.get(*key));
+            if is_same {
+                return Ok(Outcome::default());
+            }
+            let whose = match present.get(labels::OWNER) {
+                Some(owner) if *owner == self.owner.to_string() => "ours with other settings",
+                Some(_) => "somebody else's",
+                None => "not ours",
+            };
+            return Err(ActError::Stale(format!("a network {} is there that is {whose}", network.name)));
+        }
+        let pool = (network.subnet.is_some() || network.gateway.is_some()).then(|| Ipam {
+            config: Some(vec![IpamConfig {
+                subnet: network.subnet.clone(),
+                gateway: network.gateway.clone(),
+                ..Default::default()
+            }]),
+            ..Default::default()
+        });
+        let request = NetworkCreateRequest {
+            name: network.name.clone(),
+            driver: Some(network.driver.clone()),
+            internal: Some(network.internal),
+            options: (!network.options.is_empty()).then(|| network.options.clone().into_iter().collect()),
+            ipam: pool,
+            labels: Some(labels),
+            ..Default::default()
+        };
+        let created = self.docker.api.create_network(request).await;
+        created.map_err(|source| EngineError::CreateNetwork { name: network.name.clone(), source })?;
+        Ok(Outcome::default())
+    }
+
+    /// Detaches our containers, makes the network anew and attaches them again. When the old one cannot be removed, they
+    /// are attached to it again; done again after an interruption it goes on where it was.
+    pub(super) async fn recreate_network(
+        &self,
+        network: &Network,
+        deployment: &DeploymentName,
+        old: &str,
+        attached: &[(ContainerId, Attachment)],
+    ) -> Result<Outcome, ActError> {
+        let is_there =
+            self.network_named(&network.name).await?.is_some_and(|present| present.id.as_deref() == Some(old));
+        if is_there {
+            self.check_network(&network.name, old).await?;
+            for (container, _) in attached {
+                self.disconnect_if_there(container, &network.name).await?;
+            }
+            if let Err(error) = self.remove_by_id(&network.name, old).await {
+                self.attach_all(&network.name, attached).await?;
+                return Err(error.into());
+            }
+        }
+        self.create_network(network, deployment).await?;
+        self.attach_all(&network.name, attached).await?;
+        Ok(Outcome::default())
+    }
+
+    pub(super) async fn remove_network(&self, name: &str, id: &str) -> Result<Outcome, ActError> {
+        if self.check_network(name, id).await? {
+            self.remove_by_id(name, id).await?;
+        }
+        Ok(Outcome::default())
+    }
+
+    /// Attaches every container that is still there, even when one fails; the first error is told.
+    async fn attach_all(&self, network: &str, attached: &[(ContainerId, Attachment)]) -> Result<(), ActError> {
+        let mut first = Ok(());
+        for (container, attachment) in attached {
+            if let Some(found) = self.docker.find(container.as_str()).await? {
+                first = first.and(self.connect(container, &found.name, network, attachment).await);
+            }
+        }
+        first
+    }
+
+    async fn disconnect_if_there(&self, container: &ContainerId, network: &str) -> Result<(), ActError> {
+        match self.docker.find(container.as_str()).await? {
+            Some(found) => self.disconnect(container, &found.name, network).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the network is there; fails when it is not ours.
+    async fn check_network(&self, name: &str, id: &str) -> Result<bool, ActError> {
+        match self.docker.api.inspect_network(id, None).await {
+            Ok(found) => {
+                let owner = found.labels.unwrap_or_default().remove(labels::OWNER);
+                if owner.as_deref() == Some(self.owner.as_str()) {
+                    Ok(true)
+                } else {
+                    Err(ActError::Stale(format!("network {name} is not ours")))
+                }
+            }
+            Err(error) if is_gone(&error) => Ok(false),
+            Err(source) => Err(EngineError::Inspect { what: format!("network {name}"), source }.into()),
+        }
+    }
+
+    async fn remove_by_id(&self, name: &str, id: &str) -> Result<(), EngineError> {
+        let mut tries = 0;
+        loop {
+            match self.docker.api.remove_network(id).await {
+                Ok(()) => return Ok(()),
+                Err(error) if is_gone(&error) => return Ok(()),
+                Err(error) if has_endpoints(&error) && tries < REMOVE_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(REMOVE_PAUSE).await;
+                }
+                Err(source) => return Err(EngineError::RemoveNetwork { name: name.to_owned(), source }),
+            }
+        }
+    }
+
+    /// The network of exactly this name; the engine's own filter takes a part of a name for it.
+    async fn network_named(&self, name: &str) -> Result<Option<models::Network>, EngineError> {
+        let filters = HashMap::from([("name".to_owned(), vec![name.to_owned()])]);
+        let list = self.docker.api.list_networks(Some(ListNetworksOptions { filters: Some(filters) })).await;
+        let list = list.map_err(|source| EngineError::List { what: "networks", source })?;
+        Ok(list.into_iter().find(|network| network.name.as_deref() == Some(name)))
+    }
+}
+
+fn has_endpoints(error: &Cause) -> bool {
+    error.to_string().contains("active endpoints")
+}

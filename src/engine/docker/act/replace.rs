@@ -1,0 +1,195 @@
+//! A new container in the place of an old one. The old one is kept until the new one passed its gate, and every failure
+//! before that puts it back.
+//!
+//! ```text
+//!  start first:  make NAME.next ─ start ─ gate ─ OLD → NAME.prev ─ NEW → NAME ─ stop and remove OLD
+//!  stop first:   make NAME.next ─ OLD → NAME.prev ─ stop OLD ─ NEW → NAME ─ start ─ gate ─ remove OLD
+//! ```
+
+use super::create::{NEXT, PREV};
+use super::{ActError, Outcome, Work};
+use crate::engine::docker::gate::GateError;
+use crate::model::{ContainerId, Status};
+use crate::plan::{Launch, Milestone};
+use std::time::Duration;
+
+/// How a replacement goes.
+#[derive(Clone, Copy)]
+pub(super) struct Order {
+    /// The old one stops before the new one starts.
+    pub stop_first: bool,
+    /// How long the old one may take to stop.
+    pub grace: Duration,
+    /// Whether a failed new one makes way for the old one.
+    pub rollback: bool,
+}
+
+/// The old container as it was found.
+struct Old<'a> {
+    id: &'a ContainerId,
+    /// Its own name, which it gets back.
+    name: String,
+    ran: bool,
+}
+
+/// The names that take part.
+struct Names {
+    main: String,
+    next: String,
+    prev: String,
+}
+
+impl Work<'_> {
+    pub(super) async fn replace_instance(
+        &self,
+        old: &ContainerId,
+        launch: &Launch,
+        order: Order,
+    ) -> Result<Outcome, ActError> {
+        let found = self.ours(old).await?;
+        let ran = matches!(found.status, Status::Running | Status::Paused | Status::Restarting);
+        let main = launch.name.clone();
+        let names = Names { next: format!("{main}{NEXT}"), prev: format!("{main}{PREV}"), main };
+        // Interrupted half-way, the old one may still stand under the name it was set aside with.
+        let name = if found.name == names.prev { names.main.clone() } else { found.name };
+        let old = Old { id: old, name, ran };
+        if let Some(holder) = self.docker.find(&names.main).await?
+            && holder.id != *old.id
+        {
+            let is_ours_before = holder.owner.as_ref() == Some(self.owner) && holder.applied == launch.applied;
+            let is_same = is_ours_before && holder.instance.as_ref() == Some(&launch.instance);
+            return if is_same {
+                self.finish_former_try(&old, &holder.id, launch, order).await
+            } else {
+                Err(self.taken(&names.main, &holder))
+            };
+        }
+        self.discard_named(&names.next, Some(old.id)).await?;
+        self.discard_named(&names.prev, Some(old.id)).await?;
+        let new = self.make(launch, &names.next).await?;
+        if order.stop_first {
+            self.stop_first(&old, &new, launch, &names, order).await
+        } else {
+            self.start_first(&old, &new, launch, &names, order).await
+        }
+    }
+
+    async fn start_first(
+        &self,
+        old: &Old<'_>,
+        new: &ContainerId,
+        launch: &Launch,
+        names: &Names,
+        order: Order,
+    ) -> Result<Outcome, ActError> {
+        if let Err(error) = self.start(new, &names.next).await {
+            let _ = self.remove(new, &names.next).await;
+            return Err(error.into());
+        }
+        self.reached(Milestone::Started).await;
+        let evidence = match self.docker.pass(new, &launch.gate, true, &self.superseded).await {
+            Ok(evidence) => evidence,
+            Err(GateError::Failed(report)) if !order.rollback => {
+                return Err(ActError::Gate { report, rolled_back: false });
+            }
+            // The old one was not touched: removing the new one is all it takes.
+            Err(error) => {
+                let removed = self.remove(new, &names.next).await;
+                return Err(put_back_error(error, removed.map_err(ActError::from)));
+            }
+        };
+        if let Err(error) = self.swap_names(old, new, names).await {
+            let _ = self.remove(new, &names.next).await;
+            return Err(error);
+        }
+        self.stop(old.id, &names.prev, order.grace).await?;
+        self.remove(old.id, &names.prev).await?;
+        Ok(Outcome { container: Some(new.clone()), evidence })
+    }
+
+    async fn stop_first(
+        &self,
+        old: &Old<'_>,
+        new: &ContainerId,
+        launch: &Launch,
+        names: &Names,
+        order: Order,
+    ) -> Result<Outcome, ActError> {
+        let switched = async {
+            self.rename(old.id, &old.name, &names.prev).await?;
+            self.stop(old.id, &names.prev, order.grace).await?;
+            self.rename(new, &names.next, &names.main).await?;
+            self.start(new, &names.main).await?;
+            Ok::<(), ActError>(())
+        };
+        if let Err(error) = switched.await {
+            self.put_back(old, new, names).await?;
+            return Err(error);
+        }
+        self.reached(Milestone::Started).await;
+        match self.docker.pass(new, &launch.gate, true, &self.superseded).await {
+            Ok(evidence) => {
+                self.remove(old.id, &names.prev).await?;
+                Ok(Outcome { container: Some(new.clone()), evidence })
+            }
+            Err(GateError::Failed(report)) if !order.rollback => Err(ActError::Gate { report, rolled_back: false }),
+            Err(error) => Err(put_back_error(error, self.put_back(old, new, names).await)),
+        }
+    }
+
+    async fn swap_names(&self, old: &Old<'_>, new: &ContainerId, names: &Names) -> Result<(), ActError> {
+        self.rename(old.id, &old.name, &names.prev).await?;
+        if let Err(error) = self.rename(new, &names.next, &names.main).await {
+            self.rename(old.id, &names.prev, &old.name).await?;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Removes the new container and gives the old one its name and its life back. Each part is tried even when the one
+    /// before failed; the first error is told.
+    async fn put_back(&self, old: &Old<'_>, new: &ContainerId, names: &Names) -> Result<(), ActError> {
+        self.line(format!("putting {} back", old.name));
+        let mut first = self.remove(new, &names.main).await.map_err(ActError::from);
+        if first.is_err() {
+            // What cannot be removed must at least not keep the name.
+            let _ = self.rename(new, &names.main, &names.next).await;
+        }
+        first = first.and(self.rename(old.id, &names.prev, &old.name).await);
+        if old.ran {
+            first = first.and(self.start(old.id, &old.name).await.map_err(ActError::from));
+        }
+        first
+    }
+
+    /// A former try came as far as giving the new container its name; what is left is the gate and the old one.
+    async fn finish_former_try(
+        &self,
+        old: &Old<'_>,
+        new: &ContainerId,
+        launch: &Launch,
+        order: Order,
+    ) -> Result<Outcome, ActError> {
+        self.start(new, &launch.name).await?;
+        self.reached(Milestone::Started).await;
+        let evidence = self.docker.pass(new, &launch.gate, false, &self.superseded).await?;
+        self.stop(old.id, &old.name, order.grace).await?;
+        self.remove(old.id, &old.name).await?;
+        Ok(Outcome { container: Some(new.clone()), evidence })
+    }
+}
+
+/// The error of a replacement whose gate was not passed; says so when the old container could not be put back.
+fn put_back_error(error: GateError, put_back: Result<(), ActError>) -> ActError {
+    match (error, put_back) {
+        (GateError::Failed(report), Ok(())) => ActError::Gate { report, rolled_back: true },
+        (GateError::Failed(mut report), Err(failed)) => {
+            let cause = std::error::Error::source(&failed).map(|cause| format!(": {cause}")).unwrap_or_default();
+            report.verdict.push_str(&format!("; the old container could not be put back: {failed}{cause}"));
+            ActError::Gate { report, rolled_back: false }
+        }
+        (GateError::Superseded, Ok(())) => ActError::Superseded,
+        (GateError::Engine(error), Ok(())) => ActError::Engine(error),
+        (_, Err(failed)) => failed,
+    }
+}

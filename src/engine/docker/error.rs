@@ -1,0 +1,208 @@
+//! What can go wrong with an engine, one variant for each operation that can fail.
+
+use bollard::errors::Error as Cause;
+use std::io::ErrorKind;
+
+/// A failed engine call. Its text names the operation and the object; the cause is its source.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each field is the object that the message names")]
+pub enum EngineError {
+    /// The endpoint is of a kind that is not spoken.
+    #[error("`{endpoint}` is no endpoint of a Docker engine; write unix:///path, tcp://host:port or http://host:port")]
+    Endpoint { endpoint: String },
+    /// Nobody answers at the endpoint.
+    #[error("cannot reach the Docker engine at {endpoint}")]
+    Connect { endpoint: String, source: Cause },
+    /// The engine did not describe itself.
+    #[error("the engine does not tell its settings")]
+    Info { source: Cause },
+    /// A list of objects was not answered.
+    #[error("cannot list {what}")]
+    List { what: &'static str, source: Cause },
+    /// An object was not described.
+    #[error("cannot inspect {what}")]
+    Inspect { what: String, source: Cause },
+    /// A container was not created.
+    #[error("cannot create container {name}")]
+    CreateContainer { name: String, source: Cause },
+    /// A container was not started.
+    #[error("cannot start container {name}")]
+    StartContainer { name: String, source: Cause },
+    /// A container was not stopped.
+    #[error("cannot stop container {name}")]
+    StopContainer { name: String, source: Cause },
+    /// A container was not restarted.
+    #[error("cannot restart container {name}")]
+    RestartContainer { name: String, source: Cause },
+    /// A container was not removed.
+    #[error("cannot remove container {name}")]
+    RemoveContainer { name: String, source: Cause },
+    /// A container was not renamed.
+    #[error("cannot rename container {name} to {to}")]
+    RenameContainer { name: String, to: String, source: Cause },
+    /// The limits of a container were not changed.
+    #[error("cannot change the limits of container {name}")]
+    UpdateContainer { name: String, source: Cause },
+    /// A limit cannot be lifted while the container stays the same.
+    #[error("the engine cannot lift {} of container {name} in place; the container must be made anew", .limits.join(", "))]
+    LiftLimits { name: String, limits: Vec<&'static str> },
+    /// A container was not thawed.
+    #[error("cannot unpause container {name}")]
+    UnpauseContainer { name: String, source: Cause },
+    /// A signal was not sent.
+    #[error("cannot send {signal} to container {name}")]
+    SignalContainer { name: String, signal: String, source: Cause },
+    /// A file was not written into a container.
+    #[error("cannot write {path} into container {name}")]
+    WriteFile { name: String, path: String, source: Cause },
+    /// The archive of files for a container could not be made.
+    #[error("cannot pack {path} for container {name}")]
+    PackFile { name: String, path: String, source: std::io::Error },
+    /// The log of a container cannot be read.
+    #[error("cannot read the log of container {name}")]
+    ReadLog { name: String, source: Cause },
+    /// A network was not created.
+    #[error("cannot create network {name}")]
+    CreateNetwork { name: String, source: Cause },
+    /// A network was not removed.
+    #[error("cannot remove network {name}")]
+    RemoveNetwork { name: String, source: Cause },
+    /// A container was not connected.
+    #[error("cannot connect container {container} to network {network}")]
+    ConnectNetwork { container: String, network: String, source: Cause },
+    /// A container was not disconnected.
+    #[error("cannot disconnect container {container} from network {network}")]
+    DisconnectNetwork { container: String, network: String, source: Cause },
+    /// A volume was not created.
+    #[error("cannot create volume {name}")]
+    CreateVolume { name: String, source: Cause },
+    /// An image was not pulled.
+    #[error("cannot pull {reference}")]
+    Pull { reference: String, source: Cause },
+    /// An image was not pushed.
+    #[error("cannot push {reference}")]
+    Push { reference: String, source: Cause },
+    /// An image was not built; with the last lines of the step that failed.
+    #[error("cannot build {reference}{}", build_output(.output))]
+    Build { reference: String, output: Vec<String>, source: Cause },
+    /// A build was asked for without the files that it is made of.
+    #[error("cannot build {reference}: the build context was not handed over")]
+    BuildContext { reference: String },
+    /// An image did not get another name.
+    #[error("cannot tag {reference} as {tag}")]
+    Tag { reference: String, tag: String, source: Cause },
+    /// The name of an image was not removed.
+    #[error("cannot remove the image name {reference}")]
+    RemoveTag { reference: String, source: Cause },
+    /// There is no login for a registry where the files say there is one.
+    #[error("no login for registry {registry}: {reason}")]
+    Credentials { registry: String, reason: String },
+}
+
+fn build_output(lines: &[String]) -> String {
+    if lines.is_empty() { String::new() } else { format!("; the last step said:\n  {}", lines.join("\n  ")) }
+}
+
+impl EngineError {
+    /// The engine's or the connection's own words.
+    fn cause(&self) -> Option<&Cause> {
+        std::error::Error::source(self)?.downcast_ref::<Cause>()
+    }
+
+    /// The HTTP status with which the engine refused, when it answered at all.
+    pub fn status(&self) -> Option<u16> {
+        self.cause().and_then(status)
+    }
+
+    /// Whether the same call may succeed a moment later without anybody changing anything: the engine was not reached,
+    /// did not answer in time or was overloaded.
+    pub fn is_retryable(&self) -> bool {
+        match self.cause() {
+            Some(Cause::RequestTimeoutError | Cause::HyperLegacyError { .. } | Cause::HyperResponseError { .. }) => {
+                true
+            }
+            Some(Cause::SocketNotFoundError(_) | Cause::IOError { .. }) => true,
+            Some(Cause::DockerResponseServerError { status_code, .. }) => matches!(status_code, 429 | 502..=504),
+            _ => false,
+        }
+    }
+
+    /// What a person can do about it, when that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        let cause = self.cause()?;
+        if let Some(kind) = io_kind(cause) {
+            return match kind {
+                ErrorKind::PermissionDenied => Some(
+                    "this user may not open the engine's socket; add it to the group that owns the socket (usermod -aG docker USER) and log in again",
+                ),
+                ErrorKind::NotFound | ErrorKind::ConnectionRefused => Some(
+                    "the engine does not run or listens elsewhere; start it (systemctl start docker) or set DOCKER_HOST",
+                ),
+                _ => None,
+            };
+        }
+        let text = match cause {
+            Cause::SocketNotFoundError(_) => {
+                return Some(
+                    "the engine does not run or listens elsewhere; start it (systemctl start docker) or set DOCKER_HOST",
+                );
+            }
+            Cause::DockerResponseServerError { message, .. } => message.as_str(),
+            Cause::DockerStreamError { error } => error.as_str(),
+            _ => return None,
+        };
+        let hints = [
+            (
+                "port is already allocated",
+                "another process or container listens on that host port; free it or choose another",
+            ),
+            ("address already in use", "another process listens on that host port; free it or choose another"),
+            ("No such image", "pull or build the image first, or correct its reference"),
+            (
+                "active endpoints",
+                "containers are still connected to it; when `docker network inspect` shows none, the engine kept a stale endpoint and must be restarted",
+            ),
+            ("no basic auth credentials", "log in to the registry: set `password_env` or run `docker login`"),
+            ("unauthorized", "log in to the registry: set `password_env` or run `docker login`"),
+            (
+                "no space left on device",
+                "free space where the engine keeps its data (`docker system df`, `docker image prune`)",
+            ),
+            (
+                "server gave HTTP response to HTTPS client",
+                "the registry speaks plain HTTP; list it under `insecure-registries` in the engine's daemon.json",
+            ),
+        ];
+        hints.iter().find(|(words, _)| text.contains(words)).map(|(_, hint)| *hint)
+    }
+}
+
+/// The HTTP status of an engine's refusal.
+pub(super) fn status(cause: &Cause) -> Option<u16> {
+    match cause {
+        Cause::DockerResponseServerError { status_code, .. } => Some(*status_code),
+        _ => None,
+    }
+}
+
+/// Whether the engine says that there is no such object.
+pub(super) fn is_gone(cause: &Cause) -> bool {
+    status(cause) == Some(404)
+}
+
+/// Whether the engine says that a name is taken or that the object's state does not allow it.
+pub(super) fn is_conflict(cause: &Cause) -> bool {
+    status(cause) == Some(409)
+}
+
+/// The operating system's own reason, wherever it stands in the chain.
+fn io_kind(cause: &Cause) -> Option<ErrorKind> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(cause);
+    while let Some(error) = next {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            return Some(io.kind());
+        }
+        next = error.source();
+    }
+    None
+}

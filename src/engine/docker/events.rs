@@ -1,0 +1,140 @@
+//! What happens on the engine, filtered by the engine itself.
+
+use super::{Docker, labels};
+use crate::model::{ContainerId, OwnerId};
+use bollard::models::{EventMessage, EventMessageTypeEnum};
+use bollard::query_parameters::EventsOptions;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+/// A stream that gives no error for so long counts as open.
+const OPEN_AFTER: Duration = Duration::from_millis(150);
+/// First and longest pause before the stream is opened again.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What containers of ours do that may call for something. Not `exec_*`: each health check makes three of those.
+const CONTAINER: &[&str] = &[
+    "create",
+    "start",
+    "die",
+    "stop",
+    "kill",
+    "pause",
+    "unpause",
+    "rename",
+    "update",
+    "oom",
+    "destroy",
+    "health_status",
+];
+/// What networks, volumes and images do that may call for something.
+const OTHER: &[&str] = &["connect", "disconnect", "destroy", "tag", "untag", "delete"];
+
+/// Something happened on the engine; carries no state, only says where to look again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineEvent {
+    /// A container of ours did something (`die`, `health_status: unhealthy`, …).
+    Container {
+        /// Its id.
+        id: ContainerId,
+        /// The engine's word for it.
+        action: String,
+    },
+    /// A network, volume or image did something.
+    Other,
+    /// The stream was opened, for the first time or again after it broke; anything may have happened before.
+    Gap,
+}
+
+impl Docker {
+    /// What happens to our objects from now on. Begins with [`EngineEvent::Gap`] once it is open, never ends, opens
+    /// itself again with growing pauses when it breaks, and says `Gap` then too.
+    pub fn events(&self, owner: &OwnerId) -> BoxStream<'static, EngineEvent> {
+        let state = State {
+            api: self.api.clone(),
+            owner: owner.clone(),
+            open: None,
+            ready: VecDeque::new(),
+            backoff: BACKOFF.0,
+        };
+        stream::unfold(state, |mut state| async move { Some((state.next().await, state)) }).boxed()
+    }
+}
+
+type Messages = BoxStream<'static, Result<EventMessage, bollard::errors::Error>>;
+
+struct State {
+    api: bollard::Docker,
+    owner: OwnerId,
+    open: Option<Messages>,
+    ready: VecDeque<EngineEvent>,
+    backoff: Duration,
+}
+
+impl State {
+    async fn next(&mut self) -> EngineEvent {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return event;
+            }
+            match &mut self.open {
+                None => self.reopen().await,
+                Some(messages) => match messages.next().await {
+                    Some(Ok(message)) => self.ready.extend(event(&message)),
+                    Some(Err(_)) | None => self.open = None,
+                },
+            }
+        }
+    }
+
+    /// Opens the stream; the engine does not confirm it, so that the absence of an error has to do.
+    async fn reopen(&mut self) {
+        let mut messages = self.subscribe();
+        match tokio::time::timeout(OPEN_AFTER, messages.next()).await {
+            Ok(Some(Err(_)) | None) => {
+                tokio::time::sleep(self.backoff).await;
+                self.backoff = (self.backoff * 2).min(BACKOFF.1);
+                return;
+            }
+            Ok(Some(Ok(message))) => {
+                self.ready.push_back(EngineEvent::Gap);
+                self.ready.extend(event(&message));
+            }
+            Err(_) => self.ready.push_back(EngineEvent::Gap),
+        }
+        self.backoff = BACKOFF.0;
+        self.open = Some(messages);
+    }
+
+    /// Two streams, because a label filter would drop what has no labels.
+    fn subscribe(&self) -> Messages {
+        let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
+        let ours = HashMap::from([
+            ("type".to_owned(), words(&["container"])),
+            ("event".to_owned(), words(CONTAINER)),
+            ("label".to_owned(), vec![format!("{}={}", labels::OWNER, self.owner)]),
+        ]);
+        let others = HashMap::from([
+            ("type".to_owned(), words(&["network", "volume", "image"])),
+            ("event".to_owned(), words(OTHER)),
+        ]);
+        let open = |filters| self.api.events(Some(EventsOptions { filters: Some(filters), ..Default::default() }));
+        // The end of one ends both: a broken half would otherwise go unnoticed.
+        let with_end = |messages: Messages| messages.map(Some).chain(stream::once(std::future::ready(None)));
+        let (ours, others) = (with_end(open(ours).boxed()), with_end(open(others).boxed()));
+        stream::select(ours, others)
+            .take_while(|item| std::future::ready(item.is_some()))
+            .filter_map(std::future::ready)
+            .boxed()
+    }
+}
+
+fn event(message: &EventMessage) -> Option<EngineEvent> {
+    if message.typ != Some(EventMessageTypeEnum::CONTAINER) {
+        return Some(EngineEvent::Other);
+    }
+    let action = message.action.clone().unwrap_or_default();
+    let id = message.actor.as_ref()?.id.clone()?;
+    (!action.starts_with("exec_")).then(|| EngineEvent::Container { id: ContainerId::new(id), action })
+}

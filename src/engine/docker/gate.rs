@@ -1,0 +1,302 @@
+//! What a container must pass before its step is done. Every wait is bounded, and ends at once when it is hopeless.
+
+use super::{Docker, EngineError};
+use crate::model::{Container, ContainerId, Health, HealthReport, Probe, Restart, Status, Timestamp, duration_text};
+use crate::plan::Gate;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// First and longest pause between two looks.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
+
+/// How a gate was not passed.
+#[derive(Debug)]
+pub(super) enum GateError {
+    /// The container failed.
+    Failed(Box<HealthReport>),
+    /// The wait was ended from outside.
+    Superseded,
+    /// The engine did not answer.
+    Engine(EngineError),
+}
+
+impl From<EngineError> for GateError {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// What one look tells.
+enum Look {
+    Good(Container),
+    Pending(String),
+    Hopeless(String),
+}
+
+impl Docker {
+    /// Waits until `container` passes `gate`; the text is the evidence. `fresh` says that it was just started, so that
+    /// every restart counts against it.
+    pub(super) async fn pass(
+        &self,
+        container: &ContainerId,
+        gate: &Gate,
+        fresh: bool,
+        superseded: &CancellationToken,
+    ) -> Result<Option<String>, GateError> {
+        let wait = async {
+            match gate {
+                Gate::Started => self.started(container, fresh).await,
+                Gate::Healthy { timeout, window, probe } => {
+                    let wait =
+                        Wait { docker: self, container, timeout: *timeout, window: *window, probe: probe.as_ref() };
+                    wait.healthy(fresh).await
+                }
+                Gate::Completed { timeout } => self.completed(container, *timeout).await,
+            }
+        };
+        // Cancel safety: a wait only looks; dropping it changes nothing.
+        tokio::select! {
+            biased;
+            result = wait => result,
+            () = superseded.cancelled() => Err(GateError::Superseded),
+        }
+    }
+
+    async fn fail<T>(&self, container: &ContainerId, verdict: String) -> Result<T, GateError> {
+        Err(GateError::Failed(Box::new(self.report(container, verdict).await)))
+    }
+
+    async fn started(&self, id: &ContainerId, fresh: bool) -> Result<Option<String>, GateError> {
+        if fresh {
+            return Ok(None);
+        }
+        match self.find(id.as_str()).await? {
+            Some(container) if container.started_at.is_some() => Ok(None),
+            Some(_) => self.fail(id, "was never started".to_owned()).await,
+            None => self.fail(id, "is gone".to_owned()).await,
+        }
+    }
+
+    async fn completed(&self, id: &ContainerId, timeout: Duration) -> Result<Option<String>, GateError> {
+        let deadline = Instant::now() + timeout;
+        let mut pause = PAUSE.0;
+        loop {
+            let Some(container) = self.find(id.as_str()).await? else {
+                return self.fail(id, "was removed before it completed".to_owned()).await;
+            };
+            let retried = matches!(container.spec.restart, Restart::OnFailure(_));
+            match container.status {
+                Status::Exited { code: 0, oom: false } => {
+                    return Ok(Some(format!("completed after {}", self.lifetime(id).await)));
+                }
+                status @ (Status::Exited { .. } | Status::Dead | Status::Removing) => {
+                    let lifetime = self.lifetime(id).await;
+                    return self.fail(id, format!("{status} after {lifetime}")).await;
+                }
+                Status::Created => return self.fail(id, "was never started".to_owned()).await,
+                Status::Restarting if !retried => {
+                    let verdict =
+                        "ended and was restarted by the engine; a job needs the restart policy `no` or `on-failure`";
+                    return self.fail(id, verdict.to_owned()).await;
+                }
+                Status::Running | Status::Paused | Status::Restarting => {}
+            }
+            if Instant::now() >= deadline {
+                return self.fail(id, format!("did not complete within {}", duration_text(timeout))).await;
+            }
+            tokio::time::sleep_until(deadline.min(Instant::now() + pause)).await;
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    /// How long a container that ended had run, for people.
+    async fn lifetime(&self, id: &ContainerId) -> String {
+        let inspect = self.api.inspect_container(id.as_str(), None).await.ok();
+        let state = inspect.and_then(|inspect| inspect.state).unwrap_or_default();
+        let time = |text: Option<String>| text.and_then(|text| text.parse::<Timestamp>().ok());
+        match time(state.started_at).zip(time(state.finished_at)) {
+            Some((start, end)) => seconds(end.duration_since(start).unsigned_abs()),
+            None => "an unknown time".to_owned(),
+        }
+    }
+}
+
+/// A wait for healthy.
+struct Wait<'a> {
+    docker: &'a Docker,
+    container: &'a ContainerId,
+    timeout: Duration,
+    window: Duration,
+    probe: Option<&'a Probe>,
+}
+
+impl Wait<'_> {
+    /// The timeout bounds the time until it is healthy; a window that has begun is waited out.
+    async fn healthy(&self, fresh: bool) -> Result<Option<String>, GateError> {
+        let begin = Instant::now();
+        let deadline = begin + self.timeout;
+        let mut base: Option<(u32, Option<Timestamp>)> = None;
+        let mut good_since: Option<Instant> = None;
+        let mut probing = Probing::new(self.probe);
+        let mut pause = PAUSE.0;
+        let mut looks = 0_u32;
+        loop {
+            let look = self.look(fresh, &mut base, &mut probing, begin).await?;
+            let waiting_for = match look {
+                Look::Hopeless(verdict) => return self.docker.fail(self.container, verdict).await,
+                Look::Good(container) => {
+                    looks += 1;
+                    let since = *good_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= self.window {
+                        return Ok(Some(self.evidence(&container, looks, probing.checks)));
+                    }
+                    None
+                }
+                Look::Pending(what) => {
+                    good_since = None;
+                    Some(what)
+                }
+            };
+            if let Some(what) = waiting_for
+                && Instant::now() >= deadline
+            {
+                let verdict = format!("not healthy within {} ({what})", duration_text(self.timeout));
+                return self.docker.fail(self.container, verdict).await;
+            }
+            let wake = match good_since {
+                Some(since) => (since + self.window).min(Instant::now() + pause),
+                None => deadline.min(Instant::now() + pause),
+            };
+            probing.rest_until(wake).await;
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    async fn look<'p>(
+        &'p self,
+        fresh: bool,
+        base: &mut Option<(u32, Option<Timestamp>)>,
+        probing: &mut Probing<'p>,
+        begin: Instant,
+    ) -> Result<Look, GateError> {
+        let container = match self.docker.find(self.container.as_str()).await {
+            Ok(Some(container)) => container,
+            Ok(None) => return Ok(Look::Hopeless("was removed while its health was waited for".to_owned())),
+            // An engine that is being restarted comes back; the deadline bounds the hope.
+            Err(error) if error.is_retryable() && begin.elapsed() < self.timeout => {
+                return Ok(Look::Pending("the engine does not answer".to_owned()));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let first = if fresh { 0 } else { container.restart_count };
+        let (count, started_at) = *base.get_or_insert((first, container.started_at));
+        if container.status == Status::Restarting || container.restart_count > count {
+            let code = self.exit_code().await;
+            let verdict = format!(
+                "ended with exit code {code} and was restarted by the engine, after {}",
+                seconds(begin.elapsed())
+            );
+            return Ok(Look::Hopeless(verdict));
+        }
+        if container.started_at != started_at {
+            return Ok(Look::Hopeless("was restarted while its health was waited for".to_owned()));
+        }
+        Ok(match container.status {
+            Status::Running => match container.health {
+                Health::Unhealthy => Look::Hopeless(self.unhealthy().await),
+                Health::Starting => Look::Pending("its health check has not passed yet".to_owned()),
+                Health::Healthy => Look::Good(container),
+                Health::Unchecked => probing.judge(self.docker, container, begin),
+            },
+            Status::Paused => Look::Pending("it is paused".to_owned()),
+            Status::Created => Look::Hopeless("was never started".to_owned()),
+            status => Look::Hopeless(format!("{status} after {}", self.docker.lifetime(self.container).await)),
+        })
+    }
+
+    fn evidence(&self, container: &Container, looks: u32, probes: u32) -> String {
+        let window = duration_text(self.window);
+        match container.health {
+            Health::Healthy => format!("healthy for {window}, {looks} looks"),
+            _ if self.probe.is_some() => format!("healthy for {window}, {probes} probes"),
+            _ => format!("running for {window}, {looks} looks"),
+        }
+    }
+
+    async fn exit_code(&self) -> i64 {
+        let inspect = self.docker.api.inspect_container(self.container.as_str(), None).await.ok();
+        inspect.and_then(|inspect| inspect.state?.exit_code).unwrap_or_default()
+    }
+
+    async fn unhealthy(&self) -> String {
+        let inspect = self.docker.api.inspect_container(self.container.as_str(), None).await.ok();
+        let times = inspect.and_then(|inspect| inspect.state?.health?.failing_streak).unwrap_or_default();
+        format!("unhealthy: its health check failed {times} times in a row")
+    }
+}
+
+type Check<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+
+/// Probes under way and what they said. A slow one does not keep the container from being looked at.
+struct Probing<'a> {
+    probe: Option<&'a Probe>,
+    running: Option<Check<'a>>,
+    next: Instant,
+    last: Option<Result<(), String>>,
+    failures: u32,
+    checks: u32,
+}
+
+impl<'a> Probing<'a> {
+    fn new(probe: Option<&'a Probe>) -> Self {
+        Self { probe, running: None, next: Instant::now(), last: None, failures: 0, checks: 0 }
+    }
+
+    /// What the probes so far say of a container that runs; starts the next one when it is due.
+    fn judge(&mut self, docker: &'a Docker, container: Container, begin: Instant) -> Look {
+        let Some(probe) = self.probe else { return Look::Good(container) };
+        if self.running.is_none() && Instant::now() >= self.next {
+            let target = container.clone();
+            self.running = Some(Box::pin(async move { docker.probe_once(&target, probe).await }));
+        }
+        if begin.elapsed() < probe.start_period {
+            self.failures = 0;
+        }
+        match &self.last {
+            Some(Ok(())) => Look::Good(container),
+            Some(Err(what)) if self.failures >= probe.retries.max(1) => {
+                Look::Hopeless(format!("unhealthy: its probe failed {} times in a row: {what}", self.failures))
+            }
+            Some(Err(what)) => Look::Pending(what.clone()),
+            None => Look::Pending("its probe has not answered yet".to_owned()),
+        }
+    }
+
+    /// Sleeps, and takes the answer of a probe when there is one before.
+    async fn rest_until(&mut self, wake: Instant) {
+        let Some(check) = &mut self.running else { return tokio::time::sleep_until(wake).await };
+        // Cancel safety: the check stays in `self.running` when the sleep wins.
+        tokio::select! {
+            result = check => {
+                self.running = None;
+                self.checks += 1;
+                self.failures = if result.is_ok() { 0 } else { self.failures + 1 };
+                self.last = Some(result);
+                self.next = Instant::now() + self.probe.map(|probe| probe.interval).unwrap_or_default();
+            }
+            () = tokio::time::sleep_until(wake) => {}
+        }
+    }
+}
+
+/// `0.4 s`, `12 s`.
+fn seconds(time: Duration) -> String {
+    if time < Duration::from_secs(10) {
+        format!("{:.1} s", time.as_secs_f64())
+    } else {
+        format!("{} s", time.as_secs())
+    }
+}

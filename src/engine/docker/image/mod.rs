@@ -1,0 +1,10 @@
+//! Images: pulled, built, tagged, pushed.
+
+mod build;
+mod credentials;
+mod progress;
+mod reference;
+mod registry;
+
+pub use build::BuildContext;
+pub use credentials::Credentials;

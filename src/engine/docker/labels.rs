@@ -1,0 +1,123 @@
+//! The labels by which what is ours is found again, and what they remember.
+
+use crate::model::{DeploymentName, InstanceId, Network, OwnerId, ServiceId, ServiceRef, Volume, digest};
+use crate::plan::Launch;
+use std::collections::{BTreeMap, HashMap};
+
+const PREFIX: &str = "dev.setpoint.";
+/// Whose it is (`<installation>/<environment>`).
+pub const OWNER: &str = "dev.setpoint.owner";
+/// The deployment it was made for.
+pub const DEPLOYMENT: &str = "dev.setpoint.deployment";
+/// The service it is an instance of.
+pub const SERVICE: &str = "dev.setpoint.service";
+/// Which replica.
+pub const SLOT: &str = "dev.setpoint.slot";
+/// The commit it was created from.
+pub const REVISION: &str = "dev.setpoint.revision";
+/// Digests of what it was created with: a JSON map from field text to digest.
+pub const SPEC: &str = "dev.setpoint.spec";
+/// Services it depends on, separated by commas.
+pub const NEEDS: &str = "dev.setpoint.needs";
+/// Whose build an image is. Not [`OWNER`]: containers inherit the labels of their image, and what somebody starts from it
+/// by hand is not ours.
+pub const IMAGE_OWNER: &str = "dev.setpoint.image.owner";
+/// Digest of the files and settings that an image was built from.
+pub const IMAGE_DIGEST: &str = "dev.setpoint.image.digest";
+
+/// What our labels say about an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ours {
+    pub owner: Option<OwnerId>,
+    pub deployment: Option<DeploymentName>,
+    pub instance: Option<InstanceId>,
+    pub revision: Option<String>,
+    pub applied: BTreeMap<String, String>,
+    pub needs: Vec<ServiceRef>,
+}
+
+/// Reads our labels. What is not readable counts as absent: whoever wrote it, it does not identify an instance.
+pub(super) fn read(labels: &HashMap<String, String>) -> Ours {
+    let text = |key: &str| labels.get(key).filter(|text| !text.is_empty()).cloned();
+    let deployment = text(DEPLOYMENT).map(DeploymentName::new);
+    let instance = deployment.clone().zip(text(SERVICE)).and_then(|(deployment, service)| {
+        let slot = text(SLOT)?.parse().ok().filter(|slot| *slot > 0)?;
+        Some(ServiceRef { deployment, service: ServiceId::new(service) }.instance(slot))
+    });
+    let applied = text(SPEC).and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+    let needs = text(NEEDS).map(|list| list.split(',').filter_map(|one| one.parse().ok()).collect());
+    Ours {
+        owner: text(OWNER).map(OwnerId::new),
+        deployment,
+        instance,
+        revision: text(REVISION),
+        applied,
+        needs: needs.unwrap_or_default(),
+    }
+}
+
+/// The labels of others, sorted.
+pub(super) fn others(labels: &HashMap<String, String>) -> BTreeMap<String, String> {
+    labels.iter().filter(|(key, _)| !key.starts_with(PREFIX)).map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// The labels of a container: its own and ours.
+pub(super) fn of_launch(launch: &Launch) -> HashMap<String, String> {
+    let service = &launch.instance.service;
+    let needs: Vec<String> = launch.needs.iter().map(ToString::to_string).collect();
+    let mut labels: HashMap<String, String> = launch.spec.labels.clone().into_iter().collect();
+    labels.extend([
+        (OWNER.to_owned(), launch.owner.to_string()),
+        (DEPLOYMENT.to_owned(), service.deployment.to_string()),
+        (SERVICE.to_owned(), service.service.to_string()),
+        (SLOT.to_owned(), launch.instance.slot.to_string()),
+        (REVISION.to_owned(), launch.revision.clone()),
+        (SPEC.to_owned(), json(&launch.applied)),
+        (NEEDS.to_owned(), needs.join(",")),
+    ]);
+    labels
+}
+
+/// The labels of a network: its own and ours.
+pub(super) fn of_network(network: &Network, deployment: &DeploymentName, owner: &OwnerId) -> HashMap<String, String> {
+    of_object(&network.labels, deployment, owner, &network_digests(network))
+}
+
+/// The labels of a volume: its own and ours.
+pub(super) fn of_volume(volume: &Volume, deployment: &DeploymentName, owner: &OwnerId) -> HashMap<String, String> {
+    let mut settings = BTreeMap::from([("driver".to_owned(), digest(&volume.driver))]);
+    settings.extend(volume.options.iter().map(|(key, value)| (format!("option {key}"), digest(value))));
+    settings.extend(volume.labels.iter().map(|(key, value)| (format!("label {key}"), digest(value))));
+    of_object(&volume.labels, deployment, owner, &settings)
+}
+
+/// Digests of the settings of a network by name: the keys are those by which the planner compares networks.
+pub(super) fn network_digests(network: &Network) -> BTreeMap<String, String> {
+    let mut settings = BTreeMap::from([("driver".to_owned(), digest(&network.driver))]);
+    settings.insert("internal".to_owned(), digest(&network.internal.to_string()));
+    settings.extend(network.subnet.iter().map(|subnet| ("subnet".to_owned(), digest(subnet))));
+    settings.extend(network.gateway.iter().map(|gateway| ("gateway".to_owned(), digest(gateway))));
+    settings.extend(network.options.iter().map(|(key, value)| (format!("option {key}"), digest(value))));
+    settings.extend(network.labels.iter().map(|(key, value)| (format!("label {key}"), digest(value))));
+    settings
+}
+
+fn of_object(
+    own: &BTreeMap<String, String>,
+    deployment: &DeploymentName,
+    owner: &OwnerId,
+    settings: &BTreeMap<String, String>,
+) -> HashMap<String, String> {
+    let mut labels: HashMap<String, String> = own.clone().into_iter().collect();
+    labels.extend([
+        (OWNER.to_owned(), owner.to_string()),
+        (DEPLOYMENT.to_owned(), deployment.to_string()),
+        (SPEC.to_owned(), json(settings)),
+    ]);
+    labels
+}
+
+/// A map of texts always has a JSON form.
+fn json(map: &BTreeMap<String, String>) -> String {
+    serde_json::to_string(map).unwrap_or_default()
+}

@@ -1,0 +1,150 @@
+//! What containers write, line by line.
+
+use super::{Docker, EngineError};
+use crate::model::{ContainerId, Timestamp};
+use bollard::container::LogOutput;
+use bollard::query_parameters::LogsOptions;
+use bytes::BytesMut;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use std::collections::VecDeque;
+
+/// Where a line was written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogStream {
+    /// Standard output; everything, when the container has a terminal.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// One line of a container's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// Where it was written to.
+    pub stream: LogStream,
+    /// When, if that was asked for.
+    pub at: Option<Timestamp>,
+    /// The line without its end; bytes that are not UTF-8 are replaced.
+    pub text: String,
+}
+
+/// Which lines are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct LogOptions {
+    /// Only so many lines from the end.
+    pub tail: Option<u32>,
+    /// Go on with what is written from now on, until the container ends.
+    pub follow: bool,
+    /// Only lines written since (whole seconds).
+    pub since: Option<Timestamp>,
+    /// With the time of each line.
+    pub timestamps: bool,
+}
+
+impl Docker {
+    /// The log of a container. Ends with the container, or at the last line when nothing is followed.
+    pub fn logs(
+        &self,
+        container: &ContainerId,
+        options: &LogOptions,
+    ) -> BoxStream<'static, Result<LogLine, EngineError>> {
+        let since = options.since.map_or(0, |at| i32::try_from(at.as_second()).unwrap_or(i32::MAX));
+        let request = LogsOptions {
+            follow: options.follow,
+            stdout: true,
+            stderr: true,
+            since,
+            timestamps: options.timestamps,
+            tail: options.tail.map_or_else(|| "all".to_owned(), |count| count.to_string()),
+            ..Default::default()
+        };
+        let name = container.short().to_owned();
+        let chunks = self.api.logs(container.as_str(), Some(request)).boxed();
+        let lines = Lines {
+            chunks: Some(chunks),
+            partial: Default::default(),
+            ready: VecDeque::new(),
+            stamped: options.timestamps,
+        };
+        stream::unfold(lines, move |mut lines| {
+            let name = name.clone();
+            async move {
+                let next = lines.next().await?;
+                Some((next.map_err(|source| EngineError::ReadLog { name, source }), lines))
+            }
+        })
+        .boxed()
+    }
+}
+
+type Chunks = BoxStream<'static, Result<LogOutput, bollard::errors::Error>>;
+
+/// Puts lines together: the engine cuts long ones, and a terminal's output anywhere.
+struct Lines {
+    chunks: Option<Chunks>,
+    partial: [BytesMut; 2],
+    ready: VecDeque<LogLine>,
+    stamped: bool,
+}
+
+impl Lines {
+    async fn next(&mut self) -> Option<Result<LogLine, bollard::errors::Error>> {
+        loop {
+            if let Some(line) = self.ready.pop_front() {
+                return Some(Ok(line));
+            }
+            match self.chunks.as_mut()?.next().await {
+                Some(Ok(LogOutput::StdErr { message })) => self.take(LogStream::Stderr, &message),
+                Some(Ok(
+                    LogOutput::StdOut { message } | LogOutput::Console { message } | LogOutput::StdIn { message },
+                )) => {
+                    self.take(LogStream::Stdout, &message);
+                }
+                Some(Err(error)) => {
+                    self.chunks = None;
+                    return Some(Err(error));
+                }
+                None => {
+                    self.chunks = None;
+                    self.rest();
+                    if self.ready.is_empty() {
+                        return None;
+                    }
+                }
+            }
+            if self.chunks.is_none() && self.ready.is_empty() {
+                return None;
+            }
+        }
+    }
+
+    fn take(&mut self, stream: LogStream, bytes: &[u8]) {
+        let partial = &mut self.partial[stream as usize];
+        partial.extend_from_slice(bytes);
+        while let Some(end) = partial.iter().position(|byte| *byte == b'\n') {
+            let line = partial.split_to(end + 1);
+            self.ready.push_back(self::line(stream, &line, self.stamped));
+        }
+    }
+
+    fn rest(&mut self) {
+        for stream in [LogStream::Stdout, LogStream::Stderr] {
+            let partial = self.partial[stream as usize].split();
+            if !partial.is_empty() {
+                self.ready.push_back(line(stream, &partial, self.stamped));
+            }
+        }
+    }
+}
+
+fn line(stream: LogStream, bytes: &[u8], stamped: bool) -> LogLine {
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.trim_end_matches(['\n', '\r']);
+    if stamped
+        && let Some((at, rest)) = text.split_once(' ')
+        && let Ok(at) = at.parse()
+    {
+        return LogLine { stream, at: Some(at), text: rest.to_owned() };
+    }
+    LogLine { stream, at: None, text: text.to_owned() }
+}

@@ -1,0 +1,206 @@
+//! One look at the engine: a list of everything, and in full what is ours.
+
+use super::error::is_gone;
+use super::{Docker, EngineError, labels, translate};
+use crate::model::{Container, ImageConfig, ImageState, NetworkState, Observed, OwnerId, Timestamp, VolumeState};
+use bollard::models::{ContainerSummary, ImageInspect, Network, Volume};
+use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions, ListVolumesOptions};
+use futures_util::stream::{self, StreamExt};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Inspect calls under way at once.
+const INSPECTS: usize = 8;
+
+/// What to look at.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// Whose containers are ours and read in full.
+    pub owner: OwnerId,
+    /// Image references whose state is wanted.
+    pub images: BTreeSet<String>,
+}
+
+impl Docker {
+    /// One look at the engine. Health is what the engine itself checks; see [`Docker::probe`] for checks from outside.
+    ///
+    /// # Errors
+    /// When the engine does not answer at all; what single objects did not answer stands in `missing`.
+    pub async fn observe(&self, scope: &Scope) -> Result<Observed, EngineError> {
+        let mut observed = Observed::empty(now());
+        let all = ListContainersOptions { all: true, ..Default::default() };
+        let (containers, networks, volumes, images) = tokio::join!(
+            self.api.list_containers(Some(all)),
+            self.api.list_networks(None::<ListNetworksOptions>),
+            self.api.list_volumes(None::<ListVolumesOptions>),
+            self.images(scope.images.iter().cloned()),
+        );
+        let containers = containers.map_err(|source| EngineError::List { what: "containers", source })?;
+        let missing = &mut observed.missing;
+        match networks {
+            Ok(list) => observed.networks = list.into_iter().filter_map(network).collect(),
+            Err(error) => missing.push(format!("networks: {error}")),
+        }
+        match volumes {
+            Ok(list) => {
+                // A volume driver that does not answer leaves a warning in place of its volumes.
+                missing.extend(list.warnings.into_iter().flatten().map(|warning| format!("volumes: {warning}")));
+                observed.volumes = list.volumes.into_iter().flatten().map(volume).collect();
+            }
+            Err(error) => missing.push(format!("volumes: {error}")),
+        }
+        self.keep_images(images, &mut observed);
+        self.containers(containers, &scope.owner, &mut observed).await;
+        let unknown: BTreeSet<String> = observed
+            .containers
+            .iter()
+            .filter(|container| container.owner.as_ref() == Some(&scope.owner))
+            .map(|container| container.image_id.clone())
+            .filter(|id| !id.is_empty() && !observed.images.contains_key(id))
+            .collect();
+        let images = self.images(unknown.into_iter()).await;
+        self.keep_images(images, &mut observed);
+        Ok(observed)
+    }
+
+    async fn containers(&self, list: Vec<ContainerSummary>, owner: &OwnerId, observed: &mut Observed) {
+        let is_ours = |one: &ContainerSummary| {
+            one.labels.as_ref().and_then(|labels| labels.get(labels::OWNER)).is_some_and(|text| text == owner.as_str())
+        };
+        let (ours, foreign): (Vec<_>, Vec<_>) = list.into_iter().partition(is_ours);
+        observed.containers = foreign.into_iter().filter_map(translate::foreign).collect();
+        let mut inspects = stream::iter(ours)
+            .map(|summary| async move {
+                let id = summary.id.clone().unwrap_or_default();
+                (summary, self.api.inspect_container(&id, None).await)
+            })
+            .buffer_unordered(INSPECTS);
+        while let Some((summary, result)) = inspects.next().await {
+            let name = || summary.names.iter().flatten().next().cloned().unwrap_or_default();
+            match result.map(|inspect| translate::container(inspect, &self.defaults)) {
+                Ok(Some(container)) => observed.containers.push(container),
+                Ok(None) => observed.missing.push(format!("container {}: the engine left out its id", name())),
+                // It vanished since the list was made.
+                Err(error) if is_gone(&error) => {}
+                Err(error) => observed.missing.push(format!("container {}: {error}", name())),
+            }
+        }
+        drop(inspects);
+        name_joined_networks(&mut observed.containers);
+        observed.containers.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
+    }
+
+    /// Each image by the reference or id that was asked for; `None` is not on the host.
+    async fn images(
+        &self,
+        references: impl Iterator<Item = String>,
+    ) -> Vec<(String, Result<Option<ImageState>, bollard::errors::Error>)> {
+        stream::iter(references)
+            .map(|reference| async move {
+                let state = match self.api.inspect_image(&reference).await {
+                    Ok(inspect) => Ok(Some(image(inspect))),
+                    Err(error) if is_gone(&error) => Ok(None),
+                    Err(error) => Err(error),
+                };
+                (reference, state)
+            })
+            .buffer_unordered(INSPECTS)
+            .collect()
+            .await
+    }
+
+    fn keep_images(
+        &self,
+        images: Vec<(String, Result<Option<ImageState>, bollard::errors::Error>)>,
+        observed: &mut Observed,
+    ) {
+        for (reference, state) in images {
+            match state {
+                Ok(Some(state)) => {
+                    observed.images.insert(state.id.clone(), state.clone());
+                    observed.images.insert(reference, state);
+                }
+                Ok(None) => {}
+                Err(error) => observed.missing.push(format!("image {reference}: {error}")),
+            }
+        }
+    }
+
+    /// A container in full, by id or name; `None` when there is none.
+    pub(super) async fn find(&self, id: &str) -> Result<Option<Container>, EngineError> {
+        match self.api.inspect_container(id, None).await {
+            Ok(inspect) => Ok(translate::container(inspect, &self.defaults)),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(source) => Err(EngineError::Inspect { what: format!("container {id}"), source }),
+        }
+    }
+}
+
+/// `container:<id>` says the same as `container:<name>`, which is what people write.
+fn name_joined_networks(containers: &mut [Container]) {
+    let names: BTreeMap<String, String> =
+        containers.iter().map(|one| (one.id.as_str().to_owned(), one.name.clone())).collect();
+    for container in containers {
+        for mode in [&mut container.spec.network_mode, &mut container.spec.pid_mode, &mut container.spec.ipc_mode] {
+            let joined = mode.as_deref().and_then(|mode| mode.strip_prefix("container:"));
+            if let Some(name) = joined.and_then(|id| names.get(id)) {
+                *mode = Some(format!("container:{name}"));
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a look is stamped with the time at which it was taken")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+fn network(network: Network) -> Option<(String, NetworkState)> {
+    let labels = network.labels.unwrap_or_default();
+    let ours = labels::read(&labels);
+    let pools = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+    let state = NetworkState {
+        id: network.id.unwrap_or_default(),
+        owner: ours.owner,
+        deployment: ours.deployment,
+        driver: network.driver.unwrap_or_default(),
+        options: network.options.unwrap_or_default().into_iter().collect(),
+        internal: network.internal.unwrap_or(false),
+        subnets: pools.iter().filter_map(|pool| translate::non_empty(pool.subnet.clone())).collect(),
+        gateways: pools.iter().filter_map(|pool| translate::non_empty(pool.gateway.clone())).collect(),
+        applied: ours.applied,
+        labels: labels::others(&labels),
+    };
+    Some((network.name?, state))
+}
+
+fn volume(volume: Volume) -> (String, VolumeState) {
+    let ours = labels::read(&volume.labels);
+    let state = VolumeState {
+        owner: ours.owner,
+        deployment: ours.deployment,
+        driver: volume.driver,
+        options: volume.options.into_iter().collect(),
+        labels: labels::others(&volume.labels),
+    };
+    (volume.name, state)
+}
+
+fn image(inspect: ImageInspect) -> ImageState {
+    let config = inspect.config.unwrap_or_default();
+    let mut volumes = config.volumes.unwrap_or_default();
+    volumes.sort();
+    ImageState {
+        id: inspect.id.unwrap_or_default(),
+        config: ImageConfig {
+            entrypoint: config.entrypoint.unwrap_or_default(),
+            command: config.cmd.unwrap_or_default(),
+            env: translate::env_map(config.env.as_ref()),
+            labels: config.labels.as_ref().map(labels::others).unwrap_or_default(),
+            user: translate::non_empty(config.user),
+            working_dir: translate::non_empty(config.working_dir),
+            stop_signal: translate::non_empty(config.stop_signal),
+            healthcheck: config.healthcheck.as_ref().and_then(translate::read_healthcheck),
+            volumes,
+        },
+    }
+}

@@ -1,0 +1,11 @@
+//! The Docker adapter against a real engine. Without one the tests say so and pass, unless `CI` or
+//! `SETPOINT_REQUIRE_ALL` is set. Everything they make is named `sptest-eng-…` and removed again.
+#![expect(unreachable_pub, reason = "the modules of one test binary share their items")]
+
+mod support;
+
+mod create;
+mod gate;
+mod network;
+mod replace;
+mod spec;

@@ -1,0 +1,252 @@
+//! Replacement: the old container serves until the new one has proved itself, and comes back when it does not.
+
+use crate::support::{Rig, healthy, rig, shell, words};
+use setpoint::engine::docker::{ActError, Outcome};
+use setpoint::model::{Attachment, ContainerId, PortBinding, Protocol, Status};
+use setpoint::plan::{Action, Gate, Launch, Milestone};
+use std::time::{Duration, Instant};
+
+async fn replace(
+    rig: &Rig,
+    old: &ContainerId,
+    launch: &Launch,
+    stop_first: bool,
+    rollback: bool,
+) -> Result<Outcome, ActError> {
+    rig.act(Action::ReplaceInstance {
+        old: old.clone(),
+        launch: Box::new(launch.clone()),
+        stop_first,
+        grace: Duration::from_secs(1),
+        rollback,
+    })
+    .await
+}
+
+/// The same instance with another setting.
+fn newer(rig: &Rig, launch: &Launch) -> Launch {
+    let mut spec = launch.spec.clone();
+    spec.env.insert("VERSION".to_owned(), "2".to_owned());
+    Launch { name: launch.name.clone(), gate: healthy(20, 200), ..rig.launch_of("web", spec) }
+}
+
+/// A new version whose process ends by itself.
+fn broken(rig: &Rig, launch: &Launch) -> Launch {
+    let mut new = newer(rig, launch);
+    new.spec.command = shell("echo cannot open the database; exit 7");
+    new
+}
+
+fn running(status: Status) -> bool {
+    status == Status::Running
+}
+
+#[tokio::test]
+async fn the_new_container_takes_name_and_place() {
+    let Some(rig) = rig().await else { return };
+    for stop_first in [false, true] {
+        let mut launch = rig.launch("web");
+        launch.name = rig.name(if stop_first { "stop" } else { "start" });
+        let old = rig.create(&launch).await;
+        let new = newer(&rig, &launch);
+        let outcome = replace(&rig, &old, &new, stop_first, true).await.unwrap();
+        assert_eq!(rig.milestones(), [Milestone::Started, Milestone::Done]);
+        assert!(outcome.evidence.unwrap().starts_with("running for 200ms"));
+        let seen = rig.one(&launch.name).await;
+        assert_eq!(Some(&seen.id), outcome.container.as_ref());
+        assert_ne!(seen.id, old);
+        assert!(running(seen.status));
+        assert_eq!(seen.spec, new.spec);
+    }
+    assert_eq!(rig.names().await, [rig.name("start"), rig.name("stop")]);
+}
+
+#[tokio::test]
+async fn a_failing_new_version_leaves_the_old_one_serving() {
+    let Some(rig) = rig().await else { return };
+    let launch = rig.launch("web");
+    let old = rig.create(&launch).await;
+    let started_at = rig.one(&launch.name).await.started_at;
+    for stop_first in [false, true] {
+        let error = replace(&rig, &old, &broken(&rig, &launch), stop_first, true).await.unwrap_err();
+        let ActError::Gate { report, rolled_back: true } = error else { panic!("{error}") };
+        assert!(report.verdict.starts_with("exited (7) after"), "{}", report.verdict);
+        assert_eq!(report.log, ["cannot open the database"]);
+        let seen = rig.one(&launch.name).await;
+        assert_eq!((&seen.id, seen.status), (&old, Status::Running));
+        // Started first, the new one never touched the old one.
+        assert_eq!(seen.started_at == started_at, !stop_first);
+        assert_eq!(rig.names().await, [launch.name.clone()]);
+    }
+}
+
+#[tokio::test]
+async fn without_rollback_both_stay() {
+    let Some(rig) = rig().await else { return };
+    for stop_first in [false, true] {
+        let mut launch = rig.launch("web");
+        launch.name = rig.name(if stop_first { "stop" } else { "start" });
+        let old = rig.create(&launch).await;
+        let error = replace(&rig, &old, &broken(&rig, &launch), stop_first, false).await.unwrap_err();
+        assert!(matches!(error, ActError::Gate { rolled_back: false, .. }), "{error}");
+        let other = if stop_first { format!("{}.prev", launch.name) } else { format!("{}.next", launch.name) };
+        let (main, other) = (rig.one(&launch.name).await, rig.one(&other).await);
+        assert_eq!(main.id == old, !stop_first);
+        assert_eq!(other.id == old, stop_first);
+    }
+}
+
+#[tokio::test]
+async fn whatever_fails_the_old_one_comes_back() {
+    let Some(rig) = rig().await else { return };
+    let launch = rig.launch("web");
+    let old = rig.create(&launch).await;
+    for stop_first in [false, true] {
+        let mut no_image = newer(&rig, &launch);
+        no_image.spec.image = rig.name("nowhere");
+        let mut no_program = newer(&rig, &launch);
+        no_program.spec.command = Some(words(&["/no/such/program"]));
+        let mut no_network = newer(&rig, &launch);
+        no_network.spec.networks.insert(rig.name("nowhere"), Attachment::default());
+        for new in [no_image, no_program, no_network] {
+            let error = replace(&rig, &old, &new, stop_first, true).await.unwrap_err();
+            assert!(matches!(error, ActError::Engine(_)), "{error}");
+            let seen = rig.one(&launch.name).await;
+            assert_eq!((&seen.id, seen.status), (&old, Status::Running));
+            assert_eq!(rig.names().await, [launch.name.clone()]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_newer_commit_ends_the_wait_and_puts_the_old_one_back() {
+    let Some(mut rig) = rig().await else { return };
+    let launch = rig.launch("web");
+    let old = rig.create(&launch).await;
+    for stop_first in [false, true] {
+        let mut new = newer(&rig, &launch);
+        new.gate = healthy(120, 60_000);
+        rig.superseded = tokio_util::sync::CancellationToken::new();
+        let begin = Instant::now();
+        let end = async {
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            rig.superseded.cancel();
+        };
+        let (result, ()) = tokio::join!(replace(&rig, &old, &new, stop_first, false), end);
+        assert!(matches!(result, Err(ActError::Superseded)), "{result:?}");
+        assert!(begin.elapsed() < Duration::from_secs(15));
+        let seen = rig.one(&launch.name).await;
+        assert_eq!((&seen.id, seen.status), (&old, Status::Running));
+        assert_eq!(rig.names().await, [launch.name.clone()]);
+    }
+}
+
+#[tokio::test]
+async fn one_host_port_goes_from_the_old_to_the_new() {
+    let Some(rig) = rig().await else { return };
+    let mut launch = rig.launch("web");
+    let host_port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    launch.spec.ports.insert(PortBinding {
+        container_port: 80,
+        protocol: Protocol::Tcp,
+        host_ip: Some("127.0.0.1".to_owned()),
+        host_port: Some(host_port),
+    });
+    let old = rig.create(&launch).await;
+    let new = newer(&rig, &launch);
+    // A plan that overlooked the port: the old one goes on.
+    let error = replace(&rig, &old, &new, false, true).await.unwrap_err();
+    let ActError::Engine(error) = error else { panic!("{error}") };
+    assert!(error.hint().unwrap().contains("free it"), "{error:?}");
+    assert_eq!(rig.one(&launch.name).await.id, old);
+    let outcome = replace(&rig, &old, &new, true, true).await.unwrap();
+    assert_eq!(Some(rig.one(&launch.name).await.id), outcome.container);
+}
+
+#[tokio::test]
+async fn network_aliases_and_a_fixed_address_move_along() {
+    let Some(rig) = rig().await else { return };
+    let mut network = crate::network::network(&rig.name("a"));
+    network.subnet = Some(rig.subnet());
+    rig.act(Action::CreateNetwork { network, deployment: rig.deployment() }).await.unwrap();
+    let mut launch = rig.launch("web");
+    launch.spec.hostname = Some("web".to_owned());
+    let attachment = Attachment { aliases: ["api".to_owned()].into(), ipv4: Some(rig.address(9)), ipv6: None };
+    launch.spec.networks.insert(rig.name("a"), attachment);
+    let old = rig.create(&launch).await;
+    assert_eq!(rig.one(&launch.name).await.spec, launch.spec);
+    let new = newer(&rig, &launch);
+    replace(&rig, &old, &new, true, true).await.unwrap();
+    let seen = rig.one(&launch.name).await;
+    assert_eq!(seen.spec, new.spec);
+    assert_eq!(seen.addresses[&rig.name("a")], rig.address(9));
+}
+
+#[tokio::test]
+async fn a_renamed_old_container_is_replaced_under_the_right_name() {
+    let Some(rig) = rig().await else { return };
+    let launch = rig.launch("web");
+    let mut misnamed = launch.clone();
+    misnamed.name = rig.name("other");
+    let old = rig.create(&misnamed).await;
+    replace(&rig, &old, &newer(&rig, &launch), false, true).await.unwrap();
+    assert_eq!(rig.names().await, [launch.name]);
+}
+
+#[tokio::test]
+async fn an_interrupted_replacement_can_be_done_again() {
+    let Some(rig) = rig().await else { return };
+    let launch = rig.launch("web");
+    let old = rig.create(&launch).await;
+    let new = newer(&rig, &launch);
+    // Interrupted after the new one was made.
+    let half = Launch { name: format!("{}.next", launch.name), ..new.clone() };
+    rig.docker.prepare(&half).await.unwrap();
+    let id = replace(&rig, &old, &new, true, true).await.unwrap().container.unwrap();
+    assert_eq!(rig.names().await, [launch.name.clone()]);
+    // Interrupted after the new one got its name and before the old one went.
+    let older = Launch { name: format!("{}.prev", launch.name), ..launch.clone() };
+    let left = rig.create(&older).await;
+    let outcome = replace(&rig, &left, &new, true, true).await.unwrap();
+    assert_eq!(outcome.container, Some(id));
+    assert_eq!(rig.names().await, [launch.name.clone()]);
+}
+
+#[tokio::test]
+async fn leftovers_are_discarded_or_restored() {
+    let Some(rig) = rig().await else { return };
+    let launch = rig.launch("web");
+    let next = rig.create(&Launch { name: format!("{}.next", launch.name), ..launch.clone() }).await;
+    let prev = rig.docker.prepare(&Launch { name: format!("{}.prev", launch.name), ..launch.clone() }).await.unwrap();
+    let restore = Action::RestoreInstance { container: prev.clone(), name: launch.name.clone() };
+    for _ in 0..2 {
+        rig.act(Action::DiscardLeftover { container: next.clone() }).await.unwrap();
+        rig.act(restore.clone()).await.unwrap();
+        assert_eq!(rig.names().await, [launch.name.clone()]);
+        let seen = rig.one(&launch.name).await;
+        assert_eq!((&seen.id, seen.status), (&prev, Status::Running));
+    }
+    // It is no leftover any more.
+    assert!(matches!(rig.act(Action::DiscardLeftover { container: prev }).await, Err(ActError::Stale(_))));
+    assert_eq!(rig.names().await, [launch.name]);
+}
+
+#[tokio::test]
+async fn a_replaced_job_completes() {
+    let Some(rig) = rig().await else { return };
+    let mut launch = rig.launch("web");
+    launch.spec.command = Some(words(&["true"]));
+    launch.gate = Gate::Completed { timeout: Duration::from_secs(20) };
+    let old = rig.create(&launch).await;
+    let mut new = newer(&rig, &launch);
+    new.gate = launch.gate.clone();
+    replace(&rig, &old, &new, true, true).await.unwrap();
+    let mut failing = new.clone();
+    failing.spec.command = shell("exit 2");
+    let old = rig.one(&launch.name).await.id;
+    let error = replace(&rig, &old, &failing, true, true).await.unwrap_err();
+    assert!(matches!(error, ActError::Gate { rolled_back: true, .. }), "{error}");
+    // The old one had ended, and is not started again.
+    let seen = rig.one(&launch.name).await;
+    assert_eq!((seen.id, seen.status), (old, Status::Exited { code: 0, oom: false }));
+}
