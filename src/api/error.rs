@@ -50,7 +50,9 @@ impl From<HandleError> for Failure {
                 Some("`setpoint status` says what is wrong with the repo"),
             ),
             HandleError::NoDeployment { .. } => missing("`setpoint status` lists the deployments"),
-            HandleError::NoInstance { .. } => missing("`setpoint status` lists the instances, as deployment/service/slot"),
+            HandleError::NoInstance { .. } => {
+                missing("`setpoint status` lists the instances, as deployment/service/slot")
+            }
             HandleError::Store(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", text, None),
         }
     }

@@ -105,7 +105,8 @@ async fn events(
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Result<Json<EventsPage>, Failure> {
     let Query(query) = query.map_err(|error| {
-        let hint = "parameters: after, limit, subject, kind, since (RFC 3339), newest (true), wait (seconds, at most 60)";
+        let hint =
+            "parameters: after, limit, subject, kind, since (RFC 3339), newest (true), wait (seconds, at most 60)";
         Failure::bad_request(error.body_text(), hint)
     })?;
     let filter = EventFilter {
@@ -163,7 +164,8 @@ async fn resume(
 
 async fn unknown(request: Request) -> Failure {
     let error = format!("there is no {}", request.uri().path());
-    let hint = "routes: /v1/status, instances, events, plan, why/{instance}, poke, suspend/{deployment}, resume/{deployment}";
+    let hint =
+        "routes: /v1/status, instances, events, plan, why/{instance}, poke, suspend/{deployment}, resume/{deployment}";
     Failure::new(StatusCode::NOT_FOUND, "not_found", error, Some(hint))
 }
 
@@ -175,7 +177,8 @@ async fn wrong_method(request: Request) -> Failure {
 
 /// Refuses bodies that no route reads, before anything of them is read.
 async fn bounded(request: Request, next: Next) -> Response {
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > BODY_LIMIT) || request.headers().contains_key(header::TRANSFER_ENCODING) {
         let error = format!("the body is larger than {BODY_LIMIT} bytes or of unknown length");
         let hint = Some("no route of this API reads a body");

@@ -73,13 +73,8 @@ async fn every_fact_is_recorded_in_order() {
     let applied = applied.await.unwrap();
     assert_eq!((applied.done, applied.failed, applied.skipped), (1, 0, 0));
     assert_eq!(shown.into_inner(), ["Started", "Line", "Reached", "Ended"]);
-    let expected = [
-        "plan_made",
-        "step_started shop/s0/1",
-        "step_done shop/s0/1",
-        "instance_changed shop/s0/1",
-        "apply_finished",
-    ];
+    let expected =
+        ["plan_made", "step_started shop/s0/1", "step_done shop/s0/1", "instance_changed shop/s0/1", "apply_finished"];
     assert_eq!(bench.log(), expected);
     assert_eq!(bench.ledger.instances().unwrap()[0].state, "running");
 }
@@ -131,7 +126,9 @@ async fn a_failure_is_recorded_with_its_evidence_and_the_rest_goes_on() {
     let run = |id, _| async move { if id == 0 { Err(gate_error("exited (1)")) } else { Ok(Outcome::default()) } };
     let applied = apply(&bench.job(&plan), run, |_| {}).await.unwrap();
     assert_eq!((applied.done, applied.failed, applied.skipped), (1, 1, 1));
-    assert!(matches!(&applied.results[0], StepResult::Failed { rolled_back: true, error, .. } if error == "exited (1)"));
+    assert!(
+        matches!(&applied.results[0], StepResult::Failed { rolled_back: true, error, .. } if error == "exited (1)")
+    );
     let events = bench.ledger.events_about("shop/s0/1", 10).unwrap();
     let json = serde_json::to_value(events.last().unwrap()).unwrap();
     assert_eq!(json["report"]["log"][0], "boom");

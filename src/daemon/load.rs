@@ -76,11 +76,8 @@ impl Loader {
     /// # Errors
     /// See [`LoadError`].
     pub async fn load(&self, commit: &str) -> Result<Loaded, LoadError> {
-        let (revision, tree) = self
-            .source
-            .read(commit)
-            .await
-            .map_err(|source| LoadError::Read { commit: commit.to_owned(), source })?;
+        let (revision, tree) =
+            self.source.read(commit).await.map_err(|source| LoadError::Read { commit: commit.to_owned(), source })?;
         // Tens of milliseconds of pure computing for a large repo: not on a thread that serves others.
         let compiled = tokio::task::spawn_blocking(move || manifest::compile(&tree)).await;
         let desired = match compiled {

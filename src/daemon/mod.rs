@@ -24,7 +24,7 @@ pub mod walk;
 pub mod why;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use handle::{Handle, HandleError};
 pub use run::{Config, Daemon, DaemonError};

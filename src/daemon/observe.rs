@@ -38,7 +38,8 @@ pub fn by_instance<'a>(observed: &'a Observed, owner: &OwnerId) -> BTreeMap<&'a 
     for container in observed.containers.iter().filter(|container| container.owner.as_ref() == Some(owner)) {
         let Some(instance) = &container.instance else { continue };
         let better = found.get(instance).is_none_or(|other| {
-            (lasting(container), container.status == Status::Running) > (lasting(other), other.status == Status::Running)
+            (lasting(container), container.status == Status::Running)
+                > (lasting(other), other.status == Status::Running)
         });
         if better {
             found.insert(instance, container);

@@ -207,7 +207,9 @@ impl Reconciler {
             return Ok(None);
         }
         let drift = drift(&plan);
-        for (subject, changes) in drift.iter().filter(|(subject, changes)| self.state.told.get(*subject) != Some(changes)) {
+        for (subject, changes) in
+            drift.iter().filter(|(subject, changes)| self.state.told.get(*subject) != Some(changes))
+        {
             tracing::info!(subject, changes = changes.join(", "), "drift");
             let fact = Fact::DriftFound { subject: subject.clone(), changes: changes.clone() };
             current.ledger.record(&Event { at: clock::now(), fact })?;

@@ -142,10 +142,9 @@ fn links(events: &[Recorded]) -> Vec<Link> {
             Fact::StepDone { plan, millis, evidence, .. } => {
                 (plan, End::Done { millis: *millis, evidence: evidence.clone() })
             }
-            Fact::StepFailed { plan, error, report, rolled_back, .. } => (
-                plan,
-                End::Failed { error: error.clone(), report: report.clone(), rolled_back: *rolled_back },
-            ),
+            Fact::StepFailed { plan, error, report, rolled_back, .. } => {
+                (plan, End::Failed { error: error.clone(), report: report.clone(), rolled_back: *rolled_back })
+            }
             Fact::StepSkipped { plan, because, .. } => (plan, End::Skipped { because: because.clone() }),
             _ => continue,
         };
@@ -199,7 +198,11 @@ mod tests {
                 subject: subject(),
                 action: "replace".to_owned(),
                 error: "exited (1) after 0.4 s".to_owned(),
-                report: Some(HealthReport { verdict: "exited (1)".to_owned(), log: vec!["boom".to_owned()], check: None }),
+                report: Some(HealthReport {
+                    verdict: "exited (1)".to_owned(),
+                    log: vec!["boom".to_owned()],
+                    check: None,
+                }),
                 rolled_back: true,
             },
             Fact::StepStarted {
