@@ -9,6 +9,7 @@
 
 pub mod apply;
 mod bookkeeping;
+mod commits;
 pub mod follow;
 mod handle;
 pub mod load;
@@ -17,6 +18,7 @@ pub mod pace;
 pub mod probes;
 mod reconcile;
 mod run;
+mod show;
 pub mod status;
 pub mod steps;
 pub mod trigger;

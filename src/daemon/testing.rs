@@ -13,8 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// The ends that a daemon would write to.
+pub(crate) type Ends = (Handle, watch::Sender<Arc<Status>>, watch::Sender<Option<Arc<View>>>);
+
 /// A handle and the ends that a daemon would write to.
-pub(crate) fn channel(store: &Store) -> (Handle, watch::Sender<Arc<Status>>, watch::Sender<Option<Arc<View>>>) {
+pub(crate) fn channel(store: &Store) -> Ends {
     let daemon = DaemonStatus {
         version: "0.0.0".to_owned(),
         pid: 1,
