@@ -6,14 +6,14 @@
 use super::bookkeeping::Books;
 use super::walk::Walk;
 use crate::engine::docker::{ActError, News, Outcome};
-use crate::model::{HealthReport, Observed};
+use crate::model::{DeploymentName, HealthReport, Observed};
 use crate::plan::{Milestone, Plan, Step, StepId};
 use crate::process::clock;
 use crate::process::supervise::chain;
 use crate::store::{Ledger, StoreError};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -132,7 +132,7 @@ where
     S: FnMut(Progress<'_>),
 {
     let mut books = Books::new(job);
-    let mut walk = Walk::new(job.plan, job.kept.clone());
+    let mut walk = Walk::new(job.plan, job.kept.clone()).with_serial_builds(serial_builds(job));
     let mut results: Vec<Option<StepResult>> = vec![None; job.plan.steps.len()];
     let (sink, mut news) = mpsc::channel(NEWS);
     let mut running = FuturesUnordered::new();
@@ -203,6 +203,12 @@ where
     }
     books.finish(&applied).map_err(|source| ApplyError { done: applied.done, failed: applied.failed, source })?;
     Ok(applied)
+}
+
+/// The deployments whose files ask for one build at a time.
+fn serial_builds(job: &Job<'_>) -> BTreeSet<DeploymentName> {
+    let deployments = job.desired.into_iter().flat_map(|desired| desired.deployments.values());
+    deployments.filter(|deployment| !deployment.parallel_builds).map(|deployment| deployment.name.clone()).collect()
 }
 
 /// Runs one step and hands its news on with its number.

@@ -164,9 +164,8 @@ impl<'a> Books<'a> {
         let (state, health) = match gate {
             Gate::Completed { .. } => ("exited (0)", Health::Unchecked),
             Gate::Healthy { probe, .. } if checked || probe.is_some() => ("running", Health::Healthy),
-            Gate::Healthy { .. } => ("running", Health::Unchecked),
             Gate::Started if checked => ("running", Health::Starting),
-            Gate::Started => ("running", Health::Unchecked),
+            Gate::Healthy { .. } | Gate::Started => ("running", Health::Unchecked),
         };
         let state = state.to_owned();
         let seen = Seen { instance: instance.clone(), container: Some(container.clone()), state, health, revision };

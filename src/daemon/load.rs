@@ -96,6 +96,6 @@ impl Loader {
 }
 
 /// A report as people read it, without colour, and how many mistakes it holds.
-fn told(_report: &manifest::Report) -> (usize, String) {
-    (1, String::new())
+fn told(report: &manifest::Report) -> (usize, String) {
+    (report.len(), report.render(manifest::Style::default()))
 }

@@ -1,12 +1,13 @@
 //! The loop: observe, plan, check, apply, observe again. One reconcile at a time.
 
-use super::apply::{ApplyError, Job, Progress, ProgressKind, StepResult, apply};
+use super::apply::{ApplyError, Job, StepResult, apply};
 use super::follow::Head;
 use super::load::{LoadError, Loaded, Loader};
 use super::observe::{overlay, scope, seen};
 use super::pace::{Pace, Tempo, is_repair};
 use super::probes::{Target, targets};
-use super::status::{Applying, Rejected, Status, WaitingStatus, drift};
+use super::show::{begin, show, update};
+use super::status::{Status, WaitingStatus, drift};
 use super::steps::Steps;
 use super::trigger::Triggers;
 use crate::engine::docker::{Docker, EngineError};
@@ -35,92 +36,72 @@ const LOCKED: Duration = Duration::from_secs(1);
 const PRUNE: Duration = Duration::from_secs(3600);
 
 /// What the loop works with.
-pub struct Reconciler {
+pub(super) struct Reconciler {
     /// The engine.
-    pub docker: Docker,
+    pub(super) docker: Docker,
     /// Reads commits.
-    pub loader: Loader,
+    pub(super) loader: Loader,
     /// Folder of the lock.
-    pub state_dir: PathBuf,
+    pub(super) state_dir: PathBuf,
     /// Time between two looks although nothing happened.
-    pub resync: Duration,
+    pub(super) resync: Duration,
     /// Hints to look.
-    pub triggers: Triggers,
+    pub(super) triggers: Triggers,
     /// Where the repo is.
-    pub head: watch::Receiver<Head>,
+    pub(super) head: watch::Receiver<Head>,
     /// Whose containers are followed.
-    pub owner: watch::Sender<Option<OwnerId>>,
+    pub(super) owner: watch::Sender<Option<OwnerId>>,
     /// What is probed.
-    pub targets: watch::Sender<Arc<Vec<Target>>>,
+    pub(super) targets: watch::Sender<Arc<Vec<Target>>>,
     /// What probes say.
-    pub healths: watch::Receiver<Arc<BTreeMap<ContainerId, Health>>>,
+    pub(super) healths: watch::Receiver<Arc<BTreeMap<ContainerId, Health>>>,
     /// The read model.
-    pub status: watch::Sender<Arc<Status>>,
+    pub(super) status: watch::Sender<Arc<Status>>,
     /// The last plan as programs read it.
-    pub view: watch::Sender<Option<Arc<View>>>,
+    pub(super) view: watch::Sender<Option<Arc<View>>>,
     /// When to end.
-    pub stop: CancellationToken,
+    pub(super) stop: CancellationToken,
     /// What it learned; begins empty.
-    pub state: State,
+    pub(super) state: State,
 }
 
 /// What the loop remembers from one reconcile to the next.
 #[derive(Default)]
-pub struct State {
-    current: Option<Loaded>,
+pub(super) struct State {
+    pub(super) current: Option<Loaded>,
     /// The newest commit when it cannot be used, so that it is not read again with each look.
-    unusable: Option<String>,
-    pace: Pace,
+    pub(super) unusable: Option<String>,
+    pub(super) pace: Pace,
     /// What is written about the current commit.
-    outcome: Option<RevisionOutcome>,
+    pub(super) outcome: Option<RevisionOutcome>,
     /// Drift that was recorded, by subject.
-    told: BTreeMap<String, Vec<String>>,
-    refused: Option<String>,
-    trouble: Option<Backoff>,
-    pruned: Option<Instant>,
+    pub(super) told: BTreeMap<String, Vec<String>>,
+    pub(super) refused: Option<String>,
+    pub(super) trouble: Option<Backoff>,
+    pub(super) pruned: Option<Instant>,
 }
 
 /// A reconcile could not be completed; it is tried again.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+pub(super) enum Trouble {
     #[error("the engine does not answer")]
     Engine(#[source] EngineError),
     #[error("the store does not work")]
     Store(#[from] StoreError),
     #[error("an apply was broken off")]
-    Apply(#[from] ApplyError),
+    Apply(#[source] Box<ApplyError>),
     #[error("another process applies")]
     Lock(#[source] LockError),
     #[error("the commit cannot be read")]
-    Load(#[source] LoadError),
+    Load(#[source] Box<LoadError>),
 }
 
 impl Reconciler {
-    /// Takes up the last good commit of this repo from before a restart, if its objects are still here: an unreachable
-    /// server is no reason to leave the host alone.
-    pub async fn resume(&mut self) {
-        let last = match self.loader.store.last_good_of(&self.loader.repo) {
-            Ok(Some((_, revision))) => revision,
-            Ok(None) => return,
-            Err(error) => return tracing::warn!(error = chain(&error), "the last good commit is not known"),
-        };
-        match self.loader.load(&last.commit).await {
-            Ok(mut loaded) => {
-                loaded.revision.reference.clone_from(&last.reference);
-                let row = loaded.ledger.find_revision(&last.commit).ok().flatten();
-                self.state.outcome = row.map(|row| row.outcome);
-                tracing::info!(commit = last.short(), "goes on where it stopped");
-                self.enter(loaded);
-            }
-            Err(error) => tracing::warn!(commit = last.short(), error = chain(&error), "cannot go on where it stopped"),
-        }
-    }
-
     /// Runs until it is asked to stop.
     ///
     /// # Errors
     /// When the task that follows the repo is gone.
-    pub async fn run(mut self) -> TaskResult {
+    pub(super) async fn run(mut self) -> TaskResult {
         // Both arms are cancel-safe.
         tokio::select! {
             () = self.stop.cancelled() => return Ok(()),
@@ -192,7 +173,7 @@ impl Reconciler {
         let plan = plan(&input);
         self.state.pace.keep(|subject| plan.steps.iter().any(|step| step.subject == *subject));
         let rows = current.ledger.instances()?;
-        self.publish(|status| status.look(current, observed, &plan, rows));
+        self.publish(|status| status.look(current, observed, &plan, memory, rows));
         self.view.send_replace(Some(Arc::new(View::new(&plan))));
         let violations = lint(&plan, &input);
         if !violations.is_empty() {
@@ -280,7 +261,7 @@ impl Reconciler {
             }
         };
         self.publish(|status| status.applying = None);
-        let applied = applied?;
+        let applied = applied.map_err(|error| Trouble::Apply(Box::new(error)))?;
         let now = clock::monotonic();
         for (step, result) in plan.steps.iter().zip(&applied.results) {
             match result {
@@ -333,72 +314,6 @@ impl Reconciler {
         kept
     }
 
-    /// Takes up the commit that the branch now is at, unless it is the current one or known to be unusable.
-    async fn take(&mut self, revision: &Revision) -> Result<(), Trouble> {
-        let current = self.state.current.as_ref().map(|current| current.revision.commit.as_str());
-        if current == Some(revision.commit.as_str()) {
-            self.state.unusable = None;
-            self.publish(|status| status.revision.rejected = None);
-            return Ok(());
-        }
-        if self.state.unusable.as_deref() == Some(revision.commit.as_str()) {
-            return Ok(());
-        }
-        let mut loaded = match self.loader.load(&revision.commit).await {
-            Ok(loaded) => loaded,
-            Err(LoadError::Rejected { mistakes, report, .. }) => return self.reject(revision, mistakes, report),
-            Err(LoadError::Environment { source: source @ StoreError::EnvironmentTaken { .. }, .. }) => {
-                return self.reject(revision, 1, source.to_string());
-            }
-            Err(error) => return Err(Trouble::Load(error)),
-        };
-        loaded.revision = revision.clone();
-        tracing::info!(commit = revision.short(), summary = revision.summary, "new commit");
-        let now = clock::now();
-        loaded.ledger.record(&Event { at: now, fact: Fact::RevisionSeen { revision: revision.clone() } })?;
-        loaded.ledger.revision(revision, RevisionOutcome::Accepted, None, None, now)?;
-        self.state.outcome = Some(RevisionOutcome::Accepted);
-        self.enter(loaded);
-        Ok(())
-    }
-
-    fn enter(&mut self, loaded: Loaded) {
-        self.owner.send_if_modified(|owner| {
-            let news = owner.as_ref() != Some(&loaded.owner);
-            *owner = Some(loaded.owner.clone());
-            news
-        });
-        let applied = loaded.ledger.last_applied().ok().flatten().map(|row| row.revision);
-        self.publish(|status| {
-            status.revision.wanted = Some(loaded.revision.clone());
-            status.revision.applied = applied;
-            status.revision.rejected = None;
-            status.environment = Some(loaded.ledger.environment().to_owned());
-        });
-        self.state.pace.clear();
-        self.state.unusable = None;
-        self.state.current = Some(loaded);
-    }
-
-    /// The commit changes nothing and is reported.
-    fn reject(&mut self, revision: &Revision, mistakes: usize, report: String) -> Result<(), Trouble> {
-        tracing::warn!(commit = revision.short(), mistakes, "the commit is not valid; the last good one is kept");
-        let fact = Fact::RevisionRejected { revision: revision.clone(), mistakes, report: report.clone() };
-        let event = Event { at: clock::now(), fact };
-        match &self.state.current {
-            Some(current) => {
-                current.ledger.record(&event)?;
-                let outcome = RevisionOutcome::Rejected;
-                current.ledger.revision(revision, outcome, None, Some(&report), event.at)?;
-            }
-            None => drop(self.loader.store.record(&event)?),
-        }
-        let rejected = Rejected { revision: revision.clone(), mistakes, report };
-        self.publish(|status| status.revision.rejected = Some(rejected));
-        self.state.unusable = Some(revision.commit.clone());
-        Ok(())
-    }
-
     /// Shows the trouble and says how long to wait.
     fn troubled(&mut self, trouble: &Trouble) -> Duration {
         let error = match trouble {
@@ -440,63 +355,9 @@ impl Reconciler {
     }
 
     /// Changes the read model; readers are woken only when it is another one.
-    fn publish(&self, change: impl FnOnce(&mut Status)) {
+    pub(super) fn publish(&self, change: impl FnOnce(&mut Status)) {
         update(&self.status, change);
     }
-}
-
-fn update(status: &watch::Sender<Arc<Status>>, change: impl FnOnce(&mut Status)) {
-    status.send_if_modified(|current| {
-        let mut next = (**current).clone();
-        change(&mut next);
-        let news = next != **current;
-        if news {
-            *current = Arc::new(next);
-        }
-        news
-    });
-}
-
-/// Shows that the plan is being carried out.
-fn begin(status: &watch::Sender<Arc<Status>>, plan: &Plan) {
-    let applying = Applying {
-        plan: plan.id.clone(),
-        ended: 0,
-        steps: plan.steps.len(),
-        running: std::collections::BTreeSet::new(),
-        since: clock::now(),
-    };
-    update(status, |status| status.applying = Some(applying));
-}
-
-/// Shows and logs the progress of a plan.
-fn show(status: &watch::Sender<Arc<Status>>, plan: &Plan, progress: &Progress<'_>) {
-    let Some(step) = plan.steps.get(progress.step) else { return };
-    let (subject, action) = (step.subject.to_string(), step.action.verb());
-    match &progress.what {
-        ProgressKind::Started => tracing::info!(subject, action, "step begins"),
-        ProgressKind::Line(line) => return tracing::debug!(subject, action, line, "step"),
-        ProgressKind::Reached(_) => return,
-        ProgressKind::Ended(StepResult::Done { took, evidence }) => {
-            tracing::info!(subject, action, ms = took.as_millis(), evidence, "step done");
-        }
-        ProgressKind::Ended(StepResult::Failed { error, rolled_back, .. }) => {
-            tracing::warn!(subject, action, error, rolled_back, "step failed");
-        }
-        ProgressKind::Ended(StepResult::Skipped { because }) => {
-            tracing::info!(subject, action, because, "step skipped");
-        }
-    }
-    update(status, |status| {
-        if let Some(applying) = &mut status.applying {
-            if matches!(progress.what, ProgressKind::Started) {
-                applying.running.insert(subject);
-            } else {
-                applying.running.remove(&subject);
-                applying.ended += 1;
-            }
-        }
-    });
 }
 
 /// Waits for a newer commit with valid files. One that is not valid ends nothing; the loop reports it afterwards.

@@ -3,9 +3,9 @@
 use super::follow::Head;
 use super::load::Loaded;
 use super::observe::by_instance;
-use crate::model::{Health, InstanceId, Observed, Revision, Timestamp};
+use crate::model::{DeploymentName, Health, InstanceId, Observed, Revision, Timestamp};
 use crate::plan::render::{change_line, held_text, release, verdict};
-use crate::plan::{FieldChange, HeldReason, Origin, Plan, Subject};
+use crate::plan::{FieldChange, HeldReason, Memory, Origin, Plan, Subject};
 use crate::store::InstanceRow;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +35,8 @@ pub struct Status {
     pub held: Vec<HeldStatus>,
     /// Steps that wait before they are tried again.
     pub waiting: Vec<WaitingStatus>,
+    /// Every deployment that Git names or that has instances, sorted.
+    pub deployments: Vec<DeploymentStatus>,
     /// Every instance, sorted.
     pub instances: Vec<InstanceStatus>,
     /// What keeps the daemon from its work.
@@ -147,6 +149,15 @@ pub struct WaitingStatus {
     pub at: Timestamp,
 }
 
+/// A deployment.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DeploymentStatus {
+    /// Its name.
+    pub name: DeploymentName,
+    /// Whether it was stopped by hand and is left alone.
+    pub suspended: bool,
+}
+
 /// An instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InstanceStatus {
@@ -190,6 +201,7 @@ impl Status {
             applying: None,
             held: Vec::new(),
             waiting: Vec::new(),
+            deployments: Vec::new(),
             instances: Vec::new(),
             problem: None,
             reconciled_at: None,
@@ -216,7 +228,12 @@ impl Status {
     }
 
     /// Takes over a completed look and the plan made from it.
-    pub fn look(&mut self, loaded: &Loaded, observed: &Observed, plan: &Plan, rows: Vec<InstanceRow>) {
+    pub fn look(&mut self, loaded: &Loaded, observed: &Observed, plan: &Plan, memory: &Memory, rows: Vec<InstanceRow>) {
+        let of_rows = rows.iter().map(|row| &row.instance.service.deployment);
+        let names: BTreeSet<&DeploymentName> = loaded.desired.deployments.keys().chain(of_rows).collect();
+        let suspended = |name: &DeploymentName| memory.suspended.contains(name);
+        let deployment = |name: &DeploymentName| DeploymentStatus { name: name.clone(), suspended: suspended(name) };
+        self.deployments = names.into_iter().map(deployment).collect();
         self.environment = Some(plan.environment.clone());
         self.engine = EngineStatus { reachable: Some(true), error: None, missing: observed.missing.clone() };
         self.revision.wanted = Some(loaded.revision.clone());

@@ -1,12 +1,40 @@
-//! Made-up plans for the tests of this folder.
+//! Made-up plans for the tests of this folder, and a handle without a daemon for those of the API.
 
+use super::handle::Handle;
+use super::status::{DaemonStatus, Status};
+use super::trigger::Triggers;
 use crate::model::{
     ContainerId, DeploymentName, OnFailure, Revision, ServiceId, ServiceRef, Strategy, StrategyKind, Timestamp,
 };
+pub(crate) use crate::plan::render::View;
 use crate::plan::{Action, Disruption, Gate, Guard, Plan, Reason, Step, Subject};
+use crate::store::Store;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
-pub(super) fn revision(commit: &str) -> Revision {
+/// The ends that a daemon would write to.
+pub(crate) type Ends = (Handle, watch::Sender<Arc<Status>>, watch::Sender<Option<Arc<View>>>);
+
+/// A handle and the ends that a daemon would write to.
+pub(crate) fn channel(store: &Store) -> Ends {
+    let daemon = DaemonStatus {
+        version: "0.0.0".to_owned(),
+        pid: 1,
+        started_at: Timestamp::UNIX_EPOCH,
+        installation: store.installation().to_owned(),
+    };
+    let (status, view) = (watch::Sender::new(Arc::new(Status::new(daemon, "/infra"))), watch::Sender::new(None));
+    let handle = Handle {
+        store: store.clone(),
+        status: status.subscribe(),
+        view: view.subscribe(),
+        triggers: Triggers::default(),
+    };
+    (handle, status, view)
+}
+
+pub(crate) fn revision(commit: &str) -> Revision {
     Revision {
         commit: commit.to_owned(),
         reference: "main".to_owned(),
@@ -16,7 +44,7 @@ pub(super) fn revision(commit: &str) -> Revision {
     }
 }
 
-pub(super) fn strategy(kind: StrategyKind, max_parallel: u32, on_failure: OnFailure) -> Strategy {
+pub(crate) fn strategy(kind: StrategyKind, max_parallel: u32, on_failure: OnFailure) -> Strategy {
     Strategy {
         kind,
         max_parallel,
@@ -28,7 +56,7 @@ pub(super) fn strategy(kind: StrategyKind, max_parallel: u32, on_failure: OnFail
 }
 
 /// A plan of `count` independent steps `shop/s<n>/1`, all of the first of `strategies`.
-pub(super) fn plan_of(count: usize, strategies: &[(&str, Strategy)]) -> Plan {
+pub(crate) fn plan_of(count: usize, strategies: &[(&str, Strategy)]) -> Plan {
     let first = strategies.first().map(|(name, _)| DeploymentName::new(*name));
     Plan {
         id: "7c1e42ab".to_owned(),

@@ -38,13 +38,21 @@ pub struct Walk<'a> {
     /// Deployments that start no further step, with the step that failed.
     halted: BTreeMap<DeploymentName, String>,
     stopped: Option<String>,
+    /// Deployments that build one image at a time.
+    serial_builds: BTreeSet<DeploymentName>,
 }
 
 impl<'a> Walk<'a> {
     /// A walk over `plan` that leaves the steps in `kept` out, for the reason given there.
     pub fn new(plan: &'a Plan, kept: BTreeMap<StepId, String>) -> Self {
         let states = vec![State::Waiting; plan.steps.len()];
-        Self { plan, states, kept, halted: BTreeMap::new(), stopped: None }
+        Self { plan, states, kept, halted: BTreeMap::new(), stopped: None, serial_builds: BTreeSet::new() }
+    }
+
+    /// These deployments build one image at a time.
+    pub fn with_serial_builds(mut self, deployments: BTreeSet<DeploymentName>) -> Self {
+        self.serial_builds = deployments;
+        self
     }
 
     /// What is to be done now. To be asked again after each news.
@@ -153,6 +161,11 @@ impl<'a> Walk<'a> {
     }
 
     fn lane(&self, step: &Step) -> Lane {
+        if let (Action::BuildImage(_), Some(deployment)) = (&step.action, &step.deployment)
+            && self.serial_builds.contains(deployment)
+        {
+            return Lane { key: Key::Builds(deployment.clone()), ordered: false };
+        }
         if matches!(step.action, Action::PullImage { .. } | Action::BuildImage(_)) {
             return Lane { key: Key::Images, ordered: false };
         }
@@ -167,6 +180,7 @@ impl<'a> Walk<'a> {
         match &lane.key {
             Key::Images => IMAGES_AT_ONCE,
             Key::Others => OTHERS_AT_ONCE,
+            Key::Builds(_) => 1,
             Key::Deployment(_) if lane.ordered => 1,
             Key::Deployment(name) => {
                 let most = self.plan.strategies.get(name).map_or(1, |strategy| strategy.max_parallel.max(1));
@@ -188,6 +202,8 @@ struct Lane {
 enum Key {
     Images,
     Others,
+    /// Builds of a deployment that wants them one by one.
+    Builds(DeploymentName),
     Deployment(DeploymentName),
 }
 

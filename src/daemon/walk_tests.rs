@@ -164,3 +164,31 @@ fn what_is_left_out_blocks_what_needs_it() {
     assert_eq!(moves.skip.len(), 2);
     assert_eq!(moves.skip[0].1, "tried again in 3 s");
 }
+
+#[test]
+fn serial_builds_follow_each_other_and_pulls_do_not_care() {
+    let mut plan = plan_of(4, &[("shop", strategy(StrategyKind::Parallel, 4, OnFailure::Rollback))]);
+    for step in &mut plan.steps {
+        step.action = if step.id < 2 {
+            Action::BuildImage(crate::model::ImageBuild {
+                repository: format!("shop/s{}", step.id),
+                tag: "latest".to_owned(),
+                context: ".".to_owned(),
+                dockerfile: "Dockerfile".to_owned(),
+                args: BTreeMap::new(),
+                target: None,
+                no_cache: false,
+                digest: "aa".to_owned(),
+                files: std::sync::Arc::new([]),
+            })
+        } else {
+            Action::PullImage { reference: format!("image{}", step.id), also_tag: None }
+        };
+    }
+    let mut walk = Walk::new(&plan, BTreeMap::new()).with_serial_builds(BTreeSet::from([DeploymentName::new("shop")]));
+    assert_eq!(walk.moves().start, [0, 2, 3]);
+    walk.finished(0, true);
+    assert_eq!(walk.moves().start, [1]);
+    let mut parallel = Walk::new(&plan, BTreeMap::new());
+    assert_eq!(parallel.moves().start, [0, 1, 2, 3]);
+}
