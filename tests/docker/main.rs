@@ -3,8 +3,11 @@
 #![expect(unreachable_pub, reason = "the modules of one test binary share their items")]
 
 mod create;
+mod events;
 mod gate;
+mod image;
 mod network;
+mod relay;
 mod replace;
 mod spec;
 mod support;
