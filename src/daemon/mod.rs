@@ -21,17 +21,12 @@ mod run;
 mod show;
 pub mod status;
 pub mod steps;
-#[cfg(test)]
-mod testing;
 pub mod trigger;
 pub mod walk;
 pub mod why;
-<<<<<<< HEAD
-=======
 
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use handle::{Handle, HandleError};
 pub use run::{Config, Daemon, DaemonError};
->>>>>>> daemon
