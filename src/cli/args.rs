@@ -35,12 +35,15 @@ pub(super) struct Global {
     /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     pub(super) color: Color,
-    /// What to log on stderr: a level, or target=level pairs
-    #[arg(long, global = true, default_value = "warn", env = "SETPOINT_LOG", value_name = "FILTER")]
-    pub(super) log: String,
+    /// What to log on stderr: a level, or target=level pairs [default: warn; the daemon: info]
+    #[arg(long, global = true, env = "SETPOINT_LOG", value_name = "FILTER")]
+    pub(super) log: Option<String>,
     /// Folder that holds what setpoint remembers [default: /var/lib/setpoint, or ~/.local/state/setpoint for a user]
     #[arg(long, global = true, env = "SETPOINT_STATE_DIR", value_name = "DIR")]
     pub(super) state_dir: Option<PathBuf>,
+    /// Socket of the daemon [default: setpoint.sock in the state folder]
+    #[arg(long, global = true, env = "SETPOINT_SOCKET", value_name = "PATH")]
+    pub(super) socket: Option<PathBuf>,
     /// Docker Engine to use [default: DOCKER_HOST, or /var/run/docker.sock]
     #[arg(long, global = true, env = "SETPOINT_ENGINE", value_name = "ENDPOINT")]
     pub(super) engine: Option<String>,
@@ -101,12 +104,15 @@ pub(super) enum Command {
     Build(super::images::BuildArgs),
     Push(super::images::PushArgs),
     Pull(super::images::PullArgs),
+    Status(super::status::StatusArgs),
     Logs(super::logs::LogsArgs),
     Events(super::events::EventsArgs),
     Why(super::why::WhyArgs),
     Stop(super::teardown::StopArgs),
     Start(super::teardown::StartArgs),
     Cleanup(super::teardown::CleanupArgs),
+    Daemon(super::daemon::DaemonArgs),
+    Poke(super::daemon::PokeArgs),
     Schema(super::schema::SchemaArgs),
     Doctor(super::doctor::DoctorArgs),
     Completions(super::docs::CompletionsArgs),

@@ -3,6 +3,7 @@
 
 mod apply;
 mod args;
+mod daemon;
 mod diff;
 mod docs;
 mod doctor;
@@ -16,6 +17,7 @@ mod printer;
 mod progress;
 mod schema;
 mod session;
+mod status;
 mod teardown;
 mod validate;
 mod why;
@@ -54,8 +56,8 @@ pub fn main() -> ExitCode {
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     // The daemon sets its own logs up, from its settings.
-    {
-        telemetry::init(&session.global.log, LogFormat::Text).map_err(|error| Failure::Usage(error.to_string()))?;
+    if !matches!(command, Command::Daemon(_)) {
+        telemetry::init(session.global.log.as_deref().unwrap_or("warn"), LogFormat::Text).map_err(|error| Failure::Usage(error.to_string()))?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(dispatch(session, command));
@@ -72,12 +74,15 @@ async fn dispatch(session: &Session, command: &Command) -> Result<Exit, Failure>
         Command::Build(args) => images::build(session, args).await,
         Command::Push(args) => images::push(session, args).await,
         Command::Pull(args) => images::pull(session, args).await,
+        Command::Status(args) => status::run(session, args).await,
         Command::Logs(args) => logs::run(session, args).await,
         Command::Events(args) => events::run(session, args).await,
         Command::Why(args) => why::run(session, args),
         Command::Stop(args) => teardown::stop(session, args).await,
         Command::Start(args) => teardown::start(session, args).await,
         Command::Cleanup(args) => teardown::cleanup(session, args).await,
+        Command::Daemon(args) => daemon::run(session, args).await,
+        Command::Poke(args) => daemon::poke(session, args).await,
         Command::Schema(args) => schema::run(session, args),
         Command::Doctor(args) => doctor::run(session, args).await,
         Command::Completions(args) => docs::completions(session, args),

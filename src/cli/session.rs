@@ -4,12 +4,12 @@ use super::args::{Global, LoginArgs, RepoArgs};
 use super::exit::Failure;
 use super::printer::Printer;
 use crate::daemon::observe;
-use crate::engine::docker::Docker;
+use crate::engine::docker::{Credentials, Docker};
 use crate::manifest;
 use crate::model::{Desired, FileTree, Observed, Revision};
 use crate::plan::{Allow, Memory, Plan, PlanInput, lint, plan};
 use crate::process::{clock, config};
-use crate::source::{Address, Blobs, Credentials, Source, SourceConfig, read_folder, read_index};
+use crate::source::{Address, Blobs, Credentials as GitCredentials, Source, SourceConfig, read_folder, read_index};
 use crate::store::{Ledger, RepoIdentity, Store};
 use std::path::{Path, PathBuf};
 
@@ -55,7 +55,7 @@ impl Session {
     }
 
     pub(super) fn socket(&self) -> PathBuf {
-        config::socket_path(&self.state_dir())
+        self.global.socket.clone().unwrap_or_else(|| config::socket_path(&self.state_dir()))
     }
 
     pub(super) fn store(&self) -> Result<Store, Failure> {
@@ -64,9 +64,9 @@ impl Session {
     }
 
     pub(super) async fn engine(&self) -> Result<Docker, Failure> {
-        Docker::connect(self.global.engine.as_deref())
-            .await
-            .map_err(|error| Failure::from(error).hint("`setpoint doctor` says what is missing"))
+        let docker = Docker::connect(self.global.engine.as_deref()).await;
+        let docker = docker.map_err(|error| Failure::from(error).hint("`setpoint doctor` says what is missing"))?;
+        Ok(docker.with_credentials(Credentials::new(|name| config::env(name).map(Into::into))))
     }
 
     /// Opens the repo that the arguments name, or the one around the current folder.
@@ -92,7 +92,7 @@ impl Session {
                 let (revision, tree) = source.read(&rev).await?;
                 let repo = RepoIdentity {
                     identity: source.identity(&revision.commit).await?,
-                    address: source.config().address.to_string(),
+                    address: source.place(),
                 };
                 Ok(Files { revision, tree, blobs: source.blobs(), repo })
             }
@@ -178,9 +178,9 @@ fn current_dir() -> Result<PathBuf, Failure> {
 }
 
 /// Reads the secrets that the arguments name from where the user keeps them.
-pub(super) fn credentials(args: &LoginArgs) -> Credentials {
+pub(super) fn credentials(args: &LoginArgs) -> GitCredentials {
     let home = config::env("HOME").map(PathBuf::from);
-    Credentials {
+    GitCredentials {
         token: config::env(&args.token_env).map(Into::into),
         username: args.git_user.clone(),
         ssh_key: args.ssh_key.clone(),

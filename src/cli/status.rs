@@ -2,7 +2,7 @@
 
 use super::exit::{Exit, Failure};
 use super::session::Session;
-use crate::api::client::Client;
+use crate::api::{Client, ClientError};
 use crate::daemon::observe::by_instance;
 use crate::daemon::status::Status;
 use crate::engine::docker::Scope;
@@ -49,7 +49,7 @@ struct Row {
 pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Exit, Failure> {
     match Client::new(&session.socket()).status().await {
         Ok(status) => of_daemon(session, &status),
-        Err(error) if error.is_absent() => of_engine(session, args).await,
+        Err(ClientError::NotRunning { .. }) => of_engine(session, args).await,
         Err(error) => Err(Failure::new(crate::process::supervise::chain(&error))),
     }
 }
@@ -146,7 +146,7 @@ fn table(session: &Session, rows: &[Row]) -> Result<(), Failure> {
         return session.printer.line("no instances");
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["INSTANCE", "STATE", "HEALTH", "REVISION", "CONTAINER", ""]);
+    table.load_style(presets::NOTHING).set_header(["INSTANCE", "STATE", "HEALTH", "REVISION", "CONTAINER", ""]);
     for row in rows {
         let health = match row.health {
             Health::Unchecked => "–",

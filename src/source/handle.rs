@@ -117,6 +117,12 @@ impl Source {
         Ok(if folder.is_empty() { first } else { format!("{first}:{folder}") })
     }
 
+    /// The address, and the config folder when it is not the root: `ssh://git@host/infra.git (prod)`. Holds no secret.
+    pub fn place(&self) -> String {
+        let (address, folder) = (&self.shared.config.address, self.shared.config.path.trim_matches('/'));
+        if folder.is_empty() { address.to_string() } else { format!("{address} ({folder})") }
+    }
+
     /// A tar stream of these files, read from git objects while it is consumed.
     pub fn archive(&self, files: Arc<[ContextFile]>) -> BoxStream<'static, std::io::Result<Bytes>> {
         self.shared.blobs.archive(files)
