@@ -315,7 +315,8 @@ impl Attempt<'_> {
         match known_hosts::look_up(&listed, host, *port, key) {
             Verdict::Known => Ok(CertificateCheckStatus::CertificateOk),
             Verdict::Unknown => {
-                Err(self.fail(SourceError::HostKeyUnknown { host: shown, algorithm, fingerprint, known_hosts }))
+                let listed = known_hosts::kinds(&listed, host, *port);
+                Err(self.fail(SourceError::HostKeyUnknown { host: shown, algorithm, fingerprint, known_hosts, listed }))
             }
             Verdict::Changed(line) => {
                 Err(self.fail(SourceError::HostKeyChanged { host: shown, algorithm, fingerprint, known_hosts, line }))
