@@ -69,7 +69,8 @@ impl Remote {
             trust(file)?;
         }
         let mut secrets = credentials.secrets();
-        secrets.extend(inline.user.iter().chain(&inline.password).map(exposed).filter(|text| text != "git"));
+        // A user name that is a token has become `credentials.token`.
+        secrets.extend(inline.password.iter().map(exposed));
         Ok(Self {
             place: config.address.place.clone(),
             shown: config.address.to_string(),

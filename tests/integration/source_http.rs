@@ -297,7 +297,7 @@ async fn a_server_that_trickles_is_bounded_and_holds_up_no_read() {
     let start = Instant::now();
     let (fetched, read) = tokio::join!(source.fetch(), async { (source.read(&head).await, start.elapsed()) });
     let (read, read_took) = read;
-    assert!(read.is_ok() && read_took < Duration::from_millis(900), "{read_took:?}");
+    assert!(read.is_ok() && read_took < Duration::from_millis(2500), "{read_took:?}");
     assert!(matches!(fetched.unwrap_err(), SourceError::TimedOut { .. }));
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
 }

@@ -326,6 +326,8 @@ fn a_folder_without_git_works_and_links_are_not_followed() {
     let (files, _) = read_folder(folder.path()).unwrap();
     let listed: Vec<_> = files.files.iter().map(|(path, file)| (path.as_str(), file.kind)).collect();
     assert_eq!(listed, [("a.yaml", FileKind::Regular), ("out", FileKind::Symlink)]);
+    std::fs::create_dir_all(folder.path().join("d/".repeat(70))).unwrap();
+    assert!(matches!(read_folder(folder.path()).unwrap_err(), SourceError::TooManyFiles { .. }));
     assert!(matches!(read_folder(&folder.path().join("none")).unwrap_err(), SourceError::Folder { .. }));
 }
 
