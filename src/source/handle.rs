@@ -66,7 +66,7 @@ impl Source {
     /// # Errors
     /// When the server cannot be reached in time, does not let us in, or the reference does not exist.
     pub async fn fetch(&self) -> Result<Revision, SourceError> {
-        let bound = self.shared.config.fetch_timeout + GRACE;
+        let bound = self.shared.config.fetch_timeout.saturating_add(GRACE);
         let result = match tokio::time::timeout(bound, run(&self.fetches, Store::fetch)).await {
             Ok(result) => result,
             // The thread hangs where libgit2 has no bound, such as a name server that is silent.
