@@ -34,6 +34,20 @@ impl Context<'_> {
         let interval = raw.interval.as_ref().map(|value| value.0);
         let timeout = raw.timeout.as_ref().map(|value| value.0);
         let start_period = raw.start_period.as_ref().map(|value| value.0);
+        if raw.disable == Some(true) {
+            if let Some(kind) = kinds.first() {
+                let message = format!("`disable` and `{kind}` contradict each other");
+                self.mistake("two-checks", at.name("disable"), message, "keep one of the two");
+            }
+            draft.spec.healthcheck = Some(Healthcheck {
+                test: Test::Disabled,
+                interval: None,
+                timeout: None,
+                retries: None,
+                start_period: None,
+            });
+            return;
+        }
         let probe = match (&raw.http, &raw.tcp) {
             (Some(HttpCheck::Short(target)), _) => Some((target.0.0, Some(target.0.1.clone()))),
             (Some(HttpCheck::Long(spec)), _) => {
@@ -57,20 +71,6 @@ impl Context<'_> {
                 timeout: timeout.unwrap_or(PROBE_TIMEOUT),
                 retries: raw.retries.unwrap_or(PROBE_RETRIES),
                 start_period: start_period.unwrap_or_default(),
-            });
-            return;
-        }
-        if raw.disable == Some(true) {
-            if let Some(kind) = kinds.first() {
-                let message = format!("`disable` and `{kind}` contradict each other");
-                self.mistake("two-checks", at.name("disable"), message, "keep one of the two");
-            }
-            draft.spec.healthcheck = Some(Healthcheck {
-                test: Test::Disabled,
-                interval: None,
-                timeout: None,
-                retries: None,
-                start_period: None,
             });
             return;
         }
