@@ -264,7 +264,13 @@ fn wait_edges<'a>(cx: &mut Context<'_>, resolved: &[Resolved<'a>], broken: bool)
 }
 
 /// A reference to nothing.
-pub fn unknown(code: &'static str, at: Cursor<'_>, message: String, near: Option<&str>, help: &str) -> Diagnostic {
+pub(super) fn unknown(
+    code: &'static str,
+    at: Cursor<'_>,
+    message: String,
+    near: Option<&str>,
+    help: &str,
+) -> Diagnostic {
     let mistake = meaning(code, &at.place(), message);
     match near {
         Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write `{near}`, or remove it")),

@@ -119,7 +119,7 @@ impl miette::Diagnostic for Drawn<'_> {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let source = self.0.source.as_ref()?;
+        let _source = self.0.source.as_ref()?;
         let range = |span: super::text::Span| span.start..span.end;
         let first = LabeledSpan::new_primary_with_span(Some(self.0.label.clone()), range(self.0.span));
         let second =

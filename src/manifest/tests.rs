@@ -349,7 +349,7 @@ fn other_files_are_left_alone() {
         ("docker-compose.yml", "services: {web: {image: nginx}}\n"),
         ("teams/a/shop.yaml", "services: [{id: web, image: nginx}]\n"),
     ]);
-    assert_eq!(desired.deployments.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["shop"]);
+    assert_eq!(desired.deployments.keys().map(crate::model::DeploymentName::as_str).collect::<Vec<_>>(), ["shop"]);
     assert_eq!(desired.notices.len(), 1);
 }
 

@@ -74,11 +74,15 @@ impl Context<'_> {
             });
             return;
         }
-        let test = match (raw.command.or(raw.shell), raw.exec, raw.test) {
+        let (line, words) = match raw.test {
+            Some(Command::Line(line)) => (Some(line), None),
+            Some(Command::Words(words)) => (None, Some(words)),
+            None => (None, None),
+        };
+        let test = match (raw.command.or(raw.shell).or(line), raw.exec, words) {
             (Some(line), ..) => Test::Shell(line.0),
             (None, Some(words), _) => Test::Exec(words.into_iter().map(|word| word.0).collect()),
-            (None, None, Some(Command::Line(line))) => Test::Shell(line.0),
-            (None, None, Some(Command::Words(words))) => {
+            (None, None, Some(words)) => {
                 let words: Vec<String> = words.into_iter().map(|word| word.0).collect();
                 match words.split_first() {
                     Some((first, rest)) if first == "CMD" => Test::Exec(rest.to_vec()),
