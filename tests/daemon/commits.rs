@@ -134,7 +134,8 @@ async fn a_suspended_deployment_is_left_alone() {
         assert!(handle.suspend(&name).unwrap());
         until(handle, "the hold", |status| status.deployments.iter().any(|it| it.suspended)).await;
         docker(&["kill", &rig.container("web")]);
-        until(handle, "the death", |status| instance(status, "web").is_some_and(|it| it.state.starts_with("exited"))).await;
+        until(handle, "the death", |status| instance(status, "web").is_some_and(|it| it.state.starts_with("exited")))
+            .await;
         tokio::time::sleep(Duration::from_millis(500)).await;
         assert_eq!(inspect(&rig.container("web"), "{{.State.Running}}").as_deref(), Some("false"));
         assert!(handle.resume(&name).unwrap());

@@ -71,8 +71,10 @@ async fn each_kind_of_drift_is_taken_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_from_outside_finds_what_does_not_answer() {
     let Some(rig) = rig() else { return };
-    let listens = sleeper("web", "healthcheck: {tcp: 8080, interval: \"200ms\", timeout: 1, retries: 2}")
-        .replace("[sleep, \"600\"]", "[sh, \"-c\", \"while test ! -e /deaf; do nc -l -p 8080 -e true; done; sleep 600\"]");
+    let listens = sleeper("web", "healthcheck: {tcp: 8080, interval: \"200ms\", timeout: 1, retries: 2}").replace(
+        "[sleep, \"600\"]",
+        "[sh, \"-c\", \"while test ! -e /deaf; do nc -l -p 8080 -e true; done; sleep 600\"]",
+    );
     let first = rig.commit("first", &[listens]);
     rig.with(async |handle| {
         until(handle, "the first commit", |status| applied(status, &first)).await;

@@ -5,5 +5,6 @@
 mod rig;
 
 mod commits;
+mod crash;
 mod drift;
 mod quiet;

@@ -12,10 +12,21 @@ async fn nothing_happens_when_nothing_happens() {
         until(handle, "the first commit", |status| applied(status, &first)).await;
         // Events of the last steps may still lead to a look.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let (looked, count) = (handle.status().reconciled_at, kinds(handle).await.len());
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        assert_eq!(handle.status().reconciled_at, looked, "a look without a reason");
+        let count = kinds(handle).await.len();
+        // Other tests use the same engine, and its events on networks and images do not say whose they are. A daemon that
+        // spins never has two quiet seconds; one that is only woken by others has them.
+        let mut quiet = false;
+        for _ in 0..15 {
+            let looked = handle.status().reconciled_at;
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            quiet = handle.status().reconciled_at == looked;
+            if quiet {
+                break;
+            }
+        }
+        assert!(quiet, "it looks again and again without a reason");
         assert_eq!(kinds(handle).await.len(), count, "an event without a cause");
+        let looked = handle.status().reconciled_at;
         handle.poke();
         until(handle, "a look after a poke", |status| status.reconciled_at != looked).await;
         assert_eq!(kinds(handle).await.len(), count, "looking is not an event");

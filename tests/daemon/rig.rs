@@ -5,7 +5,7 @@ use setpoint::daemon::{Config, Daemon, Handle};
 use setpoint::engine::docker::Docker;
 use setpoint::source::{Source, SourceConfig};
 use setpoint::store::{EventFilter, RepoIdentity};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -62,7 +62,9 @@ impl Drop for Rig {
             let found = output(Command::new("docker").args(list).args(["--filter", &filter]));
             for id in found.lines() {
                 let removed = Command::new("docker").args(remove).arg(id).stdout(Stdio::null()).status();
-                drop(removed.map_err(|error| eprintln!("a {kind} was left: {error}")));
+                if let Err(error) = removed {
+                    eprintln!("a {kind} was left: {error}");
+                }
             }
         }
         let mut users = USERS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -115,20 +117,7 @@ impl Rig {
     }
 
     pub async fn daemon(&self) -> Daemon {
-        let mut source = SourceConfig::new(self.work().to_str().unwrap()).unwrap();
-        source.reference = Some("main".to_owned());
-        source.poll = Duration::from_millis(500);
-        let address = self.work().display().to_string();
-        let config = Config {
-            source: Source::open(source).unwrap(),
-            repo: RepoIdentity { identity: address.clone(), address },
-            docker: Docker::connect(None).await.unwrap(),
-            state_dir: self.state(),
-            resync: Duration::from_secs(60),
-            shutdown: Duration::from_secs(20),
-            version: "0.0.0".to_owned(),
-        };
-        Daemon::new(config).unwrap()
+        daemon(&self.work(), self.state()).await
     }
 
     /// Runs a daemon while `work` runs, and ends it in order.
@@ -151,6 +140,24 @@ impl Rig {
         ended.unwrap();
         result
     }
+}
+
+/// A daemon that follows the repository in `work`.
+pub async fn daemon(work: &Path, state_dir: PathBuf) -> Daemon {
+    let mut source = SourceConfig::new(work.to_str().unwrap()).unwrap();
+    source.reference = Some("main".to_owned());
+    source.poll = Duration::from_millis(500);
+    let address = work.display().to_string();
+    let config = Config {
+        source: Source::open(source).unwrap(),
+        repo: RepoIdentity { identity: address.clone(), address },
+        docker: Docker::connect(None).await.unwrap(),
+        state_dir,
+        resync: Duration::from_secs(60),
+        shutdown: Duration::from_secs(20),
+        version: "0.0.0".to_owned(),
+    };
+    Daemon::new(config).unwrap()
 }
 
 /// A service that sleeps and dies at once when asked to stop.
@@ -187,7 +194,8 @@ pub fn instance<'a>(status: &'a Status, service: &str) -> Option<&'a InstanceSta
 /// Kinds of all events, in order.
 pub async fn kinds(handle: &Handle) -> Vec<String> {
     let events = handle.events(&EventFilter::default(), Duration::ZERO).await.unwrap();
-    let kind = |event: &setpoint::store::Recorded| serde_json::to_value(event).unwrap()["kind"].as_str().unwrap().to_owned();
+    let kind =
+        |event: &setpoint::store::Recorded| serde_json::to_value(event).unwrap()["kind"].as_str().unwrap().to_owned();
     events.iter().map(kind).collect()
 }
 
