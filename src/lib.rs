@@ -24,5 +24,6 @@ pub mod store;
 pub mod daemon;
 // edges
 pub mod api;
+pub mod cli;
 // shared by adapters and everything after them
 pub mod process;

@@ -35,12 +35,15 @@ pub(super) struct Global {
     /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     pub(super) color: Color,
-    /// What to log on stderr: a level, or target=level pairs
-    #[arg(long, global = true, default_value = "warn", env = "SETPOINT_LOG", value_name = "FILTER")]
-    pub(super) log: String,
+    /// What to log on stderr: a level, or target=level pairs [default: warn; the daemon: info]
+    #[arg(long, global = true, env = "SETPOINT_LOG", value_name = "FILTER")]
+    pub(super) log: Option<String>,
     /// Folder that holds what setpoint remembers [default: /var/lib/setpoint, or ~/.local/state/setpoint for a user]
     #[arg(long, global = true, env = "SETPOINT_STATE_DIR", value_name = "DIR")]
     pub(super) state_dir: Option<PathBuf>,
+    /// Socket of the daemon [default: setpoint.sock in the state folder]
+    #[arg(long, global = true, env = "SETPOINT_SOCKET", value_name = "PATH")]
+    pub(super) socket: Option<PathBuf>,
     /// Docker Engine to use [default: DOCKER_HOST, or /var/run/docker.sock]
     #[arg(long, global = true, env = "SETPOINT_ENGINE", value_name = "ENDPOINT")]
     pub(super) engine: Option<String>,
@@ -112,7 +115,6 @@ pub(super) enum Command {
     Poke(super::daemon::PokeArgs),
     Schema(super::schema::SchemaArgs),
     Doctor(super::doctor::DoctorArgs),
-    Demo(super::demo::DemoArgs),
     Completions(super::docs::CompletionsArgs),
     Man(super::docs::ManArgs),
 }
@@ -126,7 +128,11 @@ pub(super) fn parse_allow(text: &str) -> Result<Allow, String> {
     let guard = match guard {
         "prune" => AllowedGuard::Prune,
         "retry" => AllowedGuard::Retry,
-        other => return Err(format!("`{other}` is no guard; write `prune` or `retry`, with `:deployment/service` to limit it")),
+        other => {
+            return Err(format!(
+                "`{other}` is no guard; write `prune` or `retry`, with `:deployment/service` to limit it"
+            ));
+        }
     };
     Ok(Allow { guard, scope })
 }

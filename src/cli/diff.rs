@@ -87,7 +87,8 @@ fn changed(from: &FileTree, to: &FileTree) -> String {
         };
         match (content(old), content(new)) {
             (Some(before), Some(after)) => {
-                let name = |there: bool, side: &str| if there { format!("{side}/{path}") } else { "/dev/null".to_owned() };
+                let name =
+                    |there: bool, side: &str| if there { format!("{side}/{path}") } else { "/dev/null".to_owned() };
                 let diff = TextDiff::from_lines(&before, &after);
                 let mut unified = diff.unified_diff();
                 let unified = unified.header(&name(old.is_some(), "a"), &name(new.is_some(), "b")).to_string();

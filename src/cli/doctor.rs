@@ -160,6 +160,11 @@ fn system_clock() -> Finding {
             "the kernel says that the clock is not synchronised",
             "run an NTP client (`timedatectl set-ntp true`, chrony); schedules and logs rely on it",
         ),
-        None => Finding::not("clock", State::Warning, "the kernel does not say whether the clock is synchronised", "check it by hand"),
+        None => Finding::not(
+            "clock",
+            State::Warning,
+            "the kernel does not say whether the clock is synchronised",
+            "check it by hand",
+        ),
     }
 }

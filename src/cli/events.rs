@@ -97,7 +97,9 @@ pub(super) fn words(fact: &Fact) -> (String, Vec<String>) {
         ),
         Fact::SourceUnreachable { error } => (format!("repo unreachable: {error}"), vec![]),
         Fact::SourceReachable => ("repo reachable again".to_owned(), vec![]),
-        Fact::PlanMade { plan, revision, verdict } => (format!("plan {plan} of {}: {verdict}", short(revision)), vec![]),
+        Fact::PlanMade { plan, revision, verdict } => {
+            (format!("plan {plan} of {}: {verdict}", short(revision)), vec![])
+        }
         Fact::PlanRefused { plan, violations } => (format!("plan {plan} refused"), violations.clone()),
         Fact::ApplyFinished { plan, done, failed, skipped, .. } => {
             (format!("plan {plan}: {done} done, {failed} failed, {skipped} not started"), vec![])
@@ -123,7 +125,9 @@ pub(super) fn words(fact: &Fact) -> (String, Vec<String>) {
             let old = old.as_deref().unwrap_or("absent");
             (format!("{instance}: {old} → {new}, {why}"), vec![])
         }
-        Fact::DriftFound { subject, changes } => (format!("{subject}: drift, {} fields", changes.len()), changes.clone()),
+        Fact::DriftFound { subject, changes } => {
+            (format!("{subject}: drift, {} fields", changes.len()), changes.clone())
+        }
         Fact::Quarantined { instance, revision, verdict } => {
             (format!("{instance}: quarantined at {}: {verdict}", short(revision)), vec![])
         }

@@ -132,7 +132,8 @@ fn chosen<'a>(work: Vec<Work<'a>>, names: &[String]) -> Result<Vec<Work<'a>>, Fa
     let matches = |work: &Work<'_>, name: &str| work.name == name || work.name.split(':').next() == Some(name);
     if let Some(unknown) = names.iter().find(|name| !work.iter().any(|work| matches(work, name))) {
         let known: Vec<&str> = work.iter().map(|work| work.name.as_str()).collect();
-        return Err(Failure::new(format!("there is no image `{unknown}` to work on")).hint(format!("there are: {}", known.join(", "))));
+        return Err(Failure::new(format!("there is no image `{unknown}` to work on"))
+            .hint(format!("there are: {}", known.join(", "))));
     }
     Ok(work.into_iter().filter(|work| names.is_empty() || names.iter().any(|name| matches(work, name))).collect())
 }

@@ -44,8 +44,11 @@ pub(super) async fn run(session: &Session, args: &LogsArgs) -> Result<Exit, Fail
         .filter(|one| one.owner.as_ref() == Some(&owner) && matches(one, &args.name))
         .collect();
     if chosen.is_empty() {
-        return Err(Failure::new(format!("there is no instance `{}` of environment `{}` here", args.name, args.environment))
-            .hint("`setpoint status` lists them"));
+        return Err(Failure::new(format!(
+            "there is no instance `{}` of environment `{}` here",
+            args.name, args.environment
+        ))
+        .hint("`setpoint status` lists them"));
     }
     let options = LogOptions {
         tail: args.tail.or(Some(if chosen.len() == 1 { 100 } else { 50 })),

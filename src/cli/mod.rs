@@ -4,7 +4,6 @@
 mod apply;
 mod args;
 mod daemon;
-mod demo;
 mod diff;
 mod docs;
 mod doctor;
@@ -58,7 +57,7 @@ pub fn main() -> ExitCode {
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     // The daemon sets its own logs up, from its settings.
     if !matches!(command, Command::Daemon(_)) {
-        telemetry::init(&session.global.log, LogFormat::Text).map_err(|error| Failure::Usage(error.to_string()))?;
+        telemetry::init(session.global.log.as_deref().unwrap_or("warn"), LogFormat::Text).map_err(|error| Failure::Usage(error.to_string()))?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(dispatch(session, command));
@@ -86,7 +85,6 @@ async fn dispatch(session: &Session, command: &Command) -> Result<Exit, Failure>
         Command::Poke(args) => daemon::poke(session, args).await,
         Command::Schema(args) => schema::run(session, args),
         Command::Doctor(args) => doctor::run(session, args).await,
-        Command::Demo(args) => demo::run(session, args).await,
         Command::Completions(args) => docs::completions(session, args),
         Command::Man(args) => docs::man(session, args),
     }

@@ -78,7 +78,9 @@ impl Printer {
     /// Asks on the terminal; without one there is nobody to ask.
     pub(super) fn confirm(&self, question: &str) -> Result<bool, Failure> {
         if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-            return Err(Failure::Usage("there is no terminal to ask on; pass `--yes` to go ahead without asking".into()));
+            return Err(Failure::Usage(
+                "there is no terminal to ask on; pass `--yes` to go ahead without asking".into(),
+            ));
         }
         let _ = write!(anstream::stderr(), "{question} [y/N] ");
         let mut answer = String::new();

@@ -22,7 +22,8 @@ struct Bars {
 impl<'a> Display<'a> {
     /// Bars when standard error is a terminal.
     pub(super) fn new(plan: &'a Plan) -> Self {
-        let bars = std::io::stderr().is_terminal().then(|| Bars { all: MultiProgress::new(), running: BTreeMap::new() });
+        let bars =
+            std::io::stderr().is_terminal().then(|| Bars { all: MultiProgress::new(), running: BTreeMap::new() });
         Self { plan, bars }
     }
 

@@ -23,7 +23,10 @@ fn kinds() -> Vec<&'static str> {
 }
 
 pub(super) fn run(session: &Session, args: &SchemaArgs) -> Result<Exit, Failure> {
-    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == args.kind).ok_or_else(|| Failure::Usage(format!("no kind `{}`", args.kind)))?;
+    let kind = Kind::ALL
+        .into_iter()
+        .find(|kind| kind.name() == args.kind)
+        .ok_or_else(|| Failure::Usage(format!("no kind `{}`", args.kind)))?;
     session.printer.line(&serde_json::to_string_pretty(&schema(kind))?)?;
     Ok(Exit::Ok)
 }

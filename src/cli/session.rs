@@ -4,12 +4,12 @@ use super::args::{Global, LoginArgs, RepoArgs};
 use super::exit::Failure;
 use super::printer::Printer;
 use crate::daemon::observe;
-use crate::engine::docker::Docker;
+use crate::engine::docker::{Credentials, Docker};
 use crate::manifest;
 use crate::model::{Desired, FileTree, Observed, Revision};
 use crate::plan::{Allow, Memory, Plan, PlanInput, lint, plan};
 use crate::process::{clock, config};
-use crate::source::{Address, Blobs, Credentials, Source, SourceConfig, read_folder, read_index};
+use crate::source::{Address, Blobs, Credentials as GitCredentials, Source, SourceConfig, read_folder, read_index};
 use crate::store::{Ledger, RepoIdentity, Store};
 use std::path::{Path, PathBuf};
 
@@ -55,19 +55,18 @@ impl Session {
     }
 
     pub(super) fn socket(&self) -> PathBuf {
-        config::socket_path(&self.state_dir())
+        self.global.socket.clone().unwrap_or_else(|| config::socket_path(&self.state_dir()))
     }
 
     pub(super) fn store(&self) -> Result<Store, Failure> {
-        Store::open(&self.state_dir()).map_err(|error| {
-            Failure::from(error).hint("`--state-dir DIR` or SETPOINT_STATE_DIR names another folder")
-        })
+        Store::open(&self.state_dir())
+            .map_err(|error| Failure::from(error).hint("`--state-dir DIR` or SETPOINT_STATE_DIR names another folder"))
     }
 
     pub(super) async fn engine(&self) -> Result<Docker, Failure> {
-        Docker::connect(self.global.engine.as_deref()).await.map_err(|error| {
-            Failure::from(error).hint("`setpoint doctor` says what is missing")
-        })
+        let docker = Docker::connect(self.global.engine.as_deref()).await;
+        let docker = docker.map_err(|error| Failure::from(error).hint("`setpoint doctor` says what is missing"))?;
+        Ok(docker.with_credentials(Credentials::new(|name| config::env(name).map(Into::into))))
     }
 
     /// Opens the repo that the arguments name, or the one around the current folder.
@@ -92,8 +91,8 @@ impl Session {
                 let rev = args.rev.clone().unwrap_or(head.commit);
                 let (revision, tree) = source.read(&rev).await?;
                 let repo = RepoIdentity {
-                    identity: source.first_commit(&revision.commit).await?,
-                    address: source.config().address.to_string(),
+                    identity: source.identity(&revision.commit).await?,
+                    address: source.place(),
                 };
                 Ok(Files { revision, tree, blobs: source.blobs(), repo })
             }
@@ -173,14 +172,15 @@ fn uncommitted(commit: &str, folder: &Path, tree: FileTree, blobs: Blobs) -> Fil
 }
 
 fn current_dir() -> Result<PathBuf, Failure> {
-    std::env::current_dir()
-        .map_err(|error| Failure::new(format!("the current folder cannot be read: {error}")).hint("name the repo with --repo"))
+    std::env::current_dir().map_err(|error| {
+        Failure::new(format!("the current folder cannot be read: {error}")).hint("name the repo with --repo")
+    })
 }
 
 /// Reads the secrets that the arguments name from where the user keeps them.
-pub(super) fn credentials(args: &LoginArgs) -> Credentials {
+pub(super) fn credentials(args: &LoginArgs) -> GitCredentials {
     let home = config::env("HOME").map(PathBuf::from);
-    Credentials {
+    GitCredentials {
         token: config::env(&args.token_env).map(Into::into),
         username: args.git_user.clone(),
         ssh_key: args.ssh_key.clone(),

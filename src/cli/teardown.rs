@@ -81,8 +81,15 @@ async fn run(session: &Session, args: &WhichArgs, what: Teardown, name: &str) ->
     let chosen: BTreeSet<DeploymentName> = args.deployments.iter().cloned().collect();
     if let Some(unknown) = chosen.iter().find(|name| !known.contains(*name) && !host.memory.suspended.contains(*name)) {
         let names: Vec<&str> = known.iter().map(DeploymentName::as_str).collect();
-        return Err(Failure::new(format!("there is no deployment `{unknown}` of environment `{}` here", args.environment))
-            .hint(if names.is_empty() { "there is none at all; `--environment` names another".to_owned() } else { format!("there are: {}", names.join(", ")) }));
+        return Err(Failure::new(format!(
+            "there is no deployment `{unknown}` of environment `{}` here",
+            args.environment
+        ))
+        .hint(if names.is_empty() {
+            "there is none at all; `--environment` names another".to_owned()
+        } else {
+            format!("there are: {}", names.join(", "))
+        }));
     }
     let plan = planned(&host, args, what, &chosen)?;
     if !session.printer.json && !plan.steps.is_empty() {

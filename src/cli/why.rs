@@ -53,7 +53,11 @@ fn text(why: &Why) -> String {
     if let Some(quarantine) = &why.quarantine {
         let short = quarantine.revision.get(..7).unwrap_or(&quarantine.revision);
         let _ = writeln!(out, "  quarantined: {short} failed its health gate: {}", quarantine.verdict);
-        let _ = writeln!(out, "  it is tried again when Git changes it, or by: setpoint apply --allow retry:{}", why.instance.service);
+        let _ = writeln!(
+            out,
+            "  it is tried again when Git changes it, or by: setpoint apply --allow retry:{}",
+            why.instance.service
+        );
     }
     for link in &why.links {
         out.push('\n');

@@ -13,7 +13,7 @@ impl Reconciler {
     /// Takes up the last good commit of this repo from before a restart, if its objects are still here: an unreachable
     /// server is no reason to leave the host alone.
     pub(super) async fn resume(&mut self) {
-        let last = match self.loader.store.last_good_of(&self.loader.repo) {
+        let last = match self.loader.store.last_good_of(&self.loader.source.place()) {
             Ok(Some((_, revision))) => revision,
             Ok(None) => return,
             Err(error) => return tracing::warn!(error = chain(&error), "the last good commit is not known"),

@@ -66,8 +66,6 @@ pub struct Loader {
     pub source: Source,
     /// The store.
     pub store: Store,
-    /// Who the repo is, for the claim on its environment.
-    pub repo: RepoIdentity,
 }
 
 impl Loader {
@@ -88,7 +86,10 @@ impl Loader {
             }
             Err(fault) => return Err(LoadError::Fault { commit: commit.to_owned(), fault: fault.to_string() }),
         };
-        match self.store.claim_environment(&desired.settings.environment, &self.repo, clock::now()) {
+        let identity = self.source.identity(commit).await;
+        let identity = identity.map_err(|source| LoadError::Read { commit: commit.to_owned(), source })?;
+        let repo = RepoIdentity { identity, address: self.source.place() };
+        match self.store.claim_environment(&desired.settings.environment, &repo, clock::now()) {
             Ok(ledger) => Ok(Loaded { owner: ledger.owner(), revision, desired: Arc::new(desired), ledger }),
             Err(source) => Err(LoadError::Environment { revision, source }),
         }

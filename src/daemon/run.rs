@@ -12,7 +12,7 @@ use crate::event::{Event, Fact};
 use crate::process::supervise::{TaskResult, chain};
 use crate::process::{Backoff, Lost, Policy, Supervisor, clock};
 use crate::source::Source;
-use crate::store::{RepoIdentity, Store, StoreError};
+use crate::store::{Store, StoreError};
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,8 +25,6 @@ use tokio_util::sync::CancellationToken;
 pub struct Config {
     /// The repo it follows.
     pub source: Source,
-    /// Who that repo is.
-    pub repo: RepoIdentity,
     /// The engine it drives.
     pub docker: Docker,
     /// Folder of the store and the lock.
@@ -72,7 +70,7 @@ impl Daemon {
             started_at: clock::now(),
             installation: store.installation().to_owned(),
         };
-        let status = watch::Sender::new(Arc::new(Status::new(daemon, &config.repo.address)));
+        let status = watch::Sender::new(Arc::new(Status::new(daemon, &config.source.place())));
         Ok(Self { config, store, status, view: watch::Sender::new(None), triggers: Triggers::default() })
     }
 
@@ -103,7 +101,7 @@ impl Daemon {
         let (healths, healths_seen) = watch::channel(Arc::default());
         let Self { config, store, status, view, triggers } = self;
         store.record(&Event { at: clock::now(), fact: Fact::DaemonStarted { version: config.version.clone() } })?;
-        let loader = Loader { source: config.source.clone(), store: store.clone(), repo: config.repo.clone() };
+        let loader = Loader { source: config.source.clone(), store: store.clone() };
         let mut reconciler = Reconciler {
             docker: config.docker.clone(),
             loader,

@@ -28,7 +28,7 @@ pub use quantity::{QuantityError, cpus_text, duration_text, parse_cpus, parse_du
 pub use settings::{DriftPolicy, OnFailure, Order, Prune, Settings, StrategyKind};
 pub use spec::{
     Attachment, ConfigFile, ContainerSpec, Device, Healthcheck, Logging, Mount, OnChange, PortBinding, Probe, Protocol,
-    Resources, Restart, Test, Ulimit, limits_in_place,
+    Resources, Restart, Test, Ulimit, lifted_limits, limits_in_place,
 };
 pub use time::{Revision, Timestamp};
 pub use tree::{FileEntry, FileKind, FileTree};

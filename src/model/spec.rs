@@ -306,14 +306,27 @@ pub struct Probe {
     pub start_period: Duration,
 }
 
-/// Whether the engine can go from one set of limits to the other while the container runs. Docker's update call takes an
-/// absent value for «leave as it is», so a limit can be set and changed in place, but not lifted.
+/// Whether the engine can go from one set of limits to the other while the container runs; see [`lifted_limits`].
 pub fn limits_in_place(old: &Resources, new: &Resources) -> bool {
-    let lifted = |old: bool, new: bool| old && !new;
-    !(lifted(old.nano_cpus.is_some(), new.nano_cpus.is_some())
-        || lifted(old.memory.is_some(), new.memory.is_some())
-        || lifted(old.memory_reservation.is_some(), new.memory_reservation.is_some())
-        || lifted(old.memory_swap.is_some(), new.memory_swap.is_some())
-        || lifted(old.cpuset.is_some(), new.cpuset.is_some())
-        || lifted(old.cpu_shares.is_some(), new.cpu_shares.is_some()))
+    lifted_limits(old, new).is_empty()
+}
+
+/// The limits that the engine cannot lift while the container runs. Docker's update call takes an absent value for «leave
+/// as it is», so a limit can be set and changed in place, but not lifted. Two exceptions: the number of processes has a
+/// value for «no limit», and swap goes back to its default as long as memory has a limit. And one trap: Docker notes
+/// unlimited swap and does not tell the kernel.
+pub fn lifted_limits(old: &Resources, new: &Resources) -> Vec<&'static str> {
+    let swap_default = old.memory_swap.is_some() && new.memory_swap.is_none() && new.memory.is_none();
+    let swap_unlimited = new.memory_swap == Some(-1) && old.memory_swap != Some(-1) && old.memory.is_some();
+    [
+        ("cpu", old.nano_cpus.is_some() && new.nano_cpus.is_none()),
+        ("memory", old.memory.is_some() && new.memory.is_none()),
+        ("memory_reservation", old.memory_reservation.is_some() && new.memory_reservation.is_none()),
+        ("memory_swap", swap_default || swap_unlimited),
+        ("cpuset", old.cpuset.is_some() && new.cpuset.is_none()),
+        ("cpu_shares", old.cpu_shares.is_some() && new.cpu_shares.is_none()),
+    ]
+    .into_iter()
+    .filter_map(|(name, lifted)| lifted.then_some(name))
+    .collect()
 }

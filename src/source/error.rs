@@ -151,10 +151,11 @@ pub enum SourceError {
         /// Why.
         source: std::io::Error,
     },
-    /// No key of an ssh host is known.
+    /// No key of this kind is known for an ssh host.
     #[error(
-        "the ssh host key of {host} is not known: {algorithm} {fingerprint}. Compare it with what the server's administrator \
-         publishes, then add it: `ssh-keyscan {} >> {known_hosts}`", scan(.host, .algorithm)
+        "the ssh host key of {host} is not known: {algorithm} {fingerprint}{}. Compare it with what the server's administrator \
+         publishes, then add it: `ssh-keyscan {} >> {known_hosts}`",
+        only(.listed), scan(.host, .algorithm)
     )]
     HostKeyUnknown {
         /// Host as known_hosts writes it.
@@ -165,6 +166,8 @@ pub enum SourceError {
         fingerprint: String,
         /// The file to add it to.
         known_hosts: String,
+        /// Other kinds of key that are known for the host.
+        listed: Vec<String>,
     },
     /// An ssh host presents another key than the known one.
     #[error(
@@ -322,6 +325,10 @@ fn did_you_mean(near: &[String], branches: &[String]) -> String {
         ([], branches) => format!("; there is {}", branches.join(", ")),
         (near, _) => format!("; did you mean {}?", near.join(", ")),
     }
+}
+
+fn only(listed: &[String]) -> String {
+    if listed.is_empty() { String::new() } else { format!(" (of this host only {} is known)", listed.join(", ")) }
 }
 
 /// The arguments of ssh-keyscan for a host as known_hosts writes it (`host` or `[host]:port`).

@@ -52,7 +52,7 @@ pub fn read_folder(folder: &Path) -> Result<(FileTree, Blobs), SourceError> {
 /// What `ignore` finds, relative to `root`.
 fn untracked_and_tracked(root: &Path) -> Result<BTreeSet<PathBuf>, SourceError> {
     let mut walk = ignore::WalkBuilder::new(root);
-    walk.hidden(false).ignore(false).follow_links(false).max_depth(Some(MAX_DEPTH)).filter_entry(|entry| {
+    walk.hidden(false).ignore(false).follow_links(false).max_depth(Some(MAX_DEPTH + 1)).filter_entry(|entry| {
         // A nested repository is listed as one entry, and `.git` not at all.
         entry.file_name() != ".git"
             && !entry.path().parent().is_some_and(|parent| entry.depth() > 1 && is_nested(parent))
@@ -62,7 +62,7 @@ fn untracked_and_tracked(root: &Path) -> Result<BTreeSet<PathBuf>, SourceError> 
     for entry in walk.build() {
         let entry = entry.map_err(|error| walk_failed(root, error))?;
         seen += 1;
-        if seen > MAX_ENTRIES {
+        if seen > MAX_ENTRIES || entry.depth() > MAX_DEPTH {
             let place = root.display().to_string();
             return Err(SourceError::TooManyFiles { place, limit: MAX_ENTRIES, depth: MAX_DEPTH });
         }
@@ -107,7 +107,11 @@ fn is_nested(folder: &Path) -> bool {
 
 fn list(root: &Path, path: &Path) -> Result<Option<Listed>, SourceError> {
     let full = root.join(path);
-    let metadata = full.symlink_metadata().map_err(|source| failed(&full, source))?;
+    let metadata = match full.symlink_metadata() {
+        // Gone since it was listed, as the temporary files of editors are.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(|source| failed(&full, source))?,
+    };
     let Some(kind) = kind(&metadata) else { return Ok(None) };
     let oid = match kind {
         FileKind::Submodule => {

@@ -1,4 +1,4 @@
-//! The handle on a repository's thread.
+//! The handle on a repository's threads.
 
 use super::store::Store;
 use super::watch::Watch;
@@ -21,10 +21,12 @@ const GRACE: Duration = Duration::from_secs(2);
 
 type Job = Box<dyn FnOnce(&Store) + Send>;
 
-/// A repository that one OS thread owns; cheap to clone. The thread ends with the last handle.
+/// A repository that only its own OS threads touch; cheap to clone. One thread fetches and one reads, so that a server that
+/// does not answer holds up no look at what is already here. They end with the last handle.
 #[derive(Clone)]
 pub struct Source {
-    jobs: mpsc::Sender<Job>,
+    fetches: mpsc::Sender<Job>,
+    reads: mpsc::Sender<Job>,
     shared: Arc<Shared>,
 }
 
@@ -51,19 +53,12 @@ impl Source {
     /// When there is no repository at a local path, a credential file cannot be read, or the cache folder cannot be made.
     pub fn open(config: SourceConfig) -> Result<Self, SourceError> {
         let stop = Arc::new(AtomicBool::new(false));
-        let store = Store::new(&config, Arc::clone(&stop))?;
+        let store = Arc::new(Store::new(&config, Arc::clone(&stop))?);
         let blobs = Blobs::of_repository(store.path.clone());
-        let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
-        std::thread::Builder::new()
-            .name("git".to_owned())
-            .spawn(move || {
-                while let Some(job) = queue.blocking_recv() {
-                    job(&store);
-                }
-            })
-            .map_err(|source| SourceError::Thread { source })?;
+        let reads = start("git-read", Arc::clone(&store))?;
+        let fetches = start("git-fetch", store)?;
         let failures = watch::Sender::new(0);
-        Ok(Self { jobs, shared: Arc::new(Shared { config, blobs, failures, stop }) })
+        Ok(Self { fetches, reads, shared: Arc::new(Shared { config, blobs, failures, stop }) })
     }
 
     /// Fetches (remote) or looks (local) and says which commit the followed branch or tag now is.
@@ -71,10 +66,10 @@ impl Source {
     /// # Errors
     /// When the server cannot be reached in time, does not let us in, or the reference does not exist.
     pub async fn fetch(&self) -> Result<Revision, SourceError> {
-        let bound = self.shared.config.fetch_timeout + GRACE;
-        let result = match tokio::time::timeout(bound, self.run(Store::fetch)).await {
+        let bound = self.shared.config.fetch_timeout.saturating_add(GRACE);
+        let result = match tokio::time::timeout(bound, run(&self.fetches, Store::fetch)).await {
             Ok(result) => result,
-            // The thread hangs where libgit2 has no bound, such as a name server that does not answer.
+            // The thread hangs where libgit2 has no bound, such as a name server that is silent.
             Err(_) => Err(SourceError::TimedOut { place: self.shared.config.address.to_string(), after: bound }),
         };
         self.shared.failures.send_modify(|failures| {
@@ -89,7 +84,7 @@ impl Source {
     /// When there is no such commit or its objects cannot be read.
     pub async fn read(&self, rev: &str) -> Result<(Revision, FileTree), SourceError> {
         let rev = rev.to_owned();
-        self.run(move |store| store.read(&rev)).await
+        run(&self.reads, move |store| store.read(&rev)).await
     }
 
     /// The files below the config folder that differ between two commits, sorted by path.
@@ -98,7 +93,7 @@ impl Source {
     /// When there is no such commit or its objects cannot be read.
     pub async fn changed_files(&self, from: &str, to: &str) -> Result<Vec<ChangedFile>, SourceError> {
         let (from, to) = (from.to_owned(), to.to_owned());
-        self.run(move |store| store.changed_files(&from, &to)).await
+        run(&self.reads, move |store| store.changed_files(&from, &to)).await
     }
 
     /// The commits reachable from `to` and not from `from`, newest first, at most `limit`.
@@ -107,7 +102,25 @@ impl Source {
     /// When there is no such commit or its objects cannot be read.
     pub async fn commits_between(&self, from: &str, to: &str, limit: usize) -> Result<Vec<Revision>, SourceError> {
         let (from, to) = (from.to_owned(), to.to_owned());
-        self.run(move |store| store.commits_between(&from, &to, limit)).await
+        run(&self.reads, move |store| store.commits_between(&from, &to, limit)).await
+    }
+
+    /// What stays the same of the repository wherever it is cloned to: the first commit that `rev` goes back to, and the
+    /// config folder.
+    ///
+    /// # Errors
+    /// When there is no such commit or its objects cannot be read.
+    pub async fn identity(&self, rev: &str) -> Result<String, SourceError> {
+        let rev = rev.to_owned();
+        let first = run(&self.reads, move |store| store.first_commit(&rev)).await?;
+        let folder = self.shared.config.path.trim_matches('/');
+        Ok(if folder.is_empty() { first } else { format!("{first}:{folder}") })
+    }
+
+    /// The address, and the config folder when it is not the root: `ssh://git@host/infra.git (prod)`. Holds no secret.
+    pub fn place(&self) -> String {
+        let (address, folder) = (&self.shared.config.address, self.shared.config.path.trim_matches('/'));
+        if folder.is_empty() { address.to_string() } else { format!("{address} ({folder})") }
     }
 
     /// A tar stream of these files, read from git objects while it is consumed.
@@ -147,22 +160,38 @@ impl Source {
     pub fn config(&self) -> &SourceConfig {
         &self.shared.config
     }
+}
 
-    async fn run<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&Store) -> Result<T, SourceError> + Send + 'static,
-    ) -> Result<T, SourceError> {
-        let (answer, result) = oneshot::channel();
-        let job: Job = Box::new(move |store| {
-            // Nobody waits for the answer any more when this fails, and nothing is lost by that.
-            let _ = answer.send(job(store));
-        });
-        self.jobs.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => SourceError::Busy,
-            TrySendError::Closed(_) => SourceError::Stopped,
-        })?;
-        result.await.unwrap_or(Err(SourceError::Stopped))
-    }
+/// A thread that does jobs until the last sender is gone.
+fn start(name: &str, store: Arc<Store>) -> Result<mpsc::Sender<Job>, SourceError> {
+    let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            while let Some(job) = queue.blocking_recv() {
+                job(&store);
+            }
+        })
+        .map_err(|source| SourceError::Thread { source })?;
+    Ok(jobs)
+}
+
+async fn run<T: Send + 'static>(
+    thread: &mpsc::Sender<Job>,
+    work: impl FnOnce(&Store) -> Result<T, SourceError> + Send + 'static,
+) -> Result<T, SourceError> {
+    let (answer, result) = oneshot::channel();
+    let job: Job = Box::new(move |store| {
+        // Nobody waits any more, and nothing is lost by leaving it.
+        if !answer.is_closed() {
+            let _ = answer.send(work(store));
+        }
+    });
+    thread.try_send(job).map_err(|error| match error {
+        TrySendError::Full(_) => SourceError::Busy,
+        TrySendError::Closed(_) => SourceError::Stopped,
+    })?;
+    result.await.unwrap_or(Err(SourceError::Stopped))
 }
 
 impl fmt::Debug for Source {

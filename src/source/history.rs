@@ -81,3 +81,14 @@ pub(super) fn commits_between(
         })
         .collect()
 }
+
+/// The oldest commit on the first-parent line of `commit`: the same in every clone, whatever came after.
+pub(super) fn first_commit(repo: &Repository, commit: &Commit<'_>, place: &str) -> Result<String, SourceError> {
+    let damaged = |error: git2::Error| corrupt(place, error);
+    let mut walk = repo.revwalk().map_err(damaged)?;
+    walk.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE).map_err(damaged)?;
+    walk.simplify_first_parent().map_err(damaged)?;
+    walk.push(commit.id()).map_err(damaged)?;
+    let first = walk.next().transpose().map_err(damaged)?;
+    Ok(first.unwrap_or_else(|| commit.id()).to_string())
+}

@@ -24,6 +24,21 @@ pub(super) fn entry_name(host: &str, port: u16) -> String {
     if port == 22 { host.to_owned() } else { format!("[{host}]:{port}") }
 }
 
+/// The kinds of key that are listed for a host, without markers.
+pub(super) fn kinds(known_hosts: &str, host: &str, port: u16) -> Vec<String> {
+    let name = entry_name(&host.to_ascii_lowercase(), port);
+    let mut kinds: Vec<String> = known_hosts
+        .lines()
+        .filter(|line| !line.trim_start().starts_with(['#', '@']))
+        .filter_map(|line| line.split_once(char::is_whitespace))
+        .filter(|(hosts, _)| matches(hosts, &name))
+        .filter_map(|(_, rest)| rest.split_whitespace().next().map(str::to_owned))
+        .collect();
+    kinds.sort();
+    kinds.dedup();
+    kinds
+}
+
 /// The kind of a key, from its wire form.
 pub(super) fn algorithm(key: &[u8]) -> Option<&str> {
     let (length, rest) = key.split_first_chunk::<4>()?;
@@ -143,6 +158,8 @@ mod tests {
         assert_eq!(says("a.internal", 22), Verdict::Known);
         assert_eq!(says("bad.internal", 22), Verdict::Unknown);
         assert_eq!(look_up(&file, "example.org", 22, &key("ssh-rsa", 1)), Verdict::Unknown);
+        assert_eq!(kinds(&file, "example.org", 22), ["ssh-ed25519"]);
+        assert!(kinds(&file, "other.org", 22).is_empty());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The config repo: a git address in, the files of one revision out.
 //!
-//! A [`Source`] is a handle on one OS thread that does all git work (libgit2 blocks on disk and network, and its types do
-//! not like company). Requests are bounded, answers come by oneshot, transfers are given up when the last handle goes.
+//! A [`Source`] is a handle on two OS threads that do all git work, one for the network and one for reading (libgit2 blocks
+//! on both). Each opens the repository for itself, for each request. Requests are bounded, answers come by oneshot,
+//! transfers are given up when the last handle goes.
 //! A repository on this machine is opened in place and never written to; any other is cloned bare into a cache folder.
 //! Files are read from git objects; nothing is checked out.
 //!
@@ -9,6 +10,7 @@
 
 mod address;
 mod archive;
+mod author;
 mod clone;
 mod config;
 mod entry;
@@ -26,6 +28,7 @@ mod watch;
 
 pub use address::Address;
 pub use archive::Blobs;
+pub use author::{Author, commit_all, init as init_repository, repository_around};
 pub use config::{Credentials, ServerTimeouts, SourceConfig, init};
 pub use error::{GitFailure, SourceError};
 pub use folder::read_folder;

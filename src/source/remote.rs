@@ -69,7 +69,8 @@ impl Remote {
             trust(file)?;
         }
         let mut secrets = credentials.secrets();
-        secrets.extend(inline.user.iter().chain(&inline.password).map(exposed).filter(|text| text != "git"));
+        // A user name that is a token has become `credentials.token`.
+        secrets.extend(inline.password.iter().map(exposed));
         Ok(Self {
             place: config.address.place.clone(),
             shown: config.address.to_string(),
@@ -315,7 +316,8 @@ impl Attempt<'_> {
         match known_hosts::look_up(&listed, host, *port, key) {
             Verdict::Known => Ok(CertificateCheckStatus::CertificateOk),
             Verdict::Unknown => {
-                Err(self.fail(SourceError::HostKeyUnknown { host: shown, algorithm, fingerprint, known_hosts }))
+                let listed = known_hosts::kinds(&listed, host, *port);
+                Err(self.fail(SourceError::HostKeyUnknown { host: shown, algorithm, fingerprint, known_hosts, listed }))
             }
             Verdict::Changed(line) => {
                 Err(self.fail(SourceError::HostKeyChanged { host: shown, algorithm, fingerprint, known_hosts, line }))

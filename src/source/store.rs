@@ -71,6 +71,13 @@ impl Store {
         })
     }
 
+    pub(super) fn first_commit(&self, rev: &str) -> Result<String, SourceError> {
+        self.with(|repo| {
+            let (commit, _) = self.named(repo, rev)?;
+            history::first_commit(repo, &commit, &self.shown)
+        })
+    }
+
     fn named<'repo>(&self, repo: &'repo Repository, rev: &str) -> Result<(Commit<'repo>, String), SourceError> {
         named(repo, rev, self.reference.as_deref(), &self.shown)
     }

@@ -13,6 +13,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 const SETTLE: Duration = Duration::from_millis(50);
 /// Changes without a pause still give a hint after this time.
 const SETTLE_LIMIT: Duration = Duration::from_secs(1);
+/// A poll interval of zero would be a busy loop.
+const SHORTEST: Duration = Duration::from_millis(100);
 const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
 /// How often a repository that vanished is looked for.
 const VANISHED: Duration = Duration::from_secs(1);
@@ -101,9 +103,10 @@ async fn poll(watch: &mut Watch, hints: &mpsc::Sender<()>) {
 /// Time from one look to the next: doubled per failure up to `limit`, varied by `jitter`; `random` is within 0..1.
 fn delay(poll: Duration, jitter: f64, failures: u32, limit: Duration, random: f64) -> Duration {
     // A year is for ever here, and keeps the arithmetic below from overflowing.
-    let (poll, limit) = (poll.min(YEAR), limit.min(YEAR));
+    let (poll, limit) = (poll.clamp(SHORTEST, YEAR), limit.min(YEAR));
+    let jitter = if jitter.is_finite() { jitter.clamp(0.0, 1.0) } else { 0.0 };
     let backoff = poll.saturating_mul(1_u32.checked_shl(failures.min(20)).unwrap_or(u32::MAX)).min(limit.max(poll));
-    backoff.mul_f64((1.0 + jitter.clamp(0.0, 1.0) * (random * 2.0 - 1.0)).max(0.01))
+    backoff.mul_f64((1.0 + jitter * (random * 2.0 - 1.0)).max(0.01))
 }
 
 /// A full channel means that a hint is already waiting.
@@ -202,5 +205,6 @@ mod tests {
         // A limit below the poll interval does not make failures more frequent than successes.
         assert_eq!(delay(minute, 0.0, 3, Duration::from_secs(1), 0.5), minute);
         assert_eq!(delay(Duration::MAX, 1.0, 40, Duration::MAX, 1.0), YEAR * 2);
+        assert_eq!(delay(Duration::ZERO, f64::NAN, 0, limit, 0.5), SHORTEST);
     }
 }

@@ -14,6 +14,7 @@ mod events;
 mod instances;
 mod ledger;
 mod lock;
+mod plans;
 mod revisions;
 mod schema;
 

@@ -137,14 +137,14 @@ impl super::Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn last_good_of(&self, repo: &super::RepoIdentity) -> Result<Option<(String, Revision)>, StoreError> {
+    pub fn last_good_of(&self, address: &str) -> Result<Option<(String, Revision)>, StoreError> {
         let sql = "SELECT r.commit_id, r.reference, r.summary, r.author, r.committed, r.outcome, r.at, r.plan, r.note,
                           r.environment
                    FROM revisions r JOIN environments e ON e.name = r.environment
-                   WHERE (e.identity = ?1 OR e.address = ?2) AND r.outcome <> 'rejected' ORDER BY r.at DESC LIMIT 1";
+                   WHERE e.address = ?1 AND r.outcome <> 'rejected' ORDER BY r.at DESC LIMIT 1";
         self.with("read revisions", |db| {
             db.prepare_cached(sql)?
-                .query_row(params![repo.identity, repo.address], |row| Ok((row.get(9)?, revision_row(row)?.revision)))
+                .query_row(params![address], |row| Ok((row.get(9)?, revision_row(row)?.revision)))
                 .optional()
         })
     }

@@ -2,10 +2,13 @@
 //! `SETPOINT_REQUIRE_ALL` is set. Everything they make is named `sptest-eng-…` and removed again.
 #![expect(unreachable_pub, reason = "the modules of one test binary share their items")]
 
-mod support;
-
 mod create;
+mod events;
 mod gate;
+mod image;
 mod network;
+mod relay;
 mod replace;
 mod spec;
+mod support;
+mod update;

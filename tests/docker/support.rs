@@ -47,9 +47,7 @@ pub async fn rig() -> Option<Rig> {
     let docker = match Docker::connect(None).await {
         Ok(docker) => docker,
         Err(error) => {
-            let required = ["CI", "SETPOINT_REQUIRE_ALL"].iter().any(|name| std::env::var_os(name).is_some());
-            assert!(!required, "no Docker engine: {error}: {:?}", std::error::Error::source(&error));
-            eprintln!("skipped: no Docker engine");
+            skip("Docker engine", &error);
             return None;
         }
     };
@@ -71,6 +69,18 @@ pub async fn rig() -> Option<Rig> {
         superseded: CancellationToken::new(),
         news: Mutex::new(Vec::new()),
     })
+}
+
+/// Says that a test is skipped, or fails it where that is not allowed.
+#[expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "the environment decides whether tests may be skipped"
+)]
+pub fn skip(what: &str, error: &dyn std::error::Error) {
+    let required = ["CI", "SETPOINT_REQUIRE_ALL"].iter().any(|name| std::env::var_os(name).is_some());
+    assert!(!required, "no {what}: {error}: {:?}", error.source());
+    eprintln!("skipped: no {what}");
 }
 
 impl Drop for Rig {

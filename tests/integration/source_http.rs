@@ -5,6 +5,7 @@ use crate::support::git_server::{HttpServer, short_timeouts};
 use crate::support::process::{find_or_skip, free_port};
 use setpoint::source::{Credentials, Source, SourceConfig, SourceError};
 use std::error::Error;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -222,21 +223,13 @@ async fn many_fetches_leave_few_packs_and_lose_nothing() {
     };
     // As many packs as as many fetches would leave.
     let original = files_below(&source.git_dir().join("objects/pack"));
-    for n in 0..55 {
-        repo.write("n.yaml", &n.to_string());
-        let commit = repo.commit("n");
-        let revision = format!("{commit}\n^{commit}~1\n");
-        let list = repo.folder.path().join("list");
-        std::fs::write(&list, revision).unwrap();
-        let target = source.git_dir().join("objects/pack/pack");
-        let script = format!(
-            "git -C {} pack-objects -q --revs {} < {}",
-            repo.work().display(),
-            target.display(),
-            list.display()
-        );
-        run(Command::new("sh").arg("-c").arg(script));
-    }
+    let script = format!(
+        "set -e; cd {}; for n in $(seq 55); do git commit -q --allow-empty -m $n; \
+         printf '%s\\n' HEAD ^HEAD~1 | git pack-objects -q --revs {}/objects/pack/pack; done",
+        repo.work().display(),
+        source.git_dir().display()
+    );
+    run(Command::new("sh").arg("-c").arg(script));
     assert!(packs() > 50 && !original.is_empty());
     repo.push();
     let last = source.fetch().await.unwrap().commit;
@@ -270,12 +263,43 @@ async fn a_closed_port_and_a_silent_server_are_bounded() {
 
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
-    for address in [format!("http://127.0.0.1:{port}/a.git"), format!("ssh://git@127.0.0.1:{port}/a.git")] {
+    let wait = async |address: String| {
         let start = Instant::now();
         let error = Source::open(config(&address, cache.path())).unwrap().fetch().await.unwrap_err();
         assert!(matches!(error, SourceError::TimedOut { .. }) && error.is_retryable(), "{address}: {error:?}");
         assert!(start.elapsed() < Duration::from_secs(8), "{address}: {:?}", start.elapsed());
-    }
+    };
+    tokio::join!(wait(format!("http://127.0.0.1:{port}/a.git")), wait(format!("ssh://git@127.0.0.1:{port}/a.git")));
+}
+
+/// Each byte resets libgit2's own bound, so only ours ends this.
+#[tokio::test]
+async fn a_server_that_trickles_is_bounded_and_holds_up_no_read() {
+    let repo = Repo::with_files();
+    repo.bare();
+    let Some(server) = HttpServer::start(repo.folder.path(), "", None) else { return };
+    let mut config = config(&server.url("infra.git"), repo.folder.path());
+    config.fetch_timeout = Duration::from_secs(1);
+    let mut patient = config.clone();
+    patient.fetch_timeout = Duration::from_secs(20);
+    let head = Source::open(patient).unwrap().fetch().await.unwrap().commit;
+    let port = server.port;
+    drop(server);
+    let trickle = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = trickle.accept().unwrap();
+        let mut text = b"HTTP/1.1 200 OK\r\nX-Slow: ".iter().copied().chain(std::iter::repeat(b'a'));
+        while stream.write_all(&[text.next().unwrap()]).is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let source = Source::open(config).unwrap();
+    let start = Instant::now();
+    let (fetched, read) = tokio::join!(source.fetch(), async { (source.read(&head).await, start.elapsed()) });
+    let (read, read_took) = read;
+    assert!(read.is_ok() && read_took < Duration::from_millis(2500), "{read_took:?}");
+    assert!(matches!(fetched.unwrap_err(), SourceError::TimedOut { .. }));
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
 }
 
 #[tokio::test]

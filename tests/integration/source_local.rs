@@ -158,6 +158,20 @@ async fn what_is_no_repository_is_refused() {
     }
 }
 
+#[test]
+fn a_repository_of_another_user_is_refused_with_the_remedy() {
+    let repo = Repo::with_files();
+    // Only root may give files away.
+    if run(Command::new("id").arg("-u")) != "0" {
+        eprintln!("skipped: needs root to give a repository to another user");
+        return;
+    }
+    run(Command::new("chown").args(["-R", "12345"]).arg(repo.work()));
+    let error = Source::open(SourceConfig::new(repo.work().to_str().unwrap()).unwrap()).unwrap_err();
+    assert!(matches!(error, SourceError::Owner { .. }), "{error}");
+    assert!(error.to_string().contains("safe.directory"), "{error}");
+}
+
 #[tokio::test]
 async fn a_force_push_a_deleted_branch_and_a_recreated_repository_are_followed() {
     let repo = Repo::with_files();
@@ -312,6 +326,8 @@ fn a_folder_without_git_works_and_links_are_not_followed() {
     let (files, _) = read_folder(folder.path()).unwrap();
     let listed: Vec<_> = files.files.iter().map(|(path, file)| (path.as_str(), file.kind)).collect();
     assert_eq!(listed, [("a.yaml", FileKind::Regular), ("out", FileKind::Symlink)]);
+    std::fs::create_dir_all(folder.path().join("d/".repeat(70))).unwrap();
+    assert!(matches!(read_folder(folder.path()).unwrap_err(), SourceError::TooManyFiles { .. }));
     assert!(matches!(read_folder(&folder.path().join("none")).unwrap_err(), SourceError::Folder { .. }));
 }
 

@@ -65,6 +65,12 @@ async fn keys_host_keys_and_missing_repositories() {
         assert!(text.contains(&format!("ssh-keyscan -t ed25519 -p {} 127.0.0.1", server.port)), "{text}");
     }
 
+    // A known host that presents a key of another kind.
+    let other_kind = folder.join("known_hosts_kind");
+    std::fs::write(&other_kind, format!("[127.0.0.1]:{} ssh-rsa AAAAB3NzaC1yc2E=\n", server.port)).unwrap();
+    let error = open("user", Some(other_kind)).fetch().await.unwrap_err();
+    assert!(error.to_string().contains("(of this host only ssh-rsa is known)"), "{error}");
+
     // A host with another key than the known one, and a revoked one.
     let error = open("user", Some(server.known_hosts("other_host"))).fetch().await.unwrap_err();
     assert!(matches!(error, SourceError::HostKeyChanged { line: 1, .. }) && !error.is_retryable(), "{error:?}");

@@ -2,8 +2,11 @@
 
 use crate::support::git::{Repo, run};
 use crate::support::git_server::HttpServer;
+use futures_util::StreamExt;
+use setpoint::model::ContextFile;
 use setpoint::source::{Source, SourceConfig};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
@@ -100,6 +103,13 @@ async fn a_linked_work_tree_follows_its_own_head_and_the_shared_branches() {
     run(Command::new("git").arg("-C").arg(&linked).args(commit));
     assert!(hinted(&mut hints, Duration::from_secs(5)).await);
     assert_eq!(source.fetch().await.unwrap().summary, "side");
+
+    // The objects are in the shared repository, whoever asks.
+    let (_, files) = source.read("HEAD").await.unwrap();
+    let file = files.get("deployments/shop.yaml").unwrap();
+    let context = ContextFile { path: "f".to_owned(), oid: file.oid.clone(), kind: file.kind, size: file.size };
+    let chunks: Vec<_> = source.archive(Arc::new([context])).collect().await;
+    assert!(chunks.iter().all(Result::is_ok) && !chunks.is_empty());
 }
 
 #[tokio::test]
@@ -139,6 +149,7 @@ async fn hints_wait_in_one_place_and_end_with_the_source() {
         repo.commit(&n.to_string());
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
+    tokio::time::sleep(Duration::from_millis(800)).await;
     assert!(hinted(&mut hints, Duration::from_secs(5)).await);
     assert!(!hinted(&mut hints, Duration::from_millis(200)).await);
 }

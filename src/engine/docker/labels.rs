@@ -1,7 +1,7 @@
 //! The labels by which what is ours is found again, and what they remember.
 
 use crate::model::{DeploymentName, InstanceId, Network, OwnerId, ServiceId, ServiceRef, Volume, digest};
-use crate::plan::Launch;
+use crate::plan::{Launch, network_settings};
 use std::collections::{BTreeMap, HashMap};
 
 const PREFIX: &str = "dev.setpoint.";
@@ -91,15 +91,9 @@ pub(super) fn of_volume(volume: &Volume, deployment: &DeploymentName, owner: &Ow
     of_object(&volume.labels, deployment, owner, &settings)
 }
 
-/// Digests of the settings of a network by name: the keys are those by which the planner compares networks.
-pub(super) fn network_digests(network: &Network) -> BTreeMap<String, String> {
-    let mut settings = BTreeMap::from([("driver".to_owned(), digest(&network.driver))]);
-    settings.insert("internal".to_owned(), digest(&network.internal.to_string()));
-    settings.extend(network.subnet.iter().map(|subnet| ("subnet".to_owned(), digest(subnet))));
-    settings.extend(network.gateway.iter().map(|gateway| ("gateway".to_owned(), digest(gateway))));
-    settings.extend(network.options.iter().map(|(key, value)| (format!("option {key}"), digest(value))));
-    settings.extend(network.labels.iter().map(|(key, value)| (format!("label {key}"), digest(value))));
-    settings
+/// Digests of the settings of a network by name, as the planner compares them.
+fn network_digests(network: &Network) -> BTreeMap<String, String> {
+    network_settings(network).into_iter().map(|(key, value)| (key, digest(&value))).collect()
 }
 
 fn of_object(

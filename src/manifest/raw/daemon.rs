@@ -1,7 +1,7 @@
 //! The settings of one daemon: `daemon.kdl` or `daemon.yaml`, not part of a config repo.
 
 use super::text::Text;
-use super::units::{Name, Percent, Seconds};
+use super::units::{Percent, Seconds};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -13,16 +13,13 @@ pub struct DaemonConfig {
     pub repo: Repo,
     /// The engine it drives.
     pub engine: Option<Engine>,
-    /// Name of this installation; part of the owner of everything on the engine. Default: chosen once and kept in the
-    /// state folder.
-    pub installation: Option<Name>,
     /// Folder for the clone and the database; default `/var/lib/setpoint`.
     pub state_dir: Option<Text>,
-    /// Socket of the local API; default `/run/setpoint/setpoint.sock`.
+    /// Socket of the local API; default `setpoint.sock` in the state folder.
     pub socket: Option<Text>,
     /// Logging.
     pub log: Option<Log>,
-    /// Time between full comparisons although nothing happened; a bare number is seconds. Default 5 minutes.
+    /// Time between full comparisons although nothing happened; a bare number is seconds. Default 60 seconds.
     pub resync: Option<Seconds>,
     /// How long a stop may take before the process ends anyway; a bare number is seconds. Default 30 seconds.
     pub shutdown_timeout: Option<Seconds>,

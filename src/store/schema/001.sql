@@ -111,3 +111,10 @@ CREATE TABLE repairs (
     at          TEXT NOT NULL
 ) STRICT;
 CREATE INDEX repairs_by_time ON repairs (environment, at);
+
+-- Plans as they were shown, for saying what moved when a reviewed one is stale.
+CREATE TABLE plans (
+    id   TEXT NOT NULL PRIMARY KEY,
+    at   TEXT NOT NULL,
+    text TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -57,7 +57,7 @@ impl SshServer {
         short_timeouts();
         let sshd = find_or_skip("sshd")?;
         find_or_skip("ssh-keygen")?;
-        let user = run(&mut Command::new("id").arg("-un"));
+        let user = run(Command::new("id").arg("-un"));
         if user == "root" {
             // Debian makes it with the service; sshd refuses to start without.
             std::fs::create_dir_all("/run/sshd").unwrap();

@@ -4,16 +4,11 @@ use super::{ActError, Outcome, Work};
 use crate::engine::docker::error::{is_conflict, is_gone};
 use crate::engine::docker::{Docker, EngineError, translate};
 use crate::model::{Container, ContainerId};
-use crate::plan::{Launch, Milestone};
+use crate::plan::{Launch, Milestone, NEXT};
 use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions, RenameContainerOptions};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-
-/// Ends the name of a container that is being made ready.
-pub(super) const NEXT: &str = ".next";
-/// Ends the name of a container that was set aside for its replacement.
-pub(super) const PREV: &str = ".prev";
 
 impl Docker {
     /// Creates a container and does not start it, so that what the engine makes of its settings can be looked at.

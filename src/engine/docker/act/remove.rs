@@ -1,11 +1,10 @@
 //! Stopping, removing, and tidying up after interruptions.
 
-use super::create::{NEXT, PREV};
 use super::{ActError, Outcome, Work};
 use crate::engine::docker::EngineError;
 use crate::engine::docker::error::{is_gone, status};
 use crate::model::{ContainerId, Status};
-use crate::plan::{Gate, Milestone};
+use crate::plan::{Gate, Milestone, NEXT, PREV};
 use bollard::query_parameters::StopContainerOptions;
 use std::time::Duration;
 

@@ -6,11 +6,10 @@
 //!  stop first:   make NAME.next ─ OLD → NAME.prev ─ stop OLD ─ NEW → NAME ─ start ─ gate ─ remove OLD
 //! ```
 
-use super::create::{NEXT, PREV};
 use super::{ActError, Outcome, Work};
 use crate::engine::docker::gate::GateError;
 use crate::model::{ContainerId, Status};
-use crate::plan::{Launch, Milestone};
+use crate::plan::{Launch, Milestone, NEXT, PREV};
 use std::time::Duration;
 
 /// How a replacement goes.

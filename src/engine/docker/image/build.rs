@@ -84,7 +84,8 @@ fn keep(step: &mut Vec<String>, line: &str) {
     if line.starts_with("Step ") {
         step.clear();
     }
-    if line.is_empty() {
+    // The builder's own remarks stand between the lines of the program.
+    if line.is_empty() || line.starts_with(" ---> ") || line.starts_with("Removing intermediate container") {
         return;
     }
     if step.len() == LINES {

@@ -7,31 +7,55 @@ use bollard::auth::DockerCredentials;
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
+use std::fs::File;
+use std::io::{BufReader, ErrorKind};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The key under which Docker's config file keeps the login of Docker Hub.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
 
-/// Looks up the password that an environment variable holds. The default knows none.
+/// Where logins are looked up. By default no environment variable is known, and Docker's config file is where Docker has
+/// it (`$DOCKER_CONFIG`, else `~/.docker`).
 #[derive(Clone, Default)]
-pub struct Credentials(Option<Arc<Lookup>>);
+pub struct Credentials {
+    lookup: Option<Arc<Lookup>>,
+    docker_config: Option<PathBuf>,
+}
 
 type Lookup = dyn Fn(&str) -> Option<SecretString> + Send + Sync;
 
 impl Credentials {
-    /// A lookup by the name of the environment variable.
+    /// Looks passwords up by the name of the environment variable that holds them.
     pub fn new(lookup: impl Fn(&str) -> Option<SecretString> + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(lookup)))
+        Self { lookup: Some(Arc::new(lookup)), docker_config: None }
+    }
+
+    /// Reads Docker's config file in this folder.
+    #[must_use]
+    pub fn with_docker_config(mut self, folder: PathBuf) -> Self {
+        self.docker_config = Some(folder);
+        self
     }
 
     fn get(&self, variable: &str) -> Option<SecretString> {
-        self.0.as_ref().and_then(|lookup| lookup(variable))
+        self.lookup.as_ref().and_then(|lookup| lookup(variable))
     }
+
+    fn config_file(&self) -> Option<PathBuf> {
+        Some(self.docker_config.clone().or_else(docker_config)?.join("config.json"))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "Docker's own variable, read where every Docker client reads it")]
+fn docker_config() -> Option<PathBuf> {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker"));
+    std::env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(home)
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Credentials(..)" } else { "Credentials(none)" })
+        f.debug_struct("Credentials").field("docker_config", &self.docker_config).finish_non_exhaustive()
     }
 }
 
@@ -55,7 +79,7 @@ impl Docker {
                 ..Default::default()
             }));
         }
-        from_docker_config(host).await
+        from_docker_config(&self.credentials, host).await
     }
 
     fn password(&self, registry: &Registry, host: &str) -> Result<Option<SecretString>, EngineError> {
@@ -76,22 +100,34 @@ fn bare(address: &str) -> &str {
     address.split('/').next().unwrap_or(address)
 }
 
-async fn from_docker_config(host: &str) -> Result<Option<DockerCredentials>, EngineError> {
+async fn from_docker_config(credentials: &Credentials, host: &str) -> Result<Option<DockerCredentials>, EngineError> {
+    let Some(path) = credentials.config_file() else { return Ok(None) };
     let key = if host == reference::DOCKER_HUB { HUB_KEY } else { host }.to_owned();
-    let failed = |reason: String| EngineError::Credentials { registry: host.to_owned(), reason };
+    let name = path.display().to_string();
+    let failed =
+        |reason: String| EngineError::Credentials { registry: host.to_owned(), reason: format!("{name}: {reason}") };
     // A credential helper is a program that is waited for.
-    let found = tokio::task::spawn_blocking(move || docker_credential::get_credential(&key)).await;
+    let found = tokio::task::spawn_blocking(move || {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        match docker_credential::get_credential_from_reader(BufReader::new(file), &key) {
+            Ok(credential) => Ok(Some(credential)),
+            Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(None),
+            // A helper that knows nothing about this registry says so with a failure; what it prints may be secret.
+            Err(CredentialRetrievalError::HelperFailure { .. }) => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    })
+    .await;
     let login = DockerCredentials { serveraddress: Some(host.to_owned()), ..Default::default() };
-    match found.map_err(|error| failed(error.to_string()))? {
-        Ok(DockerCredential::UsernamePassword(username, password)) => {
-            Ok(Some(DockerCredentials { username: Some(username), password: Some(password), ..login }))
+    let found = found.map_err(|error| error.to_string()).and_then(|found| found).map_err(failed)?;
+    Ok(found.map(|credential| match credential {
+        DockerCredential::UsernamePassword(username, password) => {
+            DockerCredentials { username: Some(username), password: Some(password), ..login }
         }
-        Ok(DockerCredential::IdentityToken(token)) => {
-            Ok(Some(DockerCredentials { identitytoken: Some(token), ..login }))
-        }
-        Err(CredentialRetrievalError::ConfigNotFound | CredentialRetrievalError::NoCredentialConfigured) => Ok(None),
-        // A helper that knows nothing about this registry says so with a failure; what it prints may be secret.
-        Err(CredentialRetrievalError::HelperFailure { .. }) => Ok(None),
-        Err(error) => Err(failed(format!("{error} (Docker's config file)"))),
-    }
+        DockerCredential::IdentityToken(token) => DockerCredentials { identitytoken: Some(token), ..login },
+    }))
 }

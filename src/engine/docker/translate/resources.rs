@@ -1,6 +1,6 @@
 //! Limits and restart policy: at creation, in place, and read back.
 
-use crate::model::{Resources, Restart};
+use crate::model::{Resources, Restart, lifted_limits};
 use bollard::models::{ContainerUpdateBody, HostConfig, RestartPolicy, RestartPolicyNameEnum};
 
 /// Period in microseconds that Docker assumes when a quota comes without one.
@@ -46,22 +46,9 @@ pub(in super::super) enum LimitsUpdate {
 }
 
 /// The update call that leads from what `host` says to `resources` and `restart`.
-///
-/// Docker takes 0 for «leave as it is», so that a limit once set can be changed and not lifted; the number of processes
-/// is the exception, and swap goes back to twice the memory.
 pub(in super::super) fn limits_update(host: &HostConfig, resources: &Resources, restart: Restart) -> LimitsUpdate {
     let old = limits(host, true);
-    let lifts: Vec<&'static str> = [
-        ("cpu", old.nano_cpus.is_some() && resources.nano_cpus.is_none()),
-        ("memory", old.memory.is_some() && resources.memory.is_none()),
-        ("memory_reservation", old.memory_reservation.is_some() && resources.memory_reservation.is_none()),
-        ("memory_swap", old.memory_swap.is_some() && resources.memory_swap.is_none() && resources.memory.is_none()),
-        ("cpuset", old.cpuset.is_some() && resources.cpuset.is_none()),
-        ("cpu_shares", old.cpu_shares.is_some() && resources.cpu_shares.is_none()),
-    ]
-    .into_iter()
-    .filter_map(|(name, lifted)| lifted.then_some(name))
-    .collect();
+    let lifts = lifted_limits(&old, resources);
     if !lifts.is_empty() {
         return LimitsUpdate::Lifts(lifts);
     }
