@@ -115,6 +115,7 @@ pub(super) enum Command {
     Poke(super::daemon::PokeArgs),
     Schema(super::schema::SchemaArgs),
     Doctor(super::doctor::DoctorArgs),
+    Demo(super::demo::DemoArgs),
     Completions(super::docs::CompletionsArgs),
     Man(super::docs::ManArgs),
 }

@@ -4,6 +4,7 @@
 mod apply;
 mod args;
 mod daemon;
+mod demo;
 mod diff;
 mod docs;
 mod doctor;
@@ -85,6 +86,7 @@ async fn dispatch(session: &Session, command: &Command) -> Result<Exit, Failure>
         Command::Poke(args) => daemon::poke(session, args).await,
         Command::Schema(args) => schema::run(session, args),
         Command::Doctor(args) => doctor::run(session, args).await,
+        Command::Demo(args) => demo::run(session, args).await,
         Command::Completions(args) => docs::completions(session, args),
         Command::Man(args) => docs::man(session, args),
     }

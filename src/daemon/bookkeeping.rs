@@ -6,7 +6,7 @@ use crate::engine::docker::{ActError, Outcome};
 use crate::event::{Event, Fact};
 use crate::model::{ContainerId, Health, InstanceId, OnFailure, Test};
 use crate::plan::render::{change_line, reason_text, verdict};
-use crate::plan::{Action, Gate, Quarantine, Reason, Step, Subject, remembered, spec_digest};
+use crate::plan::{fought_over, Action, Gate, Quarantine, Reason, Step, Subject, remembered, spec_digest};
 use crate::process::clock;
 use crate::store::{Seen, StoreError};
 use std::time::Duration;
@@ -48,8 +48,9 @@ impl<'a> Books<'a> {
         });
         if is_repair(step)
             && let Subject::Instance(instance) = &step.subject
+            && let Some(fields) = fought_over(&step.changes)
         {
-            self.keep(|job| job.ledger.repaired(instance, clock::now()));
+            self.keep(|job| job.ledger.repaired(instance, &fields, clock::now()));
         }
         !self.is_broken()
     }

@@ -83,10 +83,13 @@ fn read_only(cx: &mut Context<'_>, draft: &Draft<'_>) {
             above && open
         });
         if !writable {
-            let folder =
-                target.rsplit_once('/').map_or("/", |(folder, _)| if folder.is_empty() { "/" } else { folder });
+            let help = match target.rsplit_once('/') {
+                Some((folder, _)) if !folder.is_empty() => {
+                    format!("mount a volume or tmpfs at `{folder}`, or remove `read_only`")
+                }
+                _ => "give it a path below a volume or tmpfs, or remove `read_only`".to_owned(),
+            };
             let message = format!("`{target}` cannot be placed into a read-only root file system");
-            let help = format!("mount a volume or tmpfs at `{folder}`, or remove `read_only`");
             let flag = draft.place(&Field::one(K::ReadOnly));
             let place = draft.place(&Field::of(K::Config, target));
             cx.add(meaning("read-only-config", &place, message).help(help).also(flag, "read-only because of this"));

@@ -1,4 +1,7 @@
 //! A tree against the shapes of its kind: every mistake, and the value with its texts turned into the right types.
+//!
+//! What has a mistake is left out, so that the rest of the file can be looked at all the same: an optional key by itself, a
+//! required one with the map that needs it.
 
 use super::raw::units;
 use super::report::{Certainty, Diagnostic};
@@ -11,16 +14,44 @@ use std::sync::Arc;
 /// Mistakes above this number in one file are not collected: they have one cause.
 const LIMIT: usize = 1000;
 
-/// Checks a tree; the value is complete only when no mistake was added.
+/// What is left of a tree after the check.
+#[derive(Debug)]
+pub(super) struct Conformed {
+    /// The values, typed; `None` when too little is left.
+    pub(super) json: Option<Json>,
+    /// The places of list items that were left out; see [`prune`].
+    pub(super) dropped: Vec<Span>,
+}
+
+/// Checks a tree. The value is complete only when no mistake was added.
 pub(super) fn conform(
     source: &Arc<SourceFile>,
     shapes: &Shapes,
     shape: &Shape,
     node: &Node,
     mistakes: &mut Vec<Diagnostic>,
-) -> Json {
-    let mut walk = Walk { source, shapes, mistakes, path: Vec::new() };
-    walk.value(shape, node)
+) -> Conformed {
+    let mut walk = Walk { source, shapes, mistakes, path: Vec::new(), key: None, dropped: Vec::new() };
+    let json = walk.value(shape, node);
+    Conformed { json, dropped: walk.dropped }
+}
+
+/// The tree without the list items at these places, so that the numbers of the others are those of the values again.
+pub(super) fn prune(node: &Arc<Node>, dropped: &[Span]) -> Arc<Node> {
+    if dropped.is_empty() {
+        return Arc::clone(node);
+    }
+    let value = match &node.value {
+        Value::Seq(items) => {
+            let kept = items.iter().filter(|item| !dropped.contains(&item.span));
+            Value::Seq(kept.map(|item| prune(item, dropped)).collect())
+        }
+        Value::Map(entries) => {
+            Value::Map(entries.iter().map(|(key, node)| (key.clone(), prune(node, dropped))).collect())
+        }
+        _ => return Arc::clone(node),
+    };
+    Arc::new(Node::new(value, node.span))
 }
 
 /// The word that was probably meant.
@@ -52,6 +83,10 @@ struct Walk<'a> {
     mistakes: &'a mut Vec<Diagnostic>,
     /// Names of the keys above, for messages.
     path: Vec<String>,
+    /// The key whose value is looked at: where a missing value is marked.
+    key: Option<Span>,
+    /// List items that were left out.
+    dropped: Vec<Span>,
 }
 
 impl<'a> Walk<'a> {
@@ -70,14 +105,14 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn value(&mut self, shape: &'a Shape, node: &Node) -> Json {
+    fn value(&mut self, shape: &'a Shape, node: &Node) -> Option<Json> {
         let shapes = self.shapes;
         let forms = shapes.forms(shape);
         if matches!(node.value, Value::Null) {
             if !shapes.allows_null(shape) && !forms.iter().any(|form| matches!(form, Shape::Null)) {
                 return self.null(&forms, node);
             }
-            return Json::Null;
+            return Some(Json::Null);
         }
         let fits = |form: &&&Shape| match &node.value {
             Value::Null => false,
@@ -93,57 +128,80 @@ impl<'a> Walk<'a> {
             (several, _) => {
                 for form in several.iter().take(several.len() - 1) {
                     let before = self.mistakes.len();
-                    let value = self.form(form, node);
-                    if self.mistakes.len() == before {
-                        return value;
+                    if let Some(value) = self.form(form, node) {
+                        return Some(value);
                     }
                     self.mistakes.truncate(before);
                 }
-                several.last().map_or(Json::Null, |form| self.form(form, node))
+                several.last().and_then(|form| self.form(form, node))
             }
         }
     }
 
-    fn form(&mut self, form: &'a Shape, node: &Node) -> Json {
+    fn form(&mut self, form: &'a Shape, node: &Node) -> Option<Json> {
         match (form, &node.value) {
             (Shape::List(item), Value::Seq(items)) => {
-                Json::Array(items.iter().map(|node| self.value(item, node)).collect())
+                let list = self.path.last().cloned().unwrap_or_default();
+                let mut values = Vec::with_capacity(items.len());
+                for (index, node) in items.iter().enumerate() {
+                    self.path.push(format!("{list}[{index}]"));
+                    match self.value(item, node) {
+                        Some(value) => values.push(value),
+                        None => self.dropped.push(node.span),
+                    }
+                    self.path.pop();
+                }
+                Some(Json::Array(values))
             }
             (Shape::Map(value), Value::Map(entries)) => {
                 let mut map = Map::new();
                 for (key, node) in entries {
-                    self.path.push(key.text.to_string());
-                    map.insert(key.text.to_string(), self.value(value, node));
-                    self.path.pop();
+                    if let Some(value) = self.entry(key, value, node) {
+                        map.insert(key.text.to_string(), value);
+                    }
                 }
-                Json::Object(map)
+                Some(Json::Object(map))
             }
             (Shape::Object(object), Value::Map(entries)) => self.object(object, entries, node),
             (_, Value::Scalar { text, .. }) => self.scalar(form, text, node.span),
-            _ => Json::Null,
+            _ => None,
         }
     }
 
-    fn object(&mut self, object: &'a Object, entries: &[(Key, Arc<Node>)], node: &Node) -> Json {
+    /// The value of a key.
+    fn entry(&mut self, key: &Key, shape: &'a Shape, node: &Node) -> Option<Json> {
+        self.path.push(key.text.to_string());
+        let above = self.key.replace(key.span);
+        let json = self.value(shape, node);
+        self.key = above;
+        self.path.pop();
+        json
+    }
+
+    fn object(&mut self, object: &'a Object, entries: &[(Key, Arc<Node>)], node: &Node) -> Option<Json> {
         let mut map = Map::new();
+        let mut seen: Vec<&str> = Vec::new();
         for (key, value) in entries {
             let Some((name, shape)) = object.property(&key.text) else {
                 self.unknown_key(object, key);
                 continue;
             };
-            if map.contains_key(name) {
-                let help = format!("`{}` and `{name}` mean the same; keep one", key.text);
+            if seen.contains(&name) {
+                let same =
+                    |other: &&(Key, Arc<Node>)| object.property(&other.0.text).is_some_and(|(own, _)| own == name);
+                let first = entries.iter().find(same).map_or(name, |(first, _)| &first.text);
+                let help = format!("`{first}` and `{}` mean the same; keep one", key.text);
                 let message = format!("`{name}` is given twice");
                 self.mistake("duplicate-key", key.span, message, "again here".to_owned(), help);
                 continue;
             }
-            self.path.push(key.text.to_string());
-            let json = self.value(shape, value);
-            self.path.pop();
-            map.insert(name.to_owned(), json);
+            seen.push(name);
+            if let Some(json) = self.entry(key, shape, value) {
+                map.insert(name.to_owned(), json);
+            }
         }
         for key in &object.required {
-            if !map.contains_key(key) {
+            if !seen.contains(&key.as_str()) {
                 let what = match self.path.last() {
                     Some(parent) => format!("`{parent}` lacks `{key}`"),
                     None => format!("the file lacks `{key}`"),
@@ -152,7 +210,7 @@ impl<'a> Walk<'a> {
                 self.mistake("missing-key", node.span, what, format!("`{key}` is missing here"), help);
             }
         }
-        Json::Object(map)
+        object.required.iter().all(|key| map.contains_key(key)).then_some(Json::Object(map))
     }
 
     fn unknown_key(&mut self, object: &Object, key: &Key) {
@@ -172,22 +230,23 @@ impl<'a> Walk<'a> {
         self.mistake("unknown-key", key.span, format!("unknown key `{}`{place}", key.text), label, help);
     }
 
-    fn null(&mut self, forms: &[&Shape], node: &Node) -> Json {
+    fn null(&mut self, forms: &[&Shape], node: &Node) -> Option<Json> {
         let message = format!("{} has no value", self.here());
         let help = match forms {
             [Shape::Text] => "write the text, `\"\"` for the empty one, or remove the key".to_owned(),
             _ => format!("write {}, or remove the key", self.expected(forms)),
         };
-        self.mistake("missing-value", node.span, message, "a value is missing".to_owned(), help);
-        Json::Null
+        let span = if node.span.start == node.span.end { self.key.unwrap_or(node.span) } else { node.span };
+        self.mistake("missing-value", span, message, "a value is missing".to_owned(), help);
+        None
     }
 
-    fn wrong_type(&mut self, forms: &[&'a Shape], node: &Node) -> Json {
+    fn wrong_type(&mut self, forms: &[&'a Shape], node: &Node) -> Option<Json> {
         // KDL writes a list of one, and a YAML file may have a text where several could stand.
         if let ([Shape::List(item)], Value::Scalar { .. } | Value::Map(_)) = (forms, &node.value)
             && self.wraps(item, node)
         {
-            return Json::Array(vec![self.value(item, node)]);
+            return self.value(item, node).map(|value| Json::Array(vec![value]));
         }
         let expected = self.expected(forms);
         let message = format!("{} is {}, where {expected} is expected", self.here(), node.kind());
@@ -207,7 +266,7 @@ impl<'a> Walk<'a> {
             _ => format!("write {expected}"),
         };
         self.mistake("wrong-type", node.span, message, label, help);
-        Json::Null
+        None
     }
 
     /// Whether a single value may stand for a list of one: only texts, and only where they are unmistakable.
@@ -216,10 +275,10 @@ impl<'a> Walk<'a> {
         scalar && self.shapes.forms(item).iter().any(|form| is_scalar(form))
     }
 
-    fn scalar(&mut self, form: &Shape, text: &Arc<str>, span: Span) -> Json {
+    fn scalar(&mut self, form: &Shape, text: &Arc<str>, span: Span) -> Option<Json> {
         let raw: &str = text;
         match form {
-            Shape::Text => Json::String(raw.to_owned()),
+            Shape::Text => Some(Json::String(raw.to_owned())),
             Shape::Unit(unit) => {
                 if let Err(error) = units::check(unit, raw) {
                     self.mistake(
@@ -229,13 +288,14 @@ impl<'a> Walk<'a> {
                         "here".to_owned(),
                         error.help,
                     );
+                    return None;
                 }
-                Json::String(raw.to_owned())
+                Some(Json::String(raw.to_owned()))
             }
             Shape::Words(words) => {
                 // YAML's `false` for `no` and the like are words too.
                 if let Some(word) = words.iter().find(|word| word.eq_ignore_ascii_case(raw)) {
-                    return Json::String(word.clone());
+                    return Some(Json::String(word.clone()));
                 }
                 let label = match nearest(raw, words.iter().map(String::as_str)) {
                     Some(near) => format!("did you mean `{near}`?"),
@@ -243,18 +303,17 @@ impl<'a> Walk<'a> {
                 };
                 let help = format!("write {}", alternatives(words.iter().map(String::as_str)));
                 self.mistake("unknown-value", span, format!("`{raw}` is not a value of {}", self.here()), label, help);
-                Json::Null
+                None
             }
             Shape::Integer(low, high) => match integer(raw) {
-                Some(number) if (*low..=*high).contains(&number) => i64::try_from(number)
-                    .map(Json::from)
-                    .or_else(|_| u64::try_from(number).map(Json::from))
-                    .unwrap_or_default(),
+                Some(number) if (*low..=*high).contains(&number) => {
+                    i64::try_from(number).map(Json::from).or_else(|_| u64::try_from(number).map(Json::from)).ok()
+                }
                 Some(number) => {
                     let message = format!("{}: {number} is out of bounds", self.here());
                     let help = format!("write a number from {low} to {high}");
                     self.mistake("out-of-bounds", span, message, "out of bounds".to_owned(), help);
-                    Json::Null
+                    None
                 }
                 None => {
                     let message = format!("{}: `{raw}` is not a whole number", self.here());
@@ -265,12 +324,12 @@ impl<'a> Walk<'a> {
                         "expected a whole number".to_owned(),
                         "write digits only".to_owned(),
                     );
-                    Json::Null
+                    None
                 }
             },
             Shape::Bool => match raw.to_ascii_lowercase().as_str() {
-                "true" | "yes" | "on" | "y" => Json::Bool(true),
-                "false" | "no" | "off" | "n" => Json::Bool(false),
+                "true" | "yes" | "on" | "y" => Some(Json::Bool(true)),
+                "false" | "no" | "off" | "n" => Some(Json::Bool(false)),
                 _ => {
                     let message = format!("{}: `{raw}` is neither true nor false", self.here());
                     self.mistake(
@@ -280,10 +339,10 @@ impl<'a> Walk<'a> {
                         "expected true or false".to_owned(),
                         "write `true` or `false`".to_owned(),
                     );
-                    Json::Null
+                    None
                 }
             },
-            _ => Json::Null,
+            _ => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Which files are manifests, what kind each is, and its checked content.
 
-use super::conform::{alternatives, conform, nearest};
+use super::conform::{Conformed, alternatives, conform, nearest, prune};
 use super::report::{Certainty, Diagnostic};
 use super::schema::Kind;
 use super::shape::Shape;
@@ -24,7 +24,7 @@ pub(super) enum Content {
     Settings,
 }
 
-/// A manifest that fits its schema.
+/// A manifest, or what is left of it without its mistakes.
 #[derive(Debug)]
 pub(super) struct Manifest {
     /// Its text.
@@ -35,12 +35,14 @@ pub(super) struct Manifest {
     pub tree: Arc<Node>,
     /// Its values, typed as the schema says.
     pub json: Json,
+    /// Whether something with a mistake was left out of the values.
+    pub partial: bool,
 }
 
 /// Everything that was read from a tree.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    /// The manifests without mistakes.
+    /// The manifests that could be read.
     pub manifests: Vec<Manifest>,
     /// The mistakes.
     pub mistakes: Vec<Diagnostic>,
@@ -87,13 +89,23 @@ pub(super) fn read(tree: &FileTree) -> Files {
             }
             Err(_) => continue,
         };
-        if !habitual && !names_root_key(text) {
-            continue;
-        }
+        let hint = if habitual { Some(Hint::Manifest) } else { hint(text) };
+        let Some(hint) = hint else { continue };
         let source = Arc::new(SourceFile::new(path, text));
-        files.manifest(&source, format, habitual, is_settings);
+        let before = files.mistakes.len();
+        let read = files.manifest(&source, format, habitual, is_settings);
+        if read == Read::Unreadable && hint == Hint::Perhaps {
+            files.mistakes.truncate(before);
+        }
     }
     files
+}
+
+/// Whether a file could be parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Read {
+    Done,
+    Unreadable,
 }
 
 /// YAML or KDL.
@@ -141,12 +153,27 @@ fn text<'a>(path: &str, entry: &'a FileEntry) -> Result<&'a str, Box<Diagnostic>
     })
 }
 
-/// Whether a file outside the habitual folders may be a manifest: one of its lines starts with a root key.
-fn names_root_key(text: &str) -> bool {
-    text.lines().any(|line| {
+/// What the lines of a file outside the habitual folders make of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hint {
+    /// A line starts with a root key of ours.
+    Manifest,
+    /// A line starts with a key that other tools have too.
+    Perhaps,
+}
+
+fn hint(text: &str) -> Option<Hint> {
+    let mut hint = None;
+    for line in text.lines() {
         let word = line.split([':', ' ', '{', '"']).next().unwrap_or_default();
-        ROOT_KEYS.contains(&word) || matches!(word, "tasks" | "services" | "task" | "service")
-    })
+        if ROOT_KEYS.contains(&word) {
+            return Some(Hint::Manifest);
+        }
+        if matches!(word, "tasks" | "services" | "task" | "service") {
+            hint = Some(Hint::Perhaps);
+        }
+    }
+    hint
 }
 
 impl Files {
@@ -162,11 +189,14 @@ impl Files {
         );
     }
 
-    fn manifest(&mut self, source: &Arc<SourceFile>, format: Format, habitual: bool, is_settings: bool) {
+    fn manifest(&mut self, source: &Arc<SourceFile>, format: Format, habitual: bool, is_settings: bool) -> Read {
         let path = source.path();
         match format {
             Format::Yaml => match yaml::parse(source) {
-                Err(mistakes) => self.mistakes.extend(mistakes),
+                Err(mistakes) => {
+                    self.mistakes.extend(mistakes);
+                    return Read::Unreadable;
+                }
                 Ok(None) if habitual => self.empty(path),
                 Ok(None) => {}
                 Ok(Some(tree)) if habitual && matches!(tree.value, Value::Null) => self.empty(path),
@@ -178,7 +208,7 @@ impl Files {
                         let help = "start with `deployment:`, `builder:` or `schedule:`";
                         self.mistakes
                             .push(Diagnostic::new("wrong-type", Certainty::Format, &place, message).help(help));
-                        return;
+                        return Read::Done;
                     }
                     let class = self.classify(source, &keys, habitual, is_settings, Some(&tree));
                     if let Some(class) = class {
@@ -187,7 +217,10 @@ impl Files {
                 }
             },
             Format::Kdl => match kdl::parse(source) {
-                Err(mistakes) => self.mistakes.extend(mistakes),
+                Err(mistakes) => {
+                    self.mistakes.extend(mistakes);
+                    return Read::Unreadable;
+                }
                 Ok(document) if document.is_empty() => {
                     if habitual {
                         self.empty(path);
@@ -196,8 +229,10 @@ impl Files {
                 Ok(document) => {
                     let shapes = Kind::Deployment.shapes();
                     let shape = fragment_shape();
-                    let draft = document.tree(source, shapes, shape, &mut Vec::new());
-                    let class = self.classify(source, &document.root_keys(), habitual, is_settings, Some(&draft));
+                    let keys = document.root_keys();
+                    let rooted = keys.iter().any(|key| ROOT_KEYS.contains(&&*key.text));
+                    let draft = (!rooted).then(|| document.tree(source, shapes, shape, &mut Vec::new()));
+                    let class = self.classify(source, &keys, habitual, is_settings, draft.as_deref());
                     if let Some(class) = class {
                         self.checked(source, class, |kind, shape, mistakes| {
                             document.tree(source, kind.shapes(), shape, mistakes)
@@ -206,6 +241,7 @@ impl Files {
                 }
             },
         }
+        Read::Done
     }
 
     /// What a file is; `None` when it is left alone or was reported.
@@ -283,9 +319,10 @@ impl Files {
         };
         let mut mistakes = Vec::new();
         let tree = tree(kind, shape, &mut mistakes);
-        let json = conform(source, kind.shapes(), shape, &tree, &mut mistakes);
-        if mistakes.is_empty() {
-            self.manifests.push(Manifest { source: Arc::clone(source), content, tree, json });
+        let Conformed { json, dropped } = conform(source, kind.shapes(), shape, &tree, &mut mistakes);
+        if let Some(json) = json {
+            let (source, tree) = (Arc::clone(source), prune(&tree, &dropped));
+            self.manifests.push(Manifest { source, content, tree, json, partial: !mistakes.is_empty() });
         }
         self.mistakes.extend(mistakes);
     }

@@ -50,22 +50,29 @@ pub fn parse(source: &Arc<SourceFile>) -> Result<Document, Vec<Diagnostic>> {
     }
     match KdlDocument::parse_v2(source.text()) {
         Ok(document) => Ok(Document(document)),
-        Err(error) => Err(error
-            .diagnostics
-            .iter()
-            .map(|found| {
-                let span = Span { start: found.span.offset(), end: found.span.offset() + found.span.len() };
-                let message = found.message.clone().unwrap_or_else(|| "this is not valid KDL".to_owned());
-                let help = found.help.clone().unwrap_or_else(|| {
-                    "write `key \"value\"` or `key { … }`; true, false and null are `#true`, `#false` and `#null`"
-                        .to_owned()
-                });
-                let label = found.label.clone().unwrap_or_else(|| "not valid here".to_owned());
-                mistake("kdl-syntax", span, format!("this is not valid KDL: {}", lower_first(&message)))
-                    .label(label)
-                    .help(help)
-            })
-            .collect()),
+        Err(error) => {
+            let mut mistakes: Vec<Diagnostic> = error
+                .diagnostics
+                .iter()
+                .map(|found| {
+                    let span = Span { start: found.span.offset(), end: found.span.offset() + found.span.len() };
+                    let message = found.message.as_deref().unwrap_or("this cannot stand here");
+                    let label = found.label.clone().unwrap_or_else(|| "not valid here".to_owned());
+                    let help = if message.contains("closing '}'") {
+                        "add the missing `}`"
+                    } else {
+                        "write `key \"value\"` or `key { … }`; true, false and null are `#true`, `#false` and `#null`"
+                    };
+                    let help = found.help.clone().unwrap_or_else(|| help.to_owned());
+                    let message = format!("this is not valid KDL: {}", lower_first(message));
+                    mistake("kdl-syntax", span, message).label(label).help(help)
+                })
+                .collect();
+            // The parser goes on after a mistake, and says the same again in other words.
+            mistakes.sort_by_key(|mistake| mistake.location.line);
+            mistakes.dedup_by_key(|mistake| mistake.location.line);
+            Err(mistakes)
+        }
     }
 }
 

@@ -26,6 +26,10 @@ pub(super) fn link(tree: &FileTree, files: Files) -> Result<Desired, Report> {
     let Files { mut manifests, mistakes, notices } = files;
     let mut cx = Context { tree, mistakes, notices };
     let mut settings = Settings::default();
+    let partial = Partial {
+        files: manifests.iter().filter(|file| file.partial).map(|file| Arc::clone(file.source.path())).collect(),
+        settings: manifests.iter().any(|file| file.partial && file.content == Content::Settings),
+    };
     let contents: Vec<(Content, Json)> =
         manifests.iter_mut().map(|manifest| (manifest.content, std::mem::take(&mut manifest.json))).collect();
     // The settings first: they are the defaults of the deployments.
@@ -75,6 +79,7 @@ pub(super) fn link(tree: &FileTree, files: Files) -> Result<Desired, Report> {
     }
     clash::clashes(&mut cx, &resolved);
     if !cx.mistakes.is_empty() {
+        cx.mistakes.retain(|mistake| !partial.explains(mistake));
         return Err(Report::new(cx.mistakes));
     }
     let mut depends: BTreeMap<ServiceRef, BTreeMap<ServiceRef, Dependency>> = BTreeMap::new();
@@ -103,6 +108,31 @@ pub(super) fn link(tree: &FileTree, files: Files) -> Result<Desired, Report> {
         .collect();
     cx.notices.sort_by(|a, b| a.at.cmp(&b.at));
     Ok(Desired { settings, deployments, builds, notices: cx.notices })
+}
+
+/// Files of which something was left out because of a mistake.
+struct Partial {
+    files: BTreeSet<Arc<str>>,
+    settings: bool,
+}
+
+impl Partial {
+    /// Whether a mistake may be about what was left out: it says that something is not there or has no effect.
+    fn explains(&self, mistake: &Diagnostic) -> bool {
+        const ABSENCE: [&str; 9] = [
+            "missing-key",
+            "missing-image",
+            "missing-value",
+            "missing-registry",
+            "unknown-network",
+            "unknown-service",
+            "unknown-deployment",
+            "no-effect",
+            "read-only-config",
+        ];
+        let absence = mistake.certainty == Certainty::Meaning && ABSENCE.contains(&mistake.code);
+        (absence && self.files.contains(&mistake.location.file)) || (self.settings && mistake.code == "no-effect")
+    }
 }
 
 /// Checked values as their type.
@@ -196,14 +226,25 @@ fn wait_edges<'a>(cx: &mut Context<'_>, resolved: &[Resolved<'a>], broken: bool)
                 let Some(services) = index.get(&name) else {
                     if !broken {
                         let near = nearest(name.as_str(), index.keys().map(|name| name.as_str()));
+                        let near = near.map(|near| format!("{near}/{service}"));
                         let message = format!("there is no deployment `{name}`");
-                        cx.add(unknown("unknown-deployment", wait.at, message, near, "name a deployment of this repo"));
+                        cx.add(unknown(
+                            "unknown-deployment",
+                            wait.at,
+                            message,
+                            near.as_deref(),
+                            "name a deployment of this repo",
+                        ));
                     }
                     continue;
                 };
                 if !services.contains(&service) {
+                    if broken && name != *own {
+                        continue;
+                    }
                     let candidates = services.iter().map(|id| id.as_str()).filter(|id| *id != draft.id.as_str());
                     let near = nearest(service.as_str(), candidates);
+                    let near = near.map(|near| if name == *own { near.to_owned() } else { format!("{name}/{near}") });
                     let message = if name == *own {
                         format!("`{service}` is not a service of this deployment")
                     } else {
@@ -211,7 +252,7 @@ fn wait_edges<'a>(cx: &mut Context<'_>, resolved: &[Resolved<'a>], broken: bool)
                     };
                     let known: Vec<&str> = services.iter().map(|id| id.as_str()).collect();
                     let help = format!("its services are {}", known.join(", "));
-                    cx.add(unknown("unknown-service", wait.at, message, near, &help));
+                    cx.add(unknown("unknown-service", wait.at, message, near.as_deref(), &help));
                     continue;
                 }
                 let to = ServiceRef { deployment: name, service };
@@ -223,7 +264,13 @@ fn wait_edges<'a>(cx: &mut Context<'_>, resolved: &[Resolved<'a>], broken: bool)
 }
 
 /// A reference to nothing.
-fn unknown(code: &'static str, at: Cursor<'_>, message: String, near: Option<&str>, help: &str) -> Diagnostic {
+pub(super) fn unknown(
+    code: &'static str,
+    at: Cursor<'_>,
+    message: String,
+    near: Option<&str>,
+    help: &str,
+) -> Diagnostic {
     let mistake = meaning(code, &at.place(), message);
     match near {
         Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write `{near}`, or remove it")),

@@ -70,9 +70,11 @@ pub fn daemon_config(path_name: &str, text: &str) -> Result<DaemonConfig, Report
         }
         Err(mistakes) => return Err(Report::new(mistakes)),
     };
-    let json = conform::conform(&source, shapes, shapes.root(), &tree, &mut mistakes);
-    if !mistakes.is_empty() {
-        return Err(Report::new(mistakes));
+    let conformed = conform::conform(&source, shapes, shapes.root(), &tree, &mut mistakes);
+    match conformed.json {
+        Some(json) if mistakes.is_empty() => {
+            link::typed(json, &source, tree.span).map_err(|mistake| Report::new(vec![*mistake]))
+        }
+        _ => Err(Report::new(mistakes)),
     }
-    link::typed(json, &source, tree.span).map_err(|mistake| Report::new(vec![*mistake]))
 }

@@ -1,7 +1,8 @@
 //! The report as people read it: each mistake with its source line marked.
 
 use super::report::{Diagnostic, Report};
-use super::text::SourceFile;
+use super::text::{Place, SourceFile, floor};
+use crate::model::Location;
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, Severity, SourceCode,
     SourceSpan, SpanContents, ThemeCharacters, ThemeStyles,
@@ -27,6 +28,10 @@ impl Default for Style {
 
 /// Mistakes drawn in full; the rest is only counted, because nobody reads a thousand of them.
 const SHOWN: usize = 100;
+/// Bytes of a line above which only the part around the mark is shown.
+const LINE: usize = 300;
+/// Lines between two marks of one picture.
+const APART: usize = 4;
 
 impl Report {
     /// Every mistake with file, line, column, the marked source line and the remedy, and the count at the end.
@@ -61,11 +66,28 @@ impl Report {
 #[derive(Debug)]
 struct Drawn<'a>(&'a Diagnostic);
 
+impl Drawn<'_> {
+    /// Whether a second place can be marked in one picture with the first: a few lines away, and not on a line too long
+    /// to show. Two pictures would begin with the one that stands first in the file, which need not be the mistake.
+    fn drawable(&self, place: &Place) -> bool {
+        let Some(source) = &self.0.source else { return false };
+        let line = |offset| {
+            let (line, start) = source.line(offset);
+            (line, source.line_end(line) - start <= LINE)
+        };
+        let ((first, first_short), (second, second_short)) = (line(self.0.span.start), line(place.span.start));
+        place.source.path() == source.path() && first_short && second_short && first.abs_diff(second) <= APART
+    }
+}
+
 impl fmt::Display for Drawn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.source {
             Some(_) => f.write_str(&self.0.message),
-            None => write!(f, "{}: {}", self.0.location.file, self.0.message),
+            None => {
+                let Location { file, line, column } = &self.0.location;
+                write!(f, "{file}:{line}:{column}: {}", self.0.message)
+            }
         }
     }
 }
@@ -82,7 +104,7 @@ impl miette::Diagnostic for Drawn<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        let elsewhere = self.0.also.as_ref().filter(|(place, _)| *place.source.path() != self.0.location.file);
+        let elsewhere = self.0.also.as_ref().filter(|(place, _)| !self.drawable(place));
         let elsewhere = elsewhere.map(|(place, text)| format!("{place}: {text}"));
         match (&self.0.help, elsewhere) {
             (Some(help), Some(elsewhere)) => Some(Box::new(format!("{help}\n{elsewhere}"))),
@@ -97,11 +119,11 @@ impl miette::Diagnostic for Drawn<'_> {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let source = self.0.source.as_ref()?;
+        let _source = self.0.source.as_ref()?;
         let range = |span: super::text::Span| span.start..span.end;
         let first = LabeledSpan::new_primary_with_span(Some(self.0.label.clone()), range(self.0.span));
         let second =
-            self.0.also.as_ref().filter(|(place, _)| place.source.path() == source.path()).map(|(place, text)| {
+            self.0.also.as_ref().filter(|(place, _)| self.drawable(place)).map(|(place, text)| {
                 LabeledSpan::new_with_span(Some(text.clone()), range(place.source.clip(place.span)))
             });
         Some(Box::new(std::iter::once(first).chain(second)))
@@ -123,13 +145,21 @@ impl SourceCode for SourceFile {
         let (line, start_of_line) = self.line(span.offset());
         let (last, _) = self.line(end.saturating_sub(1).max(span.offset()));
         let first = line.saturating_sub(before);
-        let start = if first == line { start_of_line } else { self.line_start(first) };
-        let stop = self.line_end((last + after).min(self.line_count() - 1));
+        let shown_last = (last + after).min(self.line_count() - 1);
+        let mut start = if first == line { start_of_line } else { self.line_start(first) };
+        let mut stop = self.line_end(shown_last).max(end);
+        if stop - start > LINE && line == last {
+            // A long line is shown around the mark only.
+            start = floor(self.text(), start.max(span.offset().saturating_sub(LINE / 3)));
+            stop = floor(self.text(), stop.min(end + LINE / 3)).max(end);
+        }
         // Without context miette asks only for the place to print in the header.
         let column = if before == 0 && after == 0 { (self.location(span.offset()).column - 1) as usize } else { 0 };
         let data = self.text().as_bytes().get(start..stop).ok_or(MietteError::OutOfBounds)?;
         let path = self.path().to_string();
         let span = (start, stop - start).into();
-        Ok(Box::new(MietteSpanContents::new_named(path, data, span, first, column, self.line_count())))
+        // miette joins two marks when the second lies at most so many lines below the first.
+        let lines = shown_last - first + APART;
+        Ok(Box::new(MietteSpanContents::new_named(path, data, span, first, column, lines)))
     }
 }

@@ -93,7 +93,7 @@ impl SourceFile {
 }
 
 /// The nearest character boundary at or before `offset`.
-fn floor(text: &str, offset: usize) -> usize {
+pub(super) fn floor(text: &str, offset: usize) -> usize {
     let mut offset = offset.min(text.len());
     while !text.is_char_boundary(offset) {
         offset -= 1;

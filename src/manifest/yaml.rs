@@ -97,6 +97,9 @@ impl Builder<'_> {
 
     fn syntax(&self, character: usize, info: &str) -> Diagnostic {
         let start = self.byte(character);
+        if info.contains("recursion limit") {
+            return self.too_deep(Span { start, end: start + 1 });
+        }
         let (label, help) = explain(info);
         self.mistake("yaml-syntax", Span { start, end: start + 1 }, format!("this is not valid YAML: {info}"))
             .label(label)

@@ -218,18 +218,18 @@ impl Ledger {
         self.change("forget a container", sql, container.as_str()).map(drop)
     }
 
-    /// Notes a repair of drift, and drops those that no longer count.
+    /// Notes a repair of drift in these fields, and drops those that no longer count.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn repaired(&self, instance: &InstanceId, now: Timestamp) -> Result<(), StoreError> {
+    pub fn repaired(&self, instance: &InstanceId, fields: &str, now: Timestamp) -> Result<(), StoreError> {
         let since = jiff::SignedDuration::try_from(REPAIRS).ok().and_then(|age| now.checked_sub(age).ok());
         let since = time_text(since.unwrap_or(Timestamp::MIN));
         self.store.with("note a repair", |db| {
             let write = db.transaction()?;
             write.execute(
-                "INSERT INTO repairs (environment, instance, at) VALUES (?1, ?2, ?3)",
-                params![&*self.environment, instance.to_string(), time_text(now)],
+                "INSERT INTO repairs (environment, instance, fields, at) VALUES (?1, ?2, ?3, ?4)",
+                params![&*self.environment, instance.to_string(), fields, time_text(now)],
             )?;
             write.execute(
                 "DELETE FROM repairs WHERE environment = ?1 AND at < ?2",
@@ -289,10 +289,10 @@ fn read_memory(db: &Connection, environment: &str, since: &str) -> rusqlite::Res
         memory.known.insert(parsed(row, 0)?);
     }
     let mut repairs =
-        db.prepare_cached("SELECT instance, at FROM repairs WHERE environment = ?1 AND at >= ?2 ORDER BY id")?;
+        db.prepare_cached("SELECT instance, fields, at FROM repairs WHERE environment = ?1 AND at >= ?2 ORDER BY id")?;
     let mut rows = repairs.query(params![environment, since])?;
     while let Some(row) = rows.next()? {
-        memory.repairs.push(Repair { instance: parsed(row, 0)?, at: parsed(row, 1)? });
+        memory.repairs.push(Repair { instance: parsed(row, 0)?, fields: row.get(1)?, at: parsed(row, 2)? });
     }
     Ok(memory)
 }

@@ -147,8 +147,8 @@ fn memory_holds_what_a_plan_needs_and_no_more() {
     ledger.quarantine(&failed, at(2)).unwrap();
     assert!(ledger.suspend(&DeploymentName::new("shop"), at(3)).unwrap());
     assert!(!ledger.suspend(&DeploymentName::new("shop"), at(4)).unwrap(), "it already is");
-    ledger.repaired(&api, at(0)).unwrap();
-    ledger.repaired(&api, at(500)).unwrap();
+    ledger.repaired(&api, "memory", at(0)).unwrap();
+    ledger.repaired(&api, "memory", at(500)).unwrap();
 
     let memory = ledger.memory(at(601)).unwrap();
     assert_eq!(memory.applied, BTreeMap::from([(container.clone(), digests)]));
@@ -215,12 +215,12 @@ fn the_last_good_revision_is_found_again() {
     ledger.revision(&revision("aaa"), RevisionOutcome::Applied, Some("p1"), None, at(1)).unwrap();
     ledger.revision(&revision("bbb"), RevisionOutcome::Rejected, None, Some("1 mistake"), at(2)).unwrap();
     assert_eq!(ledger.last_good().unwrap().unwrap().revision.commit, "aaa");
-    assert_eq!(store.last_good_of(&infra).unwrap().unwrap().1.commit, "aaa");
+    assert_eq!(store.last_good_of(&infra.address).unwrap().unwrap().1.commit, "aaa");
     ledger.revision(&revision("ccc"), RevisionOutcome::Accepted, None, None, at(3)).unwrap();
-    assert_eq!(store.last_good_of(&infra).unwrap().unwrap(), ("prod".to_owned(), revision("ccc")));
+    assert_eq!(store.last_good_of(&infra.address).unwrap().unwrap(), ("prod".to_owned(), revision("ccc")));
     assert_eq!(ledger.last_applied().unwrap().unwrap().revision.commit, "aaa");
     assert_eq!(ledger.find_revision("bbb").unwrap().unwrap().outcome, RevisionOutcome::Rejected);
-    assert!(store.last_good_of(&repo("root2", "/other")).unwrap().is_none());
+    assert!(store.last_good_of("/other").unwrap().is_none());
 }
 
 #[test]

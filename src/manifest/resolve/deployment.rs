@@ -7,6 +7,7 @@ use super::task::{Seed, orchestrator_peer};
 use super::{Context, identifier, meaning, stem};
 use crate::manifest::conform::nearest;
 use crate::manifest::cursor::Cursor;
+use crate::manifest::link::unknown;
 use crate::manifest::raw::deployment::{Deployment as Raw, Service as RawService, Strategy as RawStrategy};
 use crate::manifest::raw::network::{Gitlab, Network as RawNetwork, Registry as RawRegistry, Volume as RawVolume};
 use crate::model::{
@@ -156,13 +157,12 @@ impl Networks {
             };
             for (key, mut attachment, at) in wanted {
                 let Some(network) = self.declared.get(&key) else {
-                    let help = match nearest(&key, self.declared.keys().map(String::as_str)) {
-                        Some(near) => format!("did you mean `{near}`?"),
-                        None => format!(
-                            "declare it: `networks: {{{key}: {{}}}}`, with `external: true` when it exists already"
-                        ),
-                    };
-                    cx.mistake("unknown-network", at, format!("there is no network `{key}` in this deployment"), help);
+                    let near = nearest(&key, self.declared.keys().map(String::as_str));
+                    let help = format!(
+                        "declare it: `networks: {{{key}: {{}}}}`, with `external: true` when it exists already"
+                    );
+                    let message = format!("there is no network `{key}` in this deployment");
+                    cx.add(unknown("unknown-network", at, message, near, &help));
                     continue;
                 };
                 if draft.replicas > 1 && (attachment.ipv4.is_some() || attachment.ipv6.is_some()) {

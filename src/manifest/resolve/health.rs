@@ -34,6 +34,20 @@ impl Context<'_> {
         let interval = raw.interval.as_ref().map(|value| value.0);
         let timeout = raw.timeout.as_ref().map(|value| value.0);
         let start_period = raw.start_period.as_ref().map(|value| value.0);
+        if raw.disable == Some(true) {
+            if let Some(kind) = kinds.first() {
+                let message = format!("`disable` and `{kind}` contradict each other");
+                self.mistake("two-checks", at.name("disable"), message, "keep one of the two");
+            }
+            draft.spec.healthcheck = Some(Healthcheck {
+                test: Test::Disabled,
+                interval: None,
+                timeout: None,
+                retries: None,
+                start_period: None,
+            });
+            return;
+        }
         let probe = match (&raw.http, &raw.tcp) {
             (Some(HttpCheck::Short(target)), _) => Some((target.0.0, Some(target.0.1.clone()))),
             (Some(HttpCheck::Long(spec)), _) => {
@@ -60,25 +74,15 @@ impl Context<'_> {
             });
             return;
         }
-        if raw.disable == Some(true) {
-            if let Some(kind) = kinds.first() {
-                let message = format!("`disable` and `{kind}` contradict each other");
-                self.mistake("two-checks", at.name("disable"), message, "keep one of the two");
-            }
-            draft.spec.healthcheck = Some(Healthcheck {
-                test: Test::Disabled,
-                interval: None,
-                timeout: None,
-                retries: None,
-                start_period: None,
-            });
-            return;
-        }
-        let test = match (raw.command.or(raw.shell), raw.exec, raw.test) {
+        let (line, words) = match raw.test {
+            Some(Command::Line(line)) => (Some(line), None),
+            Some(Command::Words(words)) => (None, Some(words)),
+            None => (None, None),
+        };
+        let test = match (raw.command.or(raw.shell).or(line), raw.exec, words) {
             (Some(line), ..) => Test::Shell(line.0),
             (None, Some(words), _) => Test::Exec(words.into_iter().map(|word| word.0).collect()),
-            (None, None, Some(Command::Line(line))) => Test::Shell(line.0),
-            (None, None, Some(Command::Words(words))) => {
+            (None, None, Some(words)) => {
                 let words: Vec<String> = words.into_iter().map(|word| word.0).collect();
                 match words.split_first() {
                     Some((first, rest)) if first == "CMD" => Test::Exec(rest.to_vec()),

@@ -14,9 +14,8 @@ impl<'t> Context<'t> {
             return None;
         }
         let mut parts: Vec<&str> = Vec::new();
-        for part in text.split('/') {
+        for part in text.split('/').filter(|part| !matches!(*part, "" | ".")) {
             match part {
-                "" | "." => {}
                 ".." if parts.pop().is_none() => {
                     let help =
                         "paths count from the root of the config folder and cannot leave it; commit the file inside";

@@ -55,7 +55,7 @@ impl Context<'_> {
             let default_dockerfile = "Dockerfile.task";
             let default = "grpc_task:latest";
             let image = SeedImage { image: image.as_ref(), default, dockerfile, default_dockerfile, pull };
-            self.seed_image(&mut draft, seed, image);
+            self.seed_image(&mut draft, seed, &image);
         }
         let listen = match (&address, &port) {
             (Some(address), Some(port)) if address.0.1 != port.0 => {
@@ -110,7 +110,7 @@ impl Context<'_> {
             let default_dockerfile = "Dockerfile.orchestrator";
             let default = "grpc_orchestrator:latest";
             let image = SeedImage { image: image.as_ref(), default, dockerfile, default_dockerfile, pull };
-            self.seed_image(&mut draft, seed, image);
+            self.seed_image(&mut draft, seed, &image);
         }
         let (host, number) = address.map_or_else(|| ("0.0.0.0".to_owned(), ORCHESTRATOR_PORT), |address| address.0);
         publish(&mut draft, number, at.key("address"));
@@ -185,7 +185,7 @@ impl Context<'_> {
     }
 
     /// The image: pulled from GitLab when that is enabled, built when there is a Dockerfile, else pulled as it is named.
-    fn seed_image(&mut self, draft: &mut Draft<'_>, seed: &Seed<'_, '_>, wanted: SeedImage<'_>) {
+    fn seed_image(&mut self, draft: &mut Draft<'_>, seed: &Seed<'_, '_>, wanted: &SeedImage<'_>) {
         let at = draft.at;
         let name = wanted.image.map_or_else(|| wanted.default.to_owned(), |image| image.0.clone());
         let pulled = |reference: String, also_tag| Image::Pull { reference, policy: policy(wanted.pull), also_tag };

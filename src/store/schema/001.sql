@@ -108,6 +108,7 @@ CREATE TABLE repairs (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     environment TEXT NOT NULL,
     instance    TEXT NOT NULL,
+    fields      TEXT NOT NULL,
     at          TEXT NOT NULL
 ) STRICT;
 CREATE INDEX repairs_by_time ON repairs (environment, at);
