@@ -350,7 +350,7 @@ impl Host {
 
     /// Kinds of all recorded facts, oldest first.
     pub fn events(&self) -> Vec<Value> {
-        let out = self.ok(&["events", "--json"]);
+        let out = self.ok(&["events", "--limit", "1000", "--json"]);
         let all: Vec<Value> = serde_json::Deserializer::from_str(&out).into_iter().map(Result::unwrap).collect();
         all.into_iter().flat_map(|one| one["events"].as_array().cloned().unwrap_or_else(|| vec![one])).collect()
     }

@@ -98,15 +98,15 @@ const OUTSIDE: &[Case] = &[
             "configs: [{file: two.conf, target: /etc/app/one.conf, on_change: {signal: SIGWINCH}}]",
         ],
     ),
-    case("port", &["port"], ["ports: ['PORT1:80']", "ports: ['127.0.0.1:PORT1:80/udp', {target: 81, published: PORT2}]"]),
-    case("port-any", &["port"], ["ports: ['80']", "ports: [{target: 80, protocol: udp}, '127.0.0.1::81']"]),
-    case("port-range", &["port"], ["ports: ['PORT3-PORT4:80-81']", "ports: ['PORT3-PORT4:90-91/udp']"]),
-    case("networks", &["network"], ["networks: [NAME-back]", "networks: [NAME-back, NAME-front]"]),
+    case("port", &["port", "network", "network_mode"], ["ports: ['PORT1:80']", "ports: ['127.0.0.1:PORT1:80/udp', {target: 81, published: PORT2}]"]),
+    case("port-any", &["port", "network", "network_mode"], ["ports: ['80']", "ports: [{target: 80, protocol: udp}, '127.0.0.1::81']"]),
+    case("port-range", &["port", "network", "network_mode"], ["ports: ['PORT3-PORT4:80-81']", "ports: ['PORT3-PORT4:90-91/udp']"]),
+    case("networks", &["network", "network_mode"], ["networks: [NAME-back]", "networks: [NAME-back, NAME-front]"]),
     Case {
         fixed: "hostname: host",
         ..case(
             "aliases",
-            &["network"],
+            &["network", "network_mode"],
             [
                 "networks: {NAME-back: {aliases: [one]}}",
                 "networks: {NAME-back: {aliases: [one, two]}, NAME-front: {ipv4_address: SUBNET.77}}",
@@ -114,15 +114,14 @@ const OUTSIDE: &[Case] = &[
         )
     },
     case("network-mode", &["network_mode"], ["network_mode: host", "network_mode: bridge"]),
-    case(
-        "network-of",
-        &["network_mode"],
-        ["network_mode: 'container:NAME-anchor-1'", "network_mode: host"],
-    ),
-    case("extra-hosts", &["extra_host"], ["extra_hosts: ['db:10.0.0.5']", "extra_hosts: {db: 10.0.0.6, gate: host-gateway}"]),
+    Case {
+        fixed: "depends_on: anchor",
+        ..case("network-of", &["network_mode"], ["network_mode: 'container:NAME-anchor-1'", "network_mode: host"])
+    },
+    case("extra-hosts", &["extra_hosts"], ["extra_hosts: ['db:10.0.0.5']", "extra_hosts: {db: 10.0.0.6, gate: host-gateway}"]),
     case("dns", &["dns"], ["dns: 10.0.0.1", "dns: [10.0.0.2, 10.0.0.1]"]),
     case("dns-search", &["dns_search"], ["dns_search: one.example", "dns_search: [two.example, one.example]"]),
-    case("dns-options", &["dns_option"], ["dns_options: ['ndots:2']", "dns_options: ['ndots:3', 'rotate']"]),
+    case("dns-options", &["dns_options"], ["dns_options: ['ndots:2']", "dns_options: ['ndots:3', 'rotate']"]),
 ];
 
 /// Limits and rights.
@@ -187,8 +186,11 @@ fn converge(cases: &[Case]) {
     let mut fill = BTreeMap::from([("NAME".to_owned(), host.name.clone())]);
     let number: u32 = host.name.rsplit('-').next().unwrap().parse().unwrap();
     fill.insert("SUBNET".to_owned(), format!("10.{}.{number}", 200 + std::process::id() % 50));
-    let range = (0..100).map(|_| port()).find(|port| std::net::TcpListener::bind(("0.0.0.0", port + 1)).is_ok());
-    let ports = [port(), port(), range.unwrap(), range.unwrap() + 1];
+    let mut ports = vec![port(), port(), port(), port()];
+    while ports[2] + 1 != ports[3] {
+        ports.push(port());
+        ports.remove(2);
+    }
     for (index, port) in ports.iter().enumerate() {
         fill.insert(format!("PORT{}", index + 1), port.to_string());
     }

@@ -3,11 +3,16 @@
 #![expect(unreachable_pub, reason = "the modules of one test binary share their items")]
 
 mod cli;
+mod crash;
 mod create;
+mod daemon;
+mod drift;
 mod events;
+mod failure;
 mod gate;
 mod image;
 mod keys;
+mod lifecycle;
 mod network;
 mod relay;
 mod replace;
