@@ -76,7 +76,7 @@ async fn a_failing_new_version_leaves_the_old_one_serving() {
         assert_eq!((&seen.id, seen.status), (&old, Status::Running));
         // Started first, the new one never touched the old one.
         assert_eq!(seen.started_at == started_at, !stop_first);
-        assert_eq!(rig.names().await, [launch.name.clone()]);
+        assert_eq!(rig.names().await, [launch.name.as_str()]);
     }
 }
 
@@ -113,7 +113,7 @@ async fn whatever_fails_the_old_one_comes_back() {
             assert!(matches!(error, ActError::Engine(_)), "{error}");
             let seen = rig.one(&launch.name).await;
             assert_eq!((&seen.id, seen.status), (&old, Status::Running));
-            assert_eq!(rig.names().await, [launch.name.clone()]);
+            assert_eq!(rig.names().await, [launch.name.as_str()]);
         }
     }
 }
@@ -137,7 +137,7 @@ async fn a_newer_commit_ends_the_wait_and_puts_the_old_one_back() {
         assert!(begin.elapsed() < Duration::from_secs(15));
         let seen = rig.one(&launch.name).await;
         assert_eq!((&seen.id, seen.status), (&old, Status::Running));
-        assert_eq!(rig.names().await, [launch.name.clone()]);
+        assert_eq!(rig.names().await, [launch.name.as_str()]);
     }
 }
 
@@ -203,13 +203,13 @@ async fn an_interrupted_replacement_can_be_done_again() {
     let half = Launch { name: format!("{}.next", launch.name), ..new.clone() };
     rig.docker.prepare(&half).await.unwrap();
     let id = replace(&rig, &old, &new, true, true).await.unwrap().container.unwrap();
-    assert_eq!(rig.names().await, [launch.name.clone()]);
+    assert_eq!(rig.names().await, [launch.name.as_str()]);
     // Interrupted after the new one got its name and before the old one went.
     let older = Launch { name: format!("{}.prev", launch.name), ..launch.clone() };
     let left = rig.create(&older).await;
     let outcome = replace(&rig, &left, &new, true, true).await.unwrap();
     assert_eq!(outcome.container, Some(id));
-    assert_eq!(rig.names().await, [launch.name.clone()]);
+    assert_eq!(rig.names().await, [launch.name.as_str()]);
 }
 
 #[tokio::test]
@@ -222,7 +222,7 @@ async fn leftovers_are_discarded_or_restored() {
     for _ in 0..2 {
         rig.act(Action::DiscardLeftover { container: next.clone() }).await.unwrap();
         rig.act(restore.clone()).await.unwrap();
-        assert_eq!(rig.names().await, [launch.name.clone()]);
+        assert_eq!(rig.names().await, [launch.name.as_str()]);
         let seen = rig.one(&launch.name).await;
         assert_eq!((&seen.id, seen.status), (&prev, Status::Running));
     }

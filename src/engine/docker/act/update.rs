@@ -22,7 +22,9 @@ impl Work<'_> {
         for update in updates {
             self.update(id, &mut name, update).await?;
         }
-        self.reached(Milestone::Started).await;
+        if self.ours(id).await?.status == Status::Running {
+            self.reached(Milestone::Started).await;
+        }
         let fresh = updates.iter().any(|update| matches!(update, Update::Start | Update::Restart { .. }));
         let evidence = self.docker.pass(id, gate, fresh, &self.superseded).await?;
         Ok(Outcome { container: Some(id.clone()), evidence })

@@ -91,7 +91,7 @@ fn entry(mount: &models::Mount) -> Option<(String, Mount)> {
         MountType::VOLUME => Mount::Volume { name: source, read_only },
         MountType::BIND => {
             let word = mount.bind_options.as_ref().and_then(|options| options.propagation);
-            Mount::Bind { source, read_only, propagation: word.and_then(|word| propagation(&word.to_string())) }
+            Mount::Bind { source, read_only, propagation: word.and_then(|word| propagation(word.as_ref())) }
         }
         MountType::TMPFS => {
             let options = mount.tmpfs_options.as_ref();
