@@ -119,6 +119,33 @@ async fn several_networks_and_config_files_are_there_before_the_start() {
 }
 
 #[tokio::test]
+async fn a_file_for_a_read_only_root_is_refused_with_a_remedy() {
+    let Some(rig) = rig().await else { return };
+    let mut launch = rig.launch("web");
+    launch.spec.read_only = true;
+    let file = ConfigFile {
+        source: "web.conf".to_owned(),
+        oid: "1f2e3d4c5b6a".to_owned(),
+        content: b"hello".as_slice().into(),
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+        on_change: OnChange::Recreate,
+    };
+    launch.spec.configs = BTreeMap::from([("/data/web.conf".to_owned(), file)]);
+    let error = rig.act(Action::CreateInstance(Box::new(launch.clone()))).await.unwrap_err();
+    let ActError::Engine(error) = error else { panic!("{error}") };
+    assert!(error.to_string().contains("/data/web.conf"));
+    assert!(error.hint().unwrap().contains("on a volume"), "{error:?}");
+    assert_eq!(rig.names().await, Vec::<String>::new());
+    let volume = setpoint::model::Mount::Volume { name: rig.name("data"), read_only: false };
+    launch.spec.mounts.insert("/data".to_owned(), volume);
+    launch.spec.command = shell("test $(cat /data/web.conf) = hello");
+    launch.gate = Gate::Completed { timeout: Duration::from_secs(20) };
+    rig.create(&launch).await;
+}
+
+#[tokio::test]
 async fn a_container_that_cannot_start_does_not_keep_the_name() {
     let Some(rig) = rig().await else { return };
     let mut launch = rig.launch("web");

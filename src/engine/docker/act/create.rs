@@ -81,7 +81,7 @@ impl Work<'_> {
                     EngineError::ConnectNetwork { container: name.to_owned(), network: network.clone(), source }
                 })?;
             }
-            self.write_configs(&id, name, &launch.spec.configs).await
+            self.write_configs(&id, name, &launch.spec.configs, &launch.spec.mounts).await
         };
         if let Err(error) = completed.await {
             let _ = self.remove(&id, name).await;

@@ -42,7 +42,9 @@ impl Work<'_> {
             Update::Connect { network, attachment } => self.connect(id, name, network, attachment).await?,
             Update::Disconnect { network } => self.disconnect(id, name, network).await?,
             Update::WriteConfig { target, file } => {
-                self.write_configs(id, name, &BTreeMap::from([(target.clone(), file.clone())])).await?;
+                let mounts = self.ours(id).await?.spec.mounts;
+                let files = BTreeMap::from([(target.clone(), file.clone())]);
+                self.write_configs(id, name, &files, &mounts).await?;
             }
             Update::Signal(signal) => {
                 let options = KillContainerOptions { signal: signal.clone() };
