@@ -134,7 +134,7 @@ async fn a_newer_commit_ends_the_wait_and_puts_the_old_one_back() {
         };
         let (result, ()) = tokio::join!(replace(&rig, &old, &new, stop_first, false), end);
         assert!(matches!(result, Err(ActError::Superseded)), "{result:?}");
-        assert!(begin.elapsed() < Duration::from_secs(15));
+        assert!(begin.elapsed() < Duration::from_secs(45));
         let seen = rig.one(&launch.name).await;
         assert_eq!((&seen.id, seen.status), (&old, Status::Running));
         assert_eq!(rig.names().await, [launch.name.as_str()]);
