@@ -19,3 +19,11 @@ pub mod plan;
 // adapters
 pub mod engine;
 pub mod source;
+pub mod store;
+// conductors
+pub mod daemon;
+// edges
+pub mod api;
+pub mod cli;
+// shared by adapters and everything after them
+pub mod process;

@@ -58,6 +58,8 @@ pub struct Deployment {
     pub services: Vec<Service>,
     /// How its steps follow each other.
     pub strategy: Strategy,
+    /// Whether several of its images are built at once.
+    pub parallel_builds: bool,
     /// Registries that its images come from.
     pub registries: Vec<Registry>,
 }

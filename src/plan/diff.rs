@@ -48,26 +48,26 @@ fn overlay_healthcheck(wanted: Option<Healthcheck>, image: Option<&Healthcheck>)
 }
 
 /// Everything one comparison looks at.
-pub struct Comparison<'a> {
+pub(super) struct Comparison<'a> {
     /// The service whose instance it is.
-    pub service: &'a Service,
+    pub(super) service: &'a Service,
     /// The name the container should have.
-    pub name: &'a str,
+    pub(super) name: &'a str,
     /// The service's fields over the container's image ([`effective`]), or its own alone when the image is gone.
-    pub wanted: &'a Fields,
+    pub(super) wanted: &'a Fields,
     /// What there is.
-    pub container: &'a Container,
+    pub(super) container: &'a Container,
     /// The image that the wanted reference stands for now, if it is on the host.
-    pub image: Option<&'a ImageState>,
+    pub(super) image: Option<&'a ImageState>,
     /// Whether the container's own image is on the host, so that `wanted` holds its defaults too.
-    pub image_known: bool,
+    pub(super) image_known: bool,
     /// Digests of what was last applied, by field text.
-    pub applied: &'a BTreeMap<String, String>,
+    pub(super) applied: &'a BTreeMap<String, String>,
 }
 
 impl Comparison<'_> {
     /// Every difference, in the order of fields.
-    pub fn changes(&self) -> Vec<FieldChange> {
+    pub(super) fn changes(&self) -> Vec<FieldChange> {
         let mut changes = Vec::new();
         changes.extend(self.state());
         changes.extend(self.name());
@@ -194,7 +194,7 @@ fn image_text(reference: &str, id: Option<&str>) -> String {
 }
 
 /// The digests to remember of a container that is created with these fields under this name.
-pub fn applied(fields: &Fields, name: &str) -> BTreeMap<String, String> {
+pub(super) fn applied(fields: &Fields, name: &str) -> BTreeMap<String, String> {
     let mut digests: BTreeMap<String, String> =
         fields.iter().map(|(field, value)| (field.to_string(), digest(value))).collect();
     digests.insert(Field::one(FieldKind::Name).to_string(), digest(name));

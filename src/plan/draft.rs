@@ -107,7 +107,8 @@ impl Drafts {
         false
     }
 
-    /// Holds every draft that needs something held and absent, until none is left that does.
+    /// Holds every draft that needs something held and absent, until none is left that does. A container that is there
+    /// and only has to run again is not kept down by the absence of what it depends on.
     pub(super) fn propagate_absence(&mut self) {
         if self.absent.is_empty() {
             return;
@@ -117,7 +118,9 @@ impl Drafts {
                 .steps
                 .iter()
                 .filter_map(|(subject, draft)| {
-                    let need = draft.needs.iter().find(|(need, _)| self.absent.contains(need))?;
+                    let launches = draft.action.launch().is_some();
+                    let blocks = |need: &Subject| launches || !matches!(need, Subject::Instance(_));
+                    let need = draft.needs.iter().find(|(need, _)| self.absent.contains(need) && blocks(need))?;
                     Some((subject.clone(), need.0.clone()))
                 })
                 .collect();

@@ -53,6 +53,8 @@ pub struct Quarantine {
 pub struct Repair {
     /// The instance.
     pub instance: InstanceId,
+    /// Which fields were changed back ([`crate::plan::fought_over`]).
+    pub fields: String,
     /// When.
     pub at: Timestamp,
 }

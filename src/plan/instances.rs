@@ -17,7 +17,7 @@ use crate::model::{
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-/// How many repairs of one instance within ten minutes make it count as flapping.
+/// How many repairs of the same fields of one instance within ten minutes make it count as flapping.
 const FLAPPING: usize = 5;
 /// Docker's own time between the stop signal and SIGKILL.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
@@ -312,7 +312,8 @@ impl<'a> Instance<'_, 'a> {
         if self.cx.desired().settings.drift == DriftPolicy::Report {
             return Some(HeldReason::DriftReported);
         }
-        let repairs = memory.repairs.iter().filter(|repair| repair.instance == id).count();
+        let fields = fought_over(changes)?;
+        let repairs = memory.repairs.iter().filter(|repair| repair.instance == id && repair.fields == fields).count();
         (repairs >= FLAPPING && !retry).then_some(HeldReason::Flapping { times: repairs as u32 })
     }
 
@@ -387,6 +388,14 @@ impl<'a> Instance<'_, 'a> {
             rank: self.rank,
         }
     }
+}
+
+/// The fields that a repair changes back, as one text; repeated, they are a fight with somebody on the host. That a
+/// container merely does not run is none: it is started again as often as it takes.
+pub fn fought_over(changes: &[FieldChange]) -> Option<String> {
+    let fields = changes.iter().filter(|change| change.field.kind != FieldKind::State);
+    let fields: Vec<String> = fields.map(|change| change.field.to_string()).collect();
+    (!fields.is_empty()).then(|| fields.join(", "))
 }
 
 /// The digests that an update in place leaves behind, for the store: its changed fields, as far as they can be reported.

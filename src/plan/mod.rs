@@ -28,7 +28,7 @@ mod wanted;
 pub use action::{Action, Gate, Guard, Launch, Update};
 pub use diff::{effective, spec_digest};
 pub use input::{Allow, AllowedGuard, Memory, PlanInput, Quarantine, Repair};
-pub use instances::remembered;
+pub use instances::{fought_over, remembered};
 pub use lint::lint;
 pub use objects::network_settings;
 pub use order::waves;

@@ -176,6 +176,7 @@ pub(super) fn images(cx: &Context<'_>, drafts: &mut Drafts) {
         .collect();
     let mut found: BTreeMap<Subject, Draft> = BTreeMap::new();
     let mut missing = BTreeSet::new();
+    let mut built: BTreeMap<String, Subject> = BTreeMap::new();
     for (wanted, rank) in launching {
         let reference = wanted.service.image.reference();
         let subject = Subject::Image(reference.clone());
@@ -193,7 +194,16 @@ pub(super) fn images(cx: &Context<'_>, drafts: &mut Drafts) {
         };
         let reason = Reason::NeededBy(wanted.id.service.clone());
         let rank = Rank(Phase::Images, rank.1, rank.2, 0);
-        found.entry(subject).or_insert_with(|| object(&wanted.deployment.name, action, reason, rank));
+        if found.contains_key(&subject) {
+            continue;
+        }
+        let mut draft = object(&wanted.deployment.name, action, reason, rank);
+        // The same context under another name: once it is built, the engine's cache has all of it.
+        if let Action::BuildImage(build) = &draft.action {
+            let first = built.entry(build.digest.clone()).or_insert_with(|| subject.clone());
+            draft.needs.extend((*first != subject).then(|| (first.clone(), Milestone::Done)));
+        }
+        found.insert(subject, draft);
     }
     drafts.steps.extend(found);
     for reference in missing {

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 
 /// One replica that should be there.
 #[derive(Clone, Debug)]
-pub struct Wanted<'a> {
+pub(super) struct Wanted<'a> {
     /// Which.
-    pub id: InstanceId,
+    pub(super) id: InstanceId,
     /// Its deployment.
-    pub deployment: &'a Deployment,
+    pub(super) deployment: &'a Deployment,
     /// Its service.
-    pub service: &'a Service,
+    pub(super) service: &'a Service,
     /// The name its container should have.
-    pub name: String,
+    pub(super) name: String,
 }
 
 /// Every replica that should be there, by id.
-pub fn wanted(desired: &Desired) -> BTreeMap<InstanceId, Wanted<'_>> {
+pub(super) fn wanted(desired: &Desired) -> BTreeMap<InstanceId, Wanted<'_>> {
     let mut all = BTreeMap::new();
     for deployment in desired.deployments.values() {
         for service in &deployment.services {
@@ -39,17 +39,17 @@ pub const PREV: &str = ".prev";
 
 /// Our containers of one instance. More than one is there only after an interruption.
 #[derive(Clone, Debug, Default)]
-pub struct Present<'a> {
+pub(super) struct Present<'a> {
     /// Under any other name than the two below.
-    pub main: Vec<&'a Container>,
+    pub(super) main: Vec<&'a Container>,
     /// Named `….next`.
-    pub next: Vec<&'a Container>,
+    pub(super) next: Vec<&'a Container>,
     /// Named `….prev`.
-    pub prev: Vec<&'a Container>,
+    pub(super) prev: Vec<&'a Container>,
 }
 
 /// Our containers by instance, each list sorted by name.
-pub fn present<'a>(observed: &'a Observed, owner: &OwnerId) -> BTreeMap<InstanceId, Present<'a>> {
+pub(super) fn present<'a>(observed: &'a Observed, owner: &OwnerId) -> BTreeMap<InstanceId, Present<'a>> {
     let mut all: BTreeMap<InstanceId, Present<'a>> = BTreeMap::new();
     for container in observed.containers.iter().filter(|container| container.owner.as_ref() == Some(owner)) {
         let Some(instance) = &container.instance else { continue };

@@ -1,47 +1,37 @@
-//! The config repo. (Interface first; bodies follow.)
+//! The config repo: a git address in, the files of one revision out.
+//!
+//! A [`Source`] is a handle on two OS threads that do all git work, one for the network and one for reading (libgit2 blocks
+//! on both). Each opens the repository for itself, for each request. Requests are bounded, answers come by oneshot,
+//! transfers are given up when the last handle goes.
+//! A repository on this machine is opened in place and never written to; any other is cloned bare into a cache folder.
+//! Files are read from git objects; nothing is checked out.
+//!
+//! This module does not decide when to look ([`Source::watch`] only hints) and does not interpret a single file.
 
-use crate::model::{ContextFile, FileTree, Revision};
-use bytes::Bytes;
-use futures_util::stream::BoxStream;
-use std::sync::Arc;
-use tokio::sync::mpsc;
+mod address;
+mod archive;
+mod author;
+mod clone;
+mod config;
+mod entry;
+mod error;
+mod folder;
+mod handle;
+mod history;
+mod index;
+mod known_hosts;
+mod remote;
+mod resolve;
+mod store;
+mod tree;
+mod watch;
 
-/// A repository that one OS thread owns; cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Source {}
-
-/// Why a repository cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// Placeholder.
-    #[error("{0}")]
-    Other(String),
-}
-
-impl Source {
-    /// Fetches (remote) or looks (local) and says which commit the followed branch or tag now is.
-    ///
-    /// # Errors
-    /// When the server cannot be reached or the reference does not exist.
-    pub async fn fetch(&self) -> Result<Revision, SourceError> {
-        todo!()
-    }
-
-    /// The files of a commit below the config folder. `rev` is any name git resolves (`HEAD~1`, a tag, an id).
-    ///
-    /// # Errors
-    /// When there is no such commit or its objects cannot be read.
-    pub async fn read(&self, _rev: &str) -> Result<(Revision, FileTree), SourceError> {
-        todo!()
-    }
-
-    /// A tar stream of these files, read from git objects while it is consumed.
-    pub fn archive(&self, _files: Arc<[ContextFile]>) -> BoxStream<'static, std::io::Result<Bytes>> {
-        todo!()
-    }
-
-    /// Hints that the repository may have changed (file events for a local one, a timer with jitter for a remote one).
-    pub fn watch(&self) -> mpsc::Receiver<()> {
-        todo!()
-    }
-}
+pub use address::Address;
+pub use archive::Blobs;
+pub use author::{Author, commit_all, init as init_repository, repository_around};
+pub use config::{Credentials, ServerTimeouts, SourceConfig, init};
+pub use error::{GitFailure, SourceError};
+pub use folder::read_folder;
+pub use handle::Source;
+pub use history::{ChangeKind, ChangedFile};
+pub use index::read_index;

@@ -94,6 +94,12 @@ pub enum EngineError {
     /// The name of an image was not removed.
     #[error("cannot remove the image name {reference}")]
     RemoveTag { reference: String, source: Cause },
+    /// A volume was not removed.
+    #[error("cannot remove volume {name}")]
+    RemoveVolume { name: String, source: Cause },
+    /// A file was not read out of an image.
+    #[error("cannot read {path} of image {image}")]
+    ReadFile { image: String, path: String, source: Cause },
     /// There is no login for a registry where the files say there is one.
     #[error("no login for registry {registry}: {reason}")]
     Credentials { registry: String, reason: String },

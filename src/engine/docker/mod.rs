@@ -6,6 +6,7 @@
 
 mod act;
 mod connect;
+mod direct;
 mod error;
 mod events;
 mod evidence;

@@ -96,6 +96,7 @@ pub(super) fn deployment(name: &str, mut services: Vec<Service>) -> Deployment {
         volumes,
         services,
         strategy: strategy(),
+        parallel_builds: true,
         registries: Vec::new(),
     }
 }

@@ -1,0 +1,74 @@
+//! The one form of every error.
+
+use crate::daemon::HandleError;
+use crate::process::supervise::chain;
+use crate::store::StoreError;
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+/// An error as the API tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What is wrong, for people.
+    pub error: String,
+    /// What is wrong, for programs: `not_found`, `bad_request`, `too_large`, `method_not_allowed`, `unavailable`,
+    /// `internal`.
+    pub code: String,
+    /// What to do about it, when that is known.
+    pub hint: Option<String>,
+}
+
+/// A problem with its HTTP status.
+#[derive(Debug)]
+pub(super) struct Failure {
+    status: StatusCode,
+    problem: Problem,
+}
+
+impl Failure {
+    pub(super) fn new(status: StatusCode, code: &str, error: impl Into<String>, hint: Option<&str>) -> Self {
+        let problem = Problem { error: error.into(), code: code.to_owned(), hint: hint.map(str::to_owned) };
+        Self { status, problem }
+    }
+
+    pub(super) fn bad_request(error: impl Into<String>, hint: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", error, Some(hint))
+    }
+}
+
+impl From<HandleError> for Failure {
+    fn from(error: HandleError) -> Self {
+        let text = chain(&error);
+        let missing = |hint| Self::new(StatusCode::NOT_FOUND, "not_found", text.clone(), Some(hint));
+        match &error {
+            HandleError::NothingLoaded => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                text,
+                Some("`setpoint status` says what is wrong with the repo"),
+            ),
+            HandleError::NoDeployment { .. } => missing("`setpoint status` lists the deployments"),
+            HandleError::NoInstance { .. } => {
+                missing("`setpoint status` lists the instances, as deployment/service/slot")
+            }
+            HandleError::Store(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", text, None),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::from(HandleError::Store(error))
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        if self.status.is_server_error() {
+            tracing::warn!(error = self.problem.error, "a request failed");
+        }
+        (self.status, Json(self.problem)).into_response()
+    }
+}

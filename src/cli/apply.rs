@@ -1,0 +1,180 @@
+//! `setpoint apply`, and carrying out any plan from the command line.
+
+use super::args::{RepoArgs, parse_allow};
+use super::exit::{Exit, Failure};
+use super::moved::moved;
+use super::progress::{Display, ended};
+use super::session::{Files, Host, Session, Which};
+use crate::daemon::apply::{Applied, Job, StepResult, apply};
+use crate::daemon::steps::{Archive, Steps};
+use crate::model::Desired;
+use crate::plan::render::{View, text};
+use crate::plan::{Allow, Plan};
+use crate::process::clock;
+use crate::process::shutdown::Signals;
+use crate::store::{ApplyLock, Ledger};
+use clap::Args;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long another apply on this host is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(60);
+
+/// Change this host to what a commit wants, waiting for healthy
+///
+/// Shows the plan and asks first. Ctrl-C finishes the step in hand and starts no other.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  setpoint apply                            the last commit of the repo you stand in, after asking
+  setpoint apply --yes --rev v1.5           a tag, without asking
+  setpoint apply --plan-id 7c1e42ab         exactly the plan that was reviewed, or nothing
+  setpoint apply --allow prune:shop/cache   go beyond the prune budget for one service
+  setpoint apply --allow retry:shop/api     try again what failed its health gate")]
+pub(super) struct ApplyArgs {
+    #[command(flatten)]
+    repo: RepoArgs,
+    /// Go ahead without asking
+    #[arg(long, short = 'y')]
+    yes: bool,
+    /// Carry out only the plan with this id; if anything moved since, change nothing and say what
+    #[arg(long, value_name = "ID")]
+    plan_id: Option<String>,
+    /// Lift a guard: `prune` or `retry`, `:deployment[/service]` to limit it
+    #[arg(long, value_parser = parse_allow, value_name = "GUARD")]
+    allow: Vec<Allow>,
+}
+
+pub(super) async fn run(session: &Session, args: &ApplyArgs) -> Result<Exit, Failure> {
+    let files = session.files(&args.repo, Which::Commit).await?;
+    let desired = session.compile(&files)?;
+    let lock = lock(session, "setpoint apply").await?;
+    let host = session.look(&desired).await?;
+    let plan = session.plan(&desired, &files.revision, &host, &args.allow)?;
+    let view = View::new(&plan);
+    if let Some(id) = &args.plan_id
+        && *id != plan.id
+    {
+        return Err(moved(host.ledger.store().plan(id)?.as_deref(), id, &view));
+    }
+    if !session.printer.json {
+        session.printer.out(&text(&view))?;
+    }
+    if plan.steps.is_empty() {
+        if session.printer.json {
+            session.printer.data(&outcome(&view, &plan, &Applied::default()))?;
+        }
+        return Ok(Exit::Ok);
+    }
+    if !args.yes && !session.printer.confirm("\nApply this plan?")? {
+        session.printer.note("nothing was changed");
+        return Ok(Exit::Failed);
+    }
+    let ledger = host.ledger.store().claim_environment(&desired.settings.environment, &files.repo, clock::now())?;
+    let exit = carry_out(session, &plan, Some((&desired, &files)), &host, &ledger).await;
+    drop(lock);
+    exit
+}
+
+/// Takes the right to change the host.
+pub(super) async fn lock(session: &Session, what: &str) -> Result<ApplyLock, Failure> {
+    // The store makes the folder that the lock lies in.
+    session.store()?;
+    Ok(ApplyLock::acquire(&session.state_dir(), what, LOCK_WAIT).await?)
+}
+
+/// Carries a plan out with progress on standard error, and prints what became of it.
+pub(super) async fn carry_out(
+    session: &Session,
+    plan: &Plan,
+    wanted: Option<(&Desired, &Files)>,
+    host: &Host,
+    ledger: &Ledger,
+) -> Result<Exit, Failure> {
+    let signals = Signals::catch()?;
+    let stop = CancellationToken::new();
+    let job = Job {
+        plan,
+        desired: wanted.map(|(desired, _)| desired),
+        observed: &host.observed,
+        ledger,
+        kept: BTreeMap::new(),
+        stop: stop.clone(),
+        superseded: CancellationToken::new(),
+    };
+    let owner = ledger.owner();
+    let archive = wanted.map(|(_, files)| |context| files.blobs.archive(context));
+    let steps = Steps {
+        docker: &host.docker,
+        plan,
+        owner: &owner,
+        desired: job.desired,
+        archive: archive.as_ref().map(|archive| archive as Archive<'_>),
+        superseded: &job.superseded,
+    };
+    let mut display = Display::new(plan);
+    let work = apply(&job, |id, news| steps.run(id, news), |progress| display.show(&progress));
+    // Dropping `drive` loses nothing: it only waits for signals. `work` is never dropped before its end.
+    let applied = tokio::select! {
+        applied = work => applied,
+        never = signals.drive(stop.clone()) => match never {},
+    };
+    let applied = applied.map_err(|error| Failure::new(crate::process::supervise::chain(&error)))?;
+    report(session, plan, &applied)?;
+    Ok(if applied.failed + applied.skipped == 0 { Exit::Ok } else { Exit::Failed })
+}
+
+/// Prints what became of a plan: a line for each step that did not end well, with its evidence, and the count.
+fn report(session: &Session, plan: &Plan, applied: &Applied) -> Result<(), Failure> {
+    if session.printer.json {
+        return session.printer.data(&outcome(&View::new(plan), plan, applied));
+    }
+    for (step, result) in plan.steps.iter().zip(&applied.results) {
+        if matches!(result, StepResult::Done { .. }) {
+            continue;
+        }
+        session.printer.line(&format!("{} {}: {}", step.action.verb(), step.subject, ended(result)))?;
+        if let StepResult::Failed { report: Some(report), .. } = result {
+            for line in &report.log {
+                session.printer.line(&format!("    log    {line}"))?;
+            }
+            if let Some(check) = &report.check {
+                session.printer.line(&format!("    check  {}", check.trim_end()))?;
+            }
+        }
+    }
+    let mut parts = vec![format!("{} done", applied.done)];
+    parts.extend((applied.failed > 0).then(|| format!("{} failed", applied.failed)));
+    parts.extend((applied.skipped > 0).then(|| format!("{} not started", applied.skipped)));
+    session.printer.line(&parts.join(", "))
+}
+
+fn outcome(view: &View, plan: &Plan, applied: &Applied) -> serde_json::Value {
+    let results: Vec<_> = plan
+        .steps
+        .iter()
+        .zip(&applied.results)
+        .map(|(step, result)| {
+            let (state, detail) = match result {
+                StepResult::Done { evidence, .. } => ("done", json!({ "evidence": evidence })),
+                StepResult::Failed { error, report, rolled_back, stale } => (
+                    "failed",
+                    json!({ "error": error, "report": report, "rolled_back": rolled_back, "stale": stale }),
+                ),
+                StepResult::Skipped { because } => ("skipped", json!({ "because": because })),
+            };
+            json!({ "step": step.id, "subject": step.subject.to_string(), "action": step.action.verb(), "state": state, "detail": detail })
+        })
+        .collect();
+    json!({
+        "version": 1,
+        "plan": view,
+        "done": applied.done,
+        "failed": applied.failed,
+        "skipped": applied.skipped,
+        "stopped": applied.stopped,
+        "results": results,
+    })
+}

@@ -1,0 +1,147 @@
+//! The command line as types; doc comments are the help.
+
+use crate::model::DeploymentName;
+use crate::plan::{Allow, AllowedGuard};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// GitOps for Docker hosts: commit what should run, read the plan, keep it so.
+#[derive(Debug, Parser)]
+#[command(name = "setpoint", version, propagate_version = true, disable_help_subcommand = true, after_help = EXAMPLES)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  setpoint demo                                see it work, from a commit to a repaired container
+  setpoint validate                            every mistake in the files of the current repo, with its place
+  setpoint plan                                what the last commit would change on this host
+  setpoint apply --yes                         change it
+  setpoint daemon --config /etc/setpoint/daemon.kdl
+  setpoint why shop/api/1                      which commit, file and line an instance follows from
+
+Exit codes: 0 fine, 1 failed, 64 wrong usage; `plan --detailed-exitcode` adds 2 changes, 3 held, 4 incomplete.";
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Global {
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub(super) color: Color,
+    /// What to log on stderr: a level, or target=level pairs [default: warn; the daemon: info]
+    #[arg(long, global = true, env = "SETPOINT_LOG", value_name = "FILTER")]
+    pub(super) log: Option<String>,
+    /// Folder that holds what setpoint remembers [default: /var/lib/setpoint, or ~/.local/state/setpoint for a user]
+    #[arg(long, global = true, env = "SETPOINT_STATE_DIR", value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    /// Socket of the daemon [default: setpoint.sock in the state folder]
+    #[arg(long, global = true, env = "SETPOINT_SOCKET", value_name = "PATH")]
+    pub(super) socket: Option<PathBuf>,
+    /// Docker Engine to use [default: DOCKER_HOST, or /var/run/docker.sock]
+    #[arg(long, global = true, env = "SETPOINT_ENGINE", value_name = "ENDPOINT")]
+    pub(super) engine: Option<String>,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Which files to read.
+#[derive(Clone, Debug, Args)]
+pub(super) struct RepoArgs {
+    /// Config repo: a path or an address [default: the git repo around the current folder]
+    #[arg(long, env = "SETPOINT_REPO", value_name = "REPO")]
+    pub(super) repo: Option<String>,
+    /// Commit, branch or tag [default: HEAD]
+    #[arg(long, value_name = "REV")]
+    pub(super) rev: Option<String>,
+    /// Folder of the repo that holds the files [default: its root]
+    #[arg(long, default_value = "", value_name = "DIR")]
+    pub(super) path: String,
+    #[command(flatten)]
+    pub(super) login: LoginArgs,
+}
+
+/// How to log in to a remote repo. Secrets come from the environment or a file, never from an argument.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Access to a remote repo")]
+pub(super) struct LoginArgs {
+    /// Environment variable that holds the token for https
+    #[arg(long, default_value = "SETPOINT_GIT_TOKEN", value_name = "NAME")]
+    pub(super) token_env: String,
+    /// User name for https
+    #[arg(long, value_name = "NAME")]
+    pub(super) git_user: Option<String>,
+    /// Certificates to trust for https (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca_file: Option<PathBuf>,
+    /// Private key for ssh [default: the ssh agent]
+    #[arg(long, value_name = "FILE")]
+    pub(super) ssh_key: Option<PathBuf>,
+    /// Host keys to accept for ssh [default: ~/.ssh/known_hosts]
+    #[arg(long, value_name = "FILE")]
+    pub(super) known_hosts: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Validate(super::validate::ValidateArgs),
+    Plan(super::plan::PlanArgs),
+    Diff(super::diff::DiffArgs),
+    #[command(alias = "deploy")]
+    Apply(super::apply::ApplyArgs),
+    Build(super::images::BuildArgs),
+    Push(super::images::PushArgs),
+    Pull(super::images::PullArgs),
+    Status(super::status::StatusArgs),
+    Logs(super::logs::LogsArgs),
+    Events(super::events::EventsArgs),
+    Why(super::why::WhyArgs),
+    Stop(super::teardown::StopArgs),
+    Start(super::teardown::StartArgs),
+    Cleanup(super::teardown::CleanupArgs),
+    Daemon(super::daemon::DaemonArgs),
+    Poke(super::daemon::PokeArgs),
+    Schema(super::schema::SchemaArgs),
+    Doctor(super::doctor::DoctorArgs),
+    Demo(super::demo::DemoArgs),
+    Completions(super::docs::CompletionsArgs),
+    Man(super::docs::ManArgs),
+}
+
+/// Parses `prune`, `prune:shop/cache`, `retry`, `retry:shop/api`.
+pub(super) fn parse_allow(text: &str) -> Result<Allow, String> {
+    let (guard, scope) = match text.split_once(':') {
+        Some((guard, scope)) => (guard, Some(scope.trim_end_matches('/').to_owned())),
+        None => (text, None),
+    };
+    let guard = match guard {
+        "prune" => AllowedGuard::Prune,
+        "retry" => AllowedGuard::Retry,
+        other => {
+            return Err(format!(
+                "`{other}` is no guard; write `prune` or `retry`, with `:deployment/service` to limit it"
+            ));
+        }
+    };
+    Ok(Allow { guard, scope })
+}
+
+/// Parses the name of a deployment.
+pub(super) fn parse_deployment(text: &str) -> Result<DeploymentName, String> {
+    if text.is_empty() || text.contains('/') {
+        return Err("name a deployment, as `setpoint status` shows it".to_owned());
+    }
+    Ok(DeploymentName::new(text))
+}

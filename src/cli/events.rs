@@ -1,0 +1,137 @@
+//! `setpoint events`
+
+use super::exit::{Exit, Failure};
+use super::session::Session;
+use crate::event::Fact;
+use crate::model::Timestamp;
+use crate::store::{EventFilter, Recorded, Store};
+use clap::Args;
+use std::fmt::Write;
+
+/// Show what happened, oldest first
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  setpoint events                         the last 50
+  setpoint events shop/api -f             of one service, and what comes
+  setpoint events --kind step_failed --json
+  setpoint events --since 2026-11-20T08:00:00Z")]
+pub(super) struct EventsArgs {
+    /// Deployment, service or instance [default: all]
+    #[arg(value_name = "SUBJECT")]
+    subject: Option<String>,
+    /// Go on with what happens from now on
+    #[arg(long, short)]
+    follow: bool,
+    /// At most so many
+    #[arg(long, short = 'n', default_value_t = 50, value_name = "COUNT")]
+    limit: usize,
+    /// Only of this kind (`step_failed`, `drift_found`, …)
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
+    /// Only from this time on
+    #[arg(long, value_name = "TIME")]
+    since: Option<Timestamp>,
+    /// With every changed field and log line
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// How often the store is asked when events are followed; another process may write them.
+const FOLLOW: std::time::Duration = std::time::Duration::from_millis(250);
+
+pub(super) async fn run(session: &Session, args: &EventsArgs) -> Result<Exit, Failure> {
+    let store = session.store()?;
+    let mut filter = EventFilter {
+        subject: args.subject.clone(),
+        kind: args.kind.clone(),
+        since: args.since,
+        limit: args.limit.min(EventFilter::LIMIT),
+        newest: true,
+        ..EventFilter::default()
+    };
+    let mut last = print(session, args, &store, &filter)?;
+    if args.follow {
+        filter = EventFilter { newest: false, limit: 0, ..filter };
+        loop {
+            filter.after = last.or(filter.after);
+            last = print(session, args, &store, &filter)?;
+            tokio::time::sleep(FOLLOW).await;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// Prints what the filter lets through; returns the last number.
+fn print(session: &Session, args: &EventsArgs, store: &Store, filter: &EventFilter) -> Result<Option<i64>, Failure> {
+    let events = store.events(filter)?;
+    for recorded in &events {
+        if session.printer.json {
+            session.printer.line(&serde_json::to_string(recorded)?)?;
+        } else {
+            session.printer.out(&line(recorded, args.verbose))?;
+        }
+    }
+    Ok(events.last().map(|recorded| recorded.id))
+}
+
+fn line(recorded: &Recorded, verbose: bool) -> String {
+    let (what, details) = words(&recorded.event.fact);
+    let mut text = format!("{:.0}  {what}\n", recorded.event.at);
+    for detail in details.iter().filter(|_| verbose) {
+        let _ = writeln!(text, "                        {detail}");
+    }
+    text
+}
+
+/// A fact as a sentence, and what stands behind it.
+pub(super) fn words(fact: &Fact) -> (String, Vec<String>) {
+    let short = |commit: &str| commit.get(..7).unwrap_or(commit).to_owned();
+    match fact {
+        Fact::DaemonStarted { version } => (format!("daemon {version} started"), vec![]),
+        Fact::DaemonStopped => ("daemon stopped".to_owned(), vec![]),
+        Fact::RevisionSeen { revision } => (format!("revision {revision}"), vec![revision.author.clone()]),
+        Fact::RevisionRejected { revision, mistakes, report } => (
+            format!("revision {revision} rejected: {mistakes} mistakes; the last good one is kept"),
+            report.lines().map(str::to_owned).collect(),
+        ),
+        Fact::SourceUnreachable { error } => (format!("repo unreachable: {error}"), vec![]),
+        Fact::SourceReachable => ("repo reachable again".to_owned(), vec![]),
+        Fact::PlanMade { plan, revision, verdict } => {
+            (format!("plan {plan} of {}: {verdict}", short(revision)), vec![])
+        }
+        Fact::PlanRefused { plan, violations } => (format!("plan {plan} refused"), violations.clone()),
+        Fact::ApplyFinished { plan, done, failed, skipped, .. } => {
+            (format!("plan {plan}: {done} done, {failed} failed, {skipped} not started"), vec![])
+        }
+        Fact::StepStarted { subject, action, reason, changes, .. } => {
+            (format!("{action} {subject}: begun, {reason}"), changes.clone())
+        }
+        Fact::StepDone { subject, action, millis, evidence, .. } => {
+            let evidence = evidence.as_ref().map(|evidence| format!(", {evidence}")).unwrap_or_default();
+            (format!("{action} {subject}: done in {:.1} s{evidence}", *millis as f64 / 1000.0), vec![])
+        }
+        Fact::StepFailed { subject, action, error, report, rolled_back, .. } => {
+            let back = if *rolled_back { "; the old container was put back" } else { "" };
+            let mut details = Vec::new();
+            if let Some(report) = report {
+                details.extend(report.log.iter().map(|line| format!("log    {line}")));
+                details.extend(report.check.iter().map(|check| format!("check  {}", check.trim_end())));
+            }
+            (format!("{action} {subject}: FAILED: {error}{back}"), details)
+        }
+        Fact::StepSkipped { subject, because, .. } => (format!("{subject}: skipped, {because}"), vec![]),
+        Fact::InstanceChanged { instance, old, new, why, .. } => {
+            let old = old.as_deref().unwrap_or("absent");
+            (format!("{instance}: {old} → {new}, {why}"), vec![])
+        }
+        Fact::DriftFound { subject, changes } => {
+            (format!("{subject}: drift, {} fields", changes.len()), changes.clone())
+        }
+        Fact::Quarantined { instance, revision, verdict } => {
+            (format!("{instance}: quarantined at {}: {verdict}", short(revision)), vec![])
+        }
+        Fact::Suspended { deployment } => (format!("{deployment}: stopped by hand, left alone"), vec![]),
+        Fact::Resumed { deployment } => (format!("{deployment}: kept running again"), vec![]),
+    }
+}

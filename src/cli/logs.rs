@@ -1,0 +1,96 @@
+//! `setpoint logs`
+
+use super::exit::{Exit, Failure};
+use super::session::Session;
+use crate::engine::docker::{LogLine, LogOptions, LogStream, Scope};
+use crate::model::Container;
+use clap::Args;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use std::collections::BTreeSet;
+
+/// Show what instances write
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  setpoint logs                    the last 50 lines of every instance
+  setpoint logs shop/api -n 100    of all replicas of a service
+  setpoint logs shop/api/1 -f      and go on with what comes")]
+pub(super) struct LogsArgs {
+    /// Deployment, service, instance or container name [default: all]
+    #[arg(value_name = "NAME", default_value = "")]
+    name: String,
+    /// Go on with what is written from now on
+    #[arg(long, short)]
+    follow: bool,
+    /// Lines from the end [default: 50 of each, 100 of a single instance]
+    #[arg(long, short = 'n', value_name = "LINES")]
+    tail: Option<u32>,
+    /// With the time of each line
+    #[arg(long, short)]
+    timestamps: bool,
+    /// Environment, as named in setpoint.kdl
+    #[arg(long, default_value = "default", value_name = "NAME")]
+    environment: String,
+}
+
+pub(super) async fn run(session: &Session, args: &LogsArgs) -> Result<Exit, Failure> {
+    let docker = session.engine().await?;
+    let owner = session.store()?.owner(&args.environment);
+    let observed = docker.observe(&Scope { owner: owner.clone(), images: BTreeSet::new() }).await?;
+    let chosen: Vec<&Container> = observed
+        .containers
+        .iter()
+        .filter(|one| one.owner.as_ref() == Some(&owner) && matches(one, &args.name))
+        .collect();
+    if chosen.is_empty() {
+        return Err(Failure::new(format!(
+            "there is no instance `{}` of environment `{}` here",
+            args.name, args.environment
+        ))
+        .hint("`setpoint status` lists them"));
+    }
+    let options = LogOptions {
+        tail: args.tail.or(Some(if chosen.len() == 1 { 100 } else { 50 })),
+        follow: args.follow,
+        since: None,
+        timestamps: args.timestamps,
+    };
+    let width = chosen.iter().map(|one| one.name.len()).max().unwrap_or(0);
+    let streams = chosen.iter().map(|one| {
+        let name = one.name.clone();
+        docker.logs(&one.id, &options).map(move |line| (name.clone(), line)).boxed()
+    });
+    // Followed logs come as they are written; finished ones container by container.
+    let mut lines: BoxStream<'_, _> = if args.follow {
+        stream::select_all(streams).boxed()
+    } else {
+        stream::iter(streams.collect::<Vec<_>>()).flatten().boxed()
+    };
+    while let Some((name, line)) = lines.next().await {
+        print(session, &name, width, chosen.len() > 1, &line?)?;
+    }
+    Ok(Exit::Ok)
+}
+
+fn matches(container: &Container, name: &str) -> bool {
+    let within = |id: String| id.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    name.is_empty() || container.name == name || container.instance.as_ref().is_some_and(|id| within(id.to_string()))
+}
+
+fn print(session: &Session, name: &str, width: usize, several: bool, line: &LogLine) -> Result<(), Failure> {
+    if session.printer.json {
+        return session.printer.line(
+            &serde_json::json!({
+                "container": name,
+                "stream": if line.stream == LogStream::Stderr { "stderr" } else { "stdout" },
+                "at": line.at.map(|at| at.to_string()),
+                "text": line.text,
+            })
+            .to_string(),
+        );
+    }
+    let at = line.at.map(|at| format!("{at} ")).unwrap_or_default();
+    let name = if several { format!("{name:<width$}  ") } else { String::new() };
+    session.printer.line(&format!("{name}{at}{}", line.text))
+}

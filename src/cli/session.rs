@@ -1,0 +1,192 @@
+//! What commands have in common: the files of the repo, the store, the engine, a look at it, and the plan.
+
+use super::args::{Global, LoginArgs, RepoArgs};
+use super::exit::Failure;
+use super::printer::Printer;
+use crate::daemon::observe;
+use crate::engine::docker::{Credentials, Docker};
+use crate::manifest;
+use crate::model::{Desired, FileTree, Observed, Revision};
+use crate::plan::{Allow, Memory, Plan, PlanInput, lint, plan};
+use crate::process::{clock, config};
+use crate::source::{Address, Blobs, Credentials as GitCredentials, Source, SourceConfig, read_folder, read_index};
+use crate::store::{Ledger, RepoIdentity, Store};
+use std::path::{Path, PathBuf};
+
+/// One run of the program.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    pub(super) global: Global,
+    pub(super) printer: Printer,
+}
+
+/// The files of one revision, or of a folder.
+pub(super) struct Files {
+    pub(super) revision: Revision,
+    pub(super) tree: FileTree,
+    /// Where build contexts are streamed from.
+    pub(super) blobs: Blobs,
+    /// Which repo it is, wherever it was cloned to.
+    pub(super) repo: RepoIdentity,
+}
+
+/// Which state of the files is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// A commit.
+    Commit,
+    /// What lies in the folder, committed or not.
+    Worktree,
+    /// What `git commit` would commit.
+    Staged,
+}
+
+/// A look at the engine, with what the store remembers about it.
+pub(super) struct Host {
+    pub(super) docker: Docker,
+    pub(super) ledger: Ledger,
+    pub(super) observed: Observed,
+    pub(super) memory: Memory,
+}
+
+impl Session {
+    pub(super) fn state_dir(&self) -> PathBuf {
+        self.global.state_dir.clone().unwrap_or_else(config::state_dir)
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
+        self.global.socket.clone().unwrap_or_else(|| config::socket_path(&self.state_dir()))
+    }
+
+    pub(super) fn store(&self) -> Result<Store, Failure> {
+        Store::open(&self.state_dir())
+            .map_err(|error| Failure::from(error).hint("`--state-dir DIR` or SETPOINT_STATE_DIR names another folder"))
+    }
+
+    pub(super) async fn engine(&self) -> Result<Docker, Failure> {
+        let docker = Docker::connect(self.global.engine.as_deref()).await;
+        let docker = docker.map_err(|error| Failure::from(error).hint("`setpoint doctor` says what is missing"))?;
+        Ok(docker.with_credentials(Credentials::new(|name| config::env(name).map(Into::into))))
+    }
+
+    /// Opens the repo that the arguments name, or the one around the current folder.
+    pub(super) fn source(&self, args: &RepoArgs) -> Result<Source, Failure> {
+        let mut config = match &args.repo {
+            Some(address) => SourceConfig::new(address)?,
+            None => SourceConfig { address: Address::from_path(current_dir()?), ..SourceConfig::new(".")? },
+        };
+        config.reference.clone_from(&args.rev);
+        config.path.clone_from(&args.path);
+        config.cache_dir = self.state_dir().join("repos");
+        config.credentials = credentials(&args.login);
+        Ok(Source::open(config)?)
+    }
+
+    /// Reads the files that the arguments name.
+    pub(super) async fn files(&self, args: &RepoArgs, which: Which) -> Result<Files, Failure> {
+        match which {
+            Which::Commit => {
+                let source = self.source(args)?;
+                let head = source.fetch().await?;
+                let rev = args.rev.clone().unwrap_or(head.commit);
+                let (revision, tree) = source.read(&rev).await?;
+                let repo = RepoIdentity {
+                    identity: source.identity(&revision.commit).await?,
+                    address: source.place(),
+                };
+                Ok(Files { revision, tree, blobs: source.blobs(), repo })
+            }
+            Which::Worktree => {
+                let folder = self.folder(args)?.join(&args.path);
+                let (tree, blobs) = read_folder(&folder)?;
+                Ok(uncommitted("worktree", &folder, tree, blobs))
+            }
+            Which::Staged => {
+                let folder = self.folder(args)?;
+                let index = config::env("GIT_INDEX_FILE").map(PathBuf::from);
+                let (tree, blobs) = read_index(&folder, index.as_deref(), &args.path)?;
+                Ok(uncommitted("staged", &folder, tree, blobs))
+            }
+        }
+    }
+
+    /// The local folder that the arguments name; what is not committed lies nowhere else.
+    fn folder(&self, args: &RepoArgs) -> Result<PathBuf, Failure> {
+        match &args.repo {
+            None => Ok(current_dir()?),
+            Some(repo) => match repo.parse::<Address>()?.local() {
+                Some(path) => Ok(path.to_owned()),
+                None => Err(Failure::Usage(format!("`{repo}` is not on this machine; name a commit of it with --rev"))),
+            },
+        }
+    }
+
+    /// Compiles files, printing remarks.
+    pub(super) fn compile(&self, files: &Files) -> Result<Desired, Failure> {
+        let desired = manifest::compile(&files.tree)?;
+        if !self.printer.json {
+            self.printer.notices(&desired.notices);
+        }
+        Ok(desired)
+    }
+
+    /// Looks at the engine for what `desired` names.
+    pub(super) async fn look(&self, desired: &Desired) -> Result<Host, Failure> {
+        let docker = self.engine().await?;
+        let ledger = self.store()?.ledger(&desired.settings.environment);
+        let observed = docker.observe(&observe::scope(desired, &ledger.owner())).await?;
+        let memory = ledger.memory(clock::now())?;
+        Ok(Host { docker, ledger, observed, memory })
+    }
+
+    /// Plans, and has the plan checked.
+    pub(super) fn plan(
+        &self,
+        desired: &Desired,
+        revision: &Revision,
+        host: &Host,
+        allow: &[Allow],
+    ) -> Result<Plan, Failure> {
+        let owner = host.ledger.owner();
+        let input =
+            PlanInput { desired, revision, observed: &host.observed, owner: &owner, memory: &host.memory, allow };
+        let plan = plan(&input);
+        match lint(&plan, &input).as_slice() {
+            [] => Ok(plan),
+            faults => Err(Failure::new(format!("the plan breaks rules it must keep:\n  {}", faults.join("\n  ")))
+                .hint("this is a defect of setpoint; nothing was changed. Please report it with the output of `setpoint plan --json`")),
+        }
+    }
+}
+
+fn uncommitted(commit: &str, folder: &Path, tree: FileTree, blobs: Blobs) -> Files {
+    let revision = Revision {
+        commit: commit.to_owned(),
+        reference: commit.to_owned(),
+        summary: "not committed".to_owned(),
+        author: String::new(),
+        time: clock::now(),
+    };
+    let address = folder.display().to_string();
+    Files { revision, tree, blobs, repo: RepoIdentity { identity: address.clone(), address } }
+}
+
+fn current_dir() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(|error| {
+        Failure::new(format!("the current folder cannot be read: {error}")).hint("name the repo with --repo")
+    })
+}
+
+/// Reads the secrets that the arguments name from where the user keeps them.
+pub(super) fn credentials(args: &LoginArgs) -> GitCredentials {
+    let home = config::env("HOME").map(PathBuf::from);
+    GitCredentials {
+        token: config::env(&args.token_env).map(Into::into),
+        username: args.git_user.clone(),
+        ssh_key: args.ssh_key.clone(),
+        ssh_passphrase: config::env("SETPOINT_SSH_PASSPHRASE").map(Into::into),
+        use_agent: args.ssh_key.is_none(),
+        known_hosts: args.known_hosts.clone().or_else(|| home.map(|home| home.join(".ssh/known_hosts"))),
+        ca_file: args.ca_file.clone(),
+    }
+}

@@ -1,0 +1,162 @@
+//! `setpoint status`
+
+use super::exit::{Exit, Failure};
+use super::session::Session;
+use crate::api::{Client, ClientError};
+use crate::daemon::observe::by_instance;
+use crate::daemon::status::Status;
+use crate::engine::docker::Scope;
+use crate::model::Health;
+use clap::Args;
+use comfy_table::{Table, presets};
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// Show what runs here: instances, their health and revision, what is held, and how the daemon fares
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  setpoint status
+  setpoint status --json | jq '.instances[] | select(.health == \"unhealthy\")'
+
+Without a daemon it looks at the engine itself.")]
+pub(super) struct StatusArgs {
+    /// Environment, as named in setpoint.kdl; only for a look without a daemon
+    #[arg(long, default_value = "default", value_name = "NAME")]
+    environment: String,
+}
+
+/// What can be said without a daemon.
+#[derive(Debug, Serialize)]
+struct Look {
+    version: u32,
+    daemon: Option<()>,
+    environment: String,
+    instances: Vec<Row>,
+}
+
+/// One instance, as both kinds of status show it.
+#[derive(Debug, Serialize)]
+struct Row {
+    instance: String,
+    state: String,
+    health: Health,
+    revision: Option<String>,
+    container: Option<String>,
+    remark: String,
+}
+
+pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Exit, Failure> {
+    match Client::new(&session.socket()).status().await {
+        Ok(status) => of_daemon(session, &status),
+        Err(ClientError::NotRunning { .. }) => of_engine(session, args).await,
+        Err(error) => Err(Failure::new(crate::process::supervise::chain(&error))),
+    }
+}
+
+fn of_daemon(session: &Session, status: &Status) -> Result<Exit, Failure> {
+    if session.printer.json {
+        session.printer.data(status)?;
+        return Ok(Exit::Ok);
+    }
+    let line = |text: &str| session.printer.line(text);
+    let short = |revision: &Option<crate::model::Revision>| {
+        revision.as_ref().map_or_else(|| "none yet".to_owned(), ToString::to_string)
+    };
+    line(&format!("environment  {}", status.environment.as_deref().unwrap_or("not known yet")))?;
+    line(&format!("revision     {}", short(&status.revision.wanted)))?;
+    if let (Some(applied), Some(wanted)) = (&status.revision.applied, &status.revision.wanted)
+        && applied.commit != wanted.commit
+    {
+        line(&format!("applied      {applied}"))?;
+    }
+    if let Some(rejected) = &status.revision.rejected {
+        line(&format!("REJECTED     {}: {} mistakes; `setpoint validate --rev {}` shows them", rejected.revision, rejected.mistakes, rejected.revision.short()))?;
+    }
+    line(&format!("repo         {}{}", status.source.address, trouble(status.source.error.as_deref())))?;
+    line(&format!("engine       {}", status.engine.error.as_deref().map_or_else(|| "reachable".to_owned(), |error| format!("UNREACHABLE: {error}"))))?;
+    if let Some(verdict) = &status.verdict {
+        line(&format!("plan         {verdict}"))?;
+    }
+    if let Some(applying) = &status.applying {
+        line(&format!("applying     {} of {} steps ended", applying.ended, applying.steps))?;
+    }
+    if let Some(problem) = &status.problem {
+        line(&format!("PROBLEM      {problem}"))?;
+    }
+    if let Some(age) = status.age_ms {
+        line(&format!("last look    {:.1} s ago", age as f64 / 1000.0))?;
+    }
+    let rows: Vec<Row> = status
+        .instances
+        .iter()
+        .map(|one| Row {
+            instance: one.instance.to_string(),
+            state: one.state.clone(),
+            health: one.health,
+            revision: one.revision.clone(),
+            container: one.container.clone(),
+            remark: match (&one.quarantined, one.drift.as_slice(), one.wanted) {
+                (Some(verdict), _, _) => format!("quarantined: {verdict}"),
+                (None, [first, ..], _) => format!("drift: {first}"),
+                (None, [], false) => "no longer in git".to_owned(),
+                (None, [], true) => String::new(),
+            },
+        })
+        .collect();
+    table(session, &rows)?;
+    for held in &status.held {
+        let release = held.release.as_ref().map(|command| format!("; release: {command}")).unwrap_or_default();
+        line(&format!("held  {}  {}  {}{release}", held.subject, held.wanted, held.why))?;
+    }
+    Ok(Exit::Ok)
+}
+
+fn trouble(error: Option<&str>) -> String {
+    error.map(|error| format!("  UNREACHABLE: {error}")).unwrap_or_default()
+}
+
+async fn of_engine(session: &Session, args: &StatusArgs) -> Result<Exit, Failure> {
+    let docker = session.engine().await?;
+    let owner = session.store()?.owner(&args.environment);
+    let observed = docker.observe(&Scope { owner: owner.clone(), images: BTreeSet::new() }).await?;
+    let rows: Vec<Row> = by_instance(&observed, &owner)
+        .into_iter()
+        .map(|(instance, container)| Row {
+            instance: instance.to_string(),
+            state: container.status.to_string(),
+            health: container.health,
+            revision: container.revision.clone(),
+            container: Some(container.id.short().to_owned()),
+            remark: String::new(),
+        })
+        .collect();
+    if session.printer.json {
+        let look = Look { version: Status::VERSION, daemon: None, environment: args.environment.clone(), instances: rows };
+        session.printer.data(&look)?;
+        return Ok(Exit::Ok);
+    }
+    session.printer.note(&format!("no daemon answers at {}; this is the engine's own view", session.socket().display()));
+    table(session, &rows)?;
+    Ok(Exit::Ok)
+}
+
+fn table(session: &Session, rows: &[Row]) -> Result<(), Failure> {
+    if rows.is_empty() {
+        return session.printer.line("no instances");
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["INSTANCE", "STATE", "HEALTH", "REVISION", "CONTAINER", ""]);
+    for row in rows {
+        let health = match row.health {
+            Health::Unchecked => "–",
+            Health::Starting => "starting",
+            Health::Healthy => "healthy",
+            Health::Unhealthy => "UNHEALTHY",
+        };
+        let revision = row.revision.as_deref().map_or("–", |commit| commit.get(..7).unwrap_or(commit));
+        let container = row.container.as_deref().unwrap_or("–");
+        table.add_row([&row.instance, &row.state, health, revision, container, &row.remark]);
+    }
+    session.printer.line(&table.to_string())
+}

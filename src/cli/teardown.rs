@@ -1,0 +1,162 @@
+//! `setpoint stop`, `start` and `cleanup`: whole deployments, from what is on the host alone.
+
+use super::apply::{carry_out, lock};
+use super::args::parse_deployment;
+use super::exit::{Exit, Failure};
+use super::session::{Host, Session};
+use crate::engine::docker::Scope;
+use crate::event::{Event, Fact};
+use crate::model::{DeploymentName, Desired, Observed, Revision, Settings};
+use crate::plan::render::{View, text};
+use crate::plan::{Plan, PlanInput, Teardown, lint, teardown};
+use crate::process::clock;
+use clap::Args;
+use std::collections::BTreeSet;
+
+/// Stop deployments, what depends on others first; the containers stay, and a daemon leaves them alone
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  setpoint stop shop          stop it until `setpoint start shop`
+  setpoint stop --yes         all deployments of this environment")]
+pub(super) struct StopArgs {
+    #[command(flatten)]
+    which: WhichArgs,
+}
+
+/// Start deployments that were stopped by hand, what others depend on first
+#[derive(Debug, Args)]
+pub(super) struct StartArgs {
+    #[command(flatten)]
+    which: WhichArgs,
+}
+
+/// Remove deployments from this host: containers, dependants first, then networks; images and volumes stay
+///
+/// A daemon leaves a removed deployment alone until `setpoint start`; drop it from the repo to be rid of it for good.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  setpoint cleanup shop
+  setpoint cleanup --environment prod --yes")]
+pub(super) struct CleanupArgs {
+    #[command(flatten)]
+    which: WhichArgs,
+}
+
+#[derive(Debug, Args)]
+struct WhichArgs {
+    /// Deployments [default: all of the environment]
+    #[arg(value_name = "DEPLOYMENT", value_parser = parse_deployment)]
+    deployments: Vec<DeploymentName>,
+    /// Environment, as named in setpoint.kdl
+    #[arg(long, default_value = "default", value_name = "NAME")]
+    environment: String,
+    /// Go ahead without asking
+    #[arg(long, short = 'y')]
+    yes: bool,
+}
+
+pub(super) async fn stop(session: &Session, args: &StopArgs) -> Result<Exit, Failure> {
+    run(session, &args.which, Teardown::Stop, "setpoint stop").await
+}
+
+pub(super) async fn start(session: &Session, args: &StartArgs) -> Result<Exit, Failure> {
+    run(session, &args.which, Teardown::Start, "setpoint start").await
+}
+
+pub(super) async fn cleanup(session: &Session, args: &CleanupArgs) -> Result<Exit, Failure> {
+    run(session, &args.which, Teardown::Remove, "setpoint cleanup").await
+}
+
+async fn run(session: &Session, args: &WhichArgs, what: Teardown, name: &str) -> Result<Exit, Failure> {
+    let lock = lock(session, name).await?;
+    let docker = session.engine().await?;
+    let ledger = session.store()?.ledger(&args.environment);
+    let owner = ledger.owner();
+    let observed = docker.observe(&Scope { owner: owner.clone(), images: BTreeSet::new() }).await?;
+    let memory = ledger.memory(clock::now())?;
+    let host = Host { docker, ledger: ledger.clone(), observed, memory };
+    let known = deployments(&host.observed, &host);
+    let chosen: BTreeSet<DeploymentName> = args.deployments.iter().cloned().collect();
+    if let Some(unknown) = chosen.iter().find(|name| !known.contains(*name) && !host.memory.suspended.contains(*name)) {
+        let names: Vec<&str> = known.iter().map(DeploymentName::as_str).collect();
+        return Err(Failure::new(format!(
+            "there is no deployment `{unknown}` of environment `{}` here",
+            args.environment
+        ))
+        .hint(if names.is_empty() {
+            "there is none at all; `--environment` names another".to_owned()
+        } else {
+            format!("there are: {}", names.join(", "))
+        }));
+    }
+    let plan = planned(&host, args, what, &chosen)?;
+    if !session.printer.json && !plan.steps.is_empty() {
+        session.printer.out(&text(&View::new(&plan)))?;
+    }
+    if !plan.steps.is_empty() && !args.yes && !session.printer.confirm("\nGo ahead?")? {
+        session.printer.note("nothing was changed");
+        return Ok(Exit::Failed);
+    }
+    let affected = if chosen.is_empty() { known.union(&host.memory.suspended).cloned().collect() } else { chosen };
+    // A daemon must not repair meanwhile what is being stopped, so it is told first; and it must not start anything
+    // before the order of the start below is through, so it is told last.
+    if what != Teardown::Start {
+        suspend(&host, &affected, true)?;
+    }
+    let exit = carry_out(session, &plan, None, &host, &ledger).await?;
+    if what == Teardown::Start {
+        suspend(&host, &affected, false)?;
+    }
+    drop(lock);
+    Ok(exit)
+}
+
+/// Deployments that have containers of ours.
+fn deployments(observed: &Observed, host: &Host) -> BTreeSet<DeploymentName> {
+    let owner = host.ledger.owner();
+    let ours = observed.containers.iter().filter(|one| one.owner.as_ref() == Some(&owner));
+    ours.filter_map(|one| Some(one.instance.as_ref()?.service.deployment.clone())).collect()
+}
+
+fn planned(host: &Host, args: &WhichArgs, what: Teardown, chosen: &BTreeSet<DeploymentName>) -> Result<Plan, Failure> {
+    let settings = Settings { environment: args.environment.clone(), ..Settings::default() };
+    let desired = Desired { settings, ..Desired::default() };
+    let revision = Revision {
+        commit: String::new(),
+        reference: String::new(),
+        summary: "asked for on the command line".to_owned(),
+        author: String::new(),
+        time: clock::now(),
+    };
+    let owner = host.ledger.owner();
+    let input = PlanInput {
+        desired: &desired,
+        revision: &revision,
+        observed: &host.observed,
+        owner: &owner,
+        memory: &host.memory,
+        allow: &[],
+    };
+    let plan = teardown(&input, what, chosen);
+    match lint(&plan, &input).as_slice() {
+        [] => Ok(plan),
+        faults => Err(Failure::new(format!("the plan breaks rules it must keep:\n  {}", faults.join("\n  ")))),
+    }
+}
+
+fn suspend(host: &Host, deployments: &BTreeSet<DeploymentName>, suspended: bool) -> Result<(), Failure> {
+    let now = clock::now();
+    for deployment in deployments {
+        let (changed, fact) = if suspended {
+            (host.ledger.suspend(deployment, now)?, Fact::Suspended { deployment: deployment.clone() })
+        } else {
+            (host.ledger.resume(deployment, now)?, Fact::Resumed { deployment: deployment.clone() })
+        };
+        if changed {
+            host.ledger.record(&Event { at: now, fact })?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! What is written down while a plan is carried out: events, what changed in place, failures, repairs.
+
+use super::apply::{Applied, Job, StepResult, failure, title};
+use super::pace::is_repair;
+use crate::engine::docker::{ActError, Outcome};
+use crate::event::{Event, Fact};
+use crate::model::{ContainerId, Health, InstanceId, OnFailure, Test};
+use crate::plan::render::{change_line, reason_text, verdict};
+use crate::plan::{fought_over, Action, Gate, Quarantine, Reason, Step, Subject, remembered, spec_digest};
+use crate::process::clock;
+use crate::store::{Seen, StoreError};
+use std::time::Duration;
+
+/// The records of one apply. After the first failed write nothing more is written, and the error is kept.
+#[derive(Debug)]
+pub(super) struct Books<'a> {
+    job: &'a Job<'a>,
+    broken: Option<StoreError>,
+}
+
+impl<'a> Books<'a> {
+    pub(super) fn new(job: &'a Job<'a>) -> Self {
+        Self { job, broken: None }
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    pub(super) fn begin(&mut self) {
+        let plan = self.job.plan;
+        self.fact(Fact::PlanMade {
+            plan: plan.id.clone(),
+            revision: plan.revision.commit.clone(),
+            verdict: verdict(plan),
+        });
+    }
+
+    /// A step is about to begin. Says whether that could be written, which is the condition for beginning.
+    pub(super) fn started(&mut self, step: &Step) -> bool {
+        let (subject, action) = title(step);
+        self.fact(Fact::StepStarted {
+            plan: self.job.plan.id.clone(),
+            subject,
+            action,
+            reason: reason_text(step),
+            changes: step.changes.iter().map(change_line).collect(),
+        });
+        if is_repair(step)
+            && let Subject::Instance(instance) = &step.subject
+            && let Some(fields) = fought_over(&step.changes)
+        {
+            self.keep(|job| job.ledger.repaired(instance, &fields, clock::now()));
+        }
+        !self.is_broken()
+    }
+
+    /// A step ended.
+    pub(super) fn ended(&mut self, step: &Step, took: Duration, result: Result<Outcome, ActError>) -> StepResult {
+        match result {
+            Ok(outcome) => {
+                self.done(step, took, &outcome);
+                StepResult::Done { took, evidence: outcome.evidence }
+            }
+            Err(error) => {
+                let result = failure(&error);
+                if let StepResult::Failed { error, report, rolled_back, .. } = &result {
+                    let (subject, action) = title(step);
+                    self.fact(Fact::StepFailed {
+                        plan: self.job.plan.id.clone(),
+                        subject,
+                        action,
+                        error: error.clone(),
+                        report: report.clone(),
+                        rolled_back: *rolled_back,
+                    });
+                }
+                if let ActError::Gate { report, .. } = &error {
+                    self.gate_failed(step, &report.verdict);
+                }
+                result
+            }
+        }
+    }
+
+    /// A step was not carried out.
+    pub(super) fn skipped(&mut self, step: &Step, because: &str) {
+        let plan = self.job.plan.id.clone();
+        self.fact(Fact::StepSkipped { plan, subject: step.subject.to_string(), because: because.to_owned() });
+    }
+
+    /// The plan went as far as it went.
+    pub(super) fn finish(mut self, applied: &Applied) -> Result<(), StoreError> {
+        self.fact(Fact::ApplyFinished {
+            plan: self.job.plan.id.clone(),
+            revision: self.job.plan.revision.commit.clone(),
+            done: applied.done,
+            failed: applied.failed,
+            skipped: applied.skipped,
+        });
+        self.broken.map_or(Ok(()), Err)
+    }
+
+    fn done(&mut self, step: &Step, took: Duration, outcome: &Outcome) {
+        let (subject, action) = title(step);
+        self.fact(Fact::StepDone {
+            plan: self.job.plan.id.clone(),
+            subject,
+            action,
+            millis: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            evidence: outcome.evidence.clone(),
+        });
+        let now = clock::now();
+        if let Subject::Instance(instance) = &step.subject
+            && !matches!(step.action, Action::StopInstance { .. } | Action::RemoveInstance { .. })
+        {
+            self.keep(|job| job.ledger.release(instance).map(drop));
+        }
+        match &step.action {
+            Action::CreateInstance(_) => self.stands(step, outcome),
+            Action::ReplaceInstance { old, .. } => {
+                self.stands(step, outcome);
+                self.keep(|job| job.ledger.forget(old));
+            }
+            Action::UpdateInstance { container, .. } => {
+                let digests = remembered(&step.changes);
+                if !digests.is_empty() {
+                    self.keep(|job| job.ledger.applied(container, &digests, now));
+                }
+                self.stands(step, outcome);
+            }
+            Action::RemoveInstance { container, .. } => {
+                let instance = self.instance_of(step, container);
+                self.keep(|job| job.ledger.forget(container));
+                // What was removed to make room is wanted again in the next moment; the rest is no longer known.
+                if let Some(instance) = instance
+                    && !matches!(step.reason, Reason::MakesRoom(_))
+                {
+                    let why = why(step);
+                    self.keep(|job| job.ledger.removed(&instance, &why, now));
+                }
+            }
+            Action::DiscardLeftover { container } => self.keep(|job| job.ledger.forget(container)),
+            _ => {}
+        }
+    }
+
+    /// An instance now stands as its step wanted it.
+    fn stands(&mut self, step: &Step, outcome: &Outcome) {
+        let Subject::Instance(instance) = &step.subject else { return };
+        let Some(container) = &outcome.container else { return };
+        let (gate, launch) = match &step.action {
+            Action::CreateInstance(launch) | Action::ReplaceInstance { launch, .. } => (&launch.gate, Some(launch)),
+            Action::UpdateInstance { gate, .. } => (gate, None),
+            _ => return,
+        };
+        let revision = match launch {
+            Some(launch) => Some(launch.revision.clone()),
+            None => self.observed(container).and_then(|it| it.revision.clone()),
+        };
+        let checked = match launch {
+            Some(launch) => launch.spec.healthcheck.as_ref().is_some_and(|check| check.test != Test::Disabled),
+            None => self.observed(container).is_some_and(|it| it.health != Health::Unchecked),
+        };
+        let (state, health) = match gate {
+            Gate::Completed { .. } => ("exited (0)", Health::Unchecked),
+            Gate::Healthy { probe, .. } if checked || probe.is_some() => ("running", Health::Healthy),
+            Gate::Started if checked => ("running", Health::Starting),
+            Gate::Healthy { .. } | Gate::Started => ("running", Health::Unchecked),
+        };
+        let state = state.to_owned();
+        let seen = Seen { instance: instance.clone(), container: Some(container.clone()), state, health, revision };
+        let why = why(step);
+        self.keep(|job| job.ledger.saw(&[seen], &why, clock::now()).map(drop));
+    }
+
+    /// Settings that failed their gate are not tried again. A repair is no try of new settings: what ran before with the
+    /// same ones is worth another attempt.
+    fn gate_failed(&mut self, step: &Step, verdict: &str) {
+        let Subject::Instance(instance) = &step.subject else { return };
+        let policy = step.deployment.as_ref().and_then(|name| self.job.plan.strategies.get(name));
+        let keeps = policy.is_none_or(|strategy| strategy.on_failure != OnFailure::Continue);
+        let wanted = self.job.desired.and_then(|desired| desired.service(&instance.service));
+        if !keeps || is_repair(step) || matches!(step.action, Action::AwaitInstance { .. }) {
+            return;
+        }
+        let Some(service) = wanted else { return };
+        let entry = Quarantine {
+            instance: instance.clone(),
+            spec: spec_digest(&service.spec.fields()),
+            revision: self.job.plan.revision.commit.clone(),
+            verdict: verdict.to_owned(),
+        };
+        self.keep(|job| job.ledger.quarantine(&entry, clock::now()));
+    }
+
+    fn observed(&self, container: &ContainerId) -> Option<&'a crate::model::Container> {
+        self.job.observed.containers.iter().find(|candidate| candidate.id == *container)
+    }
+
+    fn instance_of(&self, step: &Step, container: &ContainerId) -> Option<InstanceId> {
+        match &step.subject {
+            Subject::Instance(instance) => Some(instance.clone()),
+            _ => self.observed(container).and_then(|container| container.instance.clone()),
+        }
+    }
+
+    fn fact(&mut self, fact: Fact) {
+        self.keep(|job| job.ledger.record(&Event { at: clock::now(), fact }).map(drop));
+    }
+
+    /// Writes, unless a write failed before.
+    fn keep(&mut self, write: impl FnOnce(&'a Job<'a>) -> Result<(), StoreError>) {
+        if self.broken.is_none() {
+            self.broken = write(self.job).err();
+        }
+    }
+}
+
+/// `replace: image, env LOG_LEVEL; stop-first`.
+fn why(step: &Step) -> String {
+    format!("{}: {}", step.action.verb(), reason_text(step))
+}

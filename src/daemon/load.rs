@@ -1,0 +1,102 @@
+//! From a commit to what it wants: read, compile, claim its environment.
+
+use crate::manifest;
+use crate::model::{Desired, OwnerId, Revision};
+use crate::process::clock;
+use crate::source::{Source, SourceError};
+use crate::store::{Ledger, RepoIdentity, Store, StoreError};
+use std::sync::Arc;
+
+/// A commit whose files are valid.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The commit.
+    pub revision: Revision,
+    /// What it wants.
+    pub desired: Arc<Desired>,
+    /// Its environment's part of the store.
+    pub ledger: Ledger,
+    /// Who owns its containers.
+    pub owner: OwnerId,
+}
+
+/// A commit cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Its files cannot be read from git.
+    #[error("cannot read commit {commit}")]
+    Read {
+        /// The commit.
+        commit: String,
+        /// Why.
+        source: SourceError,
+    },
+    /// Its files are not valid.
+    #[error("commit {} has {mistakes} mistakes", .revision.short())]
+    Rejected {
+        /// The commit.
+        revision: Revision,
+        /// How many mistakes.
+        mistakes: usize,
+        /// All of them, as people read them.
+        report: String,
+    },
+    /// Its environment belongs to another repo, or the store failed.
+    #[error("commit {} cannot be used here", .revision.short())]
+    Environment {
+        /// The commit.
+        revision: Revision,
+        /// Why.
+        source: StoreError,
+    },
+    /// The compiler itself failed.
+    #[error("reading commit {commit} ended in a fault of this program: {fault}")]
+    Fault {
+        /// The commit.
+        commit: String,
+        /// What it said.
+        fault: String,
+    },
+}
+
+/// Reads commits of one repo.
+#[derive(Clone, Debug)]
+pub struct Loader {
+    /// The repo.
+    pub source: Source,
+    /// The store.
+    pub store: Store,
+}
+
+impl Loader {
+    /// Reads a commit and compiles it.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub async fn load(&self, commit: &str) -> Result<Loaded, LoadError> {
+        let (revision, tree) =
+            self.source.read(commit).await.map_err(|source| LoadError::Read { commit: commit.to_owned(), source })?;
+        // Tens of milliseconds of pure computing for a large repo: not on a thread that serves others.
+        let compiled = tokio::task::spawn_blocking(move || manifest::compile(&tree)).await;
+        let desired = match compiled {
+            Ok(Ok(desired)) => desired,
+            Ok(Err(report)) => {
+                let (mistakes, report) = told(&report);
+                return Err(LoadError::Rejected { revision, mistakes, report });
+            }
+            Err(fault) => return Err(LoadError::Fault { commit: commit.to_owned(), fault: fault.to_string() }),
+        };
+        let identity = self.source.identity(commit).await;
+        let identity = identity.map_err(|source| LoadError::Read { commit: commit.to_owned(), source })?;
+        let repo = RepoIdentity { identity, address: self.source.place() };
+        match self.store.claim_environment(&desired.settings.environment, &repo, clock::now()) {
+            Ok(ledger) => Ok(Loaded { owner: ledger.owner(), revision, desired: Arc::new(desired), ledger }),
+            Err(source) => Err(LoadError::Environment { revision, source }),
+        }
+    }
+}
+
+/// A report as people read it, without colour, and how many mistakes it holds.
+fn told(report: &manifest::Report) -> (usize, String) {
+    (report.len(), report.render(manifest::Style::default()))
+}

@@ -1,0 +1,105 @@
+//! How soon a step may be tried again: pure. A repair is never delayed; what failed, or what was done and is needed again
+//! although neither Git nor the host gave a reason, waits longer each time. Without this, a step that fails at once would
+//! be tried again as fast as the engine reports its own events.
+
+use crate::plan::{Origin, Reason, Step, Subject};
+use crate::process::Backoff;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+const MAX: Duration = Duration::from_secs(300);
+
+/// How long the first wait is; each further one doubles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tempo {
+    /// 100 ms: the host moved meanwhile.
+    Soon,
+    /// 1 s.
+    Later,
+}
+
+impl Tempo {
+    fn first(self) -> Duration {
+        match self {
+            Self::Soon => Duration::from_millis(100),
+            Self::Later => Duration::from_secs(1),
+        }
+    }
+}
+
+/// What was tried at the current revision.
+#[derive(Clone, Debug, Default)]
+pub struct Pace {
+    tried: BTreeMap<Subject, Tried>,
+}
+
+#[derive(Clone, Debug)]
+struct Tried {
+    backoff: Backoff,
+    not_before: Instant,
+}
+
+impl Pace {
+    /// A new revision, or a person, asks to try everything again now.
+    pub fn clear(&mut self) {
+        self.tried.clear();
+    }
+
+    /// How long the subject has to wait, and how often it was tried; `None` is not at all.
+    pub fn wait(&self, subject: &Subject, now: Instant) -> Option<(Duration, u32)> {
+        let tried = self.tried.get(subject)?;
+        let left = tried.not_before.checked_duration_since(now)?;
+        (!left.is_zero()).then(|| (left, tried.backoff.failures()))
+    }
+
+    /// When the first of those that wait may be tried again.
+    pub fn next(&self, now: Instant) -> Option<Instant> {
+        self.tried.values().map(|tried| tried.not_before).filter(|at| *at > now).min()
+    }
+
+    /// A step failed, or was done for a reason other than drift. `random` is uniform in 0..1.
+    pub fn tried(&mut self, subject: &Subject, tempo: Tempo, now: Instant, random: f64) {
+        let entry = self
+            .tried
+            .entry(subject.clone())
+            .or_insert_with(|| Tried { backoff: Backoff::new(tempo.first(), MAX), not_before: now });
+        entry.not_before = now + entry.backoff.fail(random);
+    }
+
+    /// Drops what no plan asks for any more: it is as it should be.
+    pub fn keep(&mut self, wanted: impl Fn(&Subject) -> bool) {
+        self.tried.retain(|subject, _| wanted(subject));
+    }
+}
+
+/// Whether a step only takes back what the host did.
+pub fn is_repair(step: &Step) -> bool {
+    match step.reason {
+        Reason::Vanished | Reason::NotRunning(_) | Reason::Unhealthy => true,
+        Reason::Changed => !step.changes.is_empty() && step.changes.iter().all(|it| it.origin == Origin::Drift),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::clock;
+
+    #[test]
+    fn waits_longer_each_time_and_starts_over() {
+        let mut pace = Pace::default();
+        let (api, now) = (Subject::Container("api".to_owned()), clock::monotonic());
+        assert_eq!(pace.wait(&api, now), None);
+        pace.tried(&api, Tempo::Later, now, 0.0);
+        assert_eq!(pace.wait(&api, now), Some((Duration::from_secs(1), 1)));
+        pace.tried(&api, Tempo::Later, now, 0.0);
+        assert_eq!(pace.wait(&api, now), Some((Duration::from_secs(2), 2)));
+        assert_eq!(pace.next(now), Some(now + Duration::from_secs(2)));
+        assert_eq!(pace.wait(&api, now + Duration::from_secs(2)), None);
+        assert_eq!(pace.next(now + Duration::from_secs(2)), None, "it is due, not waiting");
+        pace.keep(|_| false);
+        pace.tried(&api, Tempo::Later, now, 0.0);
+        assert_eq!(pace.wait(&api, now), Some((Duration::from_secs(1), 1)), "it was as it should be in between");
+    }
+}

@@ -1,0 +1,375 @@
+//! The loop: observe, plan, check, apply, observe again. One reconcile at a time.
+
+use super::apply::{ApplyError, Job, StepResult, apply};
+use super::follow::Head;
+use super::load::{LoadError, Loaded, Loader};
+use super::observe::{overlay, scope, seen};
+use super::pace::{Pace, Tempo, is_repair};
+use super::probes::{Target, targets};
+use super::show::{begin, show, update};
+use super::status::{Status, WaitingStatus, drift};
+use super::steps::Steps;
+use super::trigger::Triggers;
+use crate::engine::docker::{Docker, EngineError};
+use crate::event::{Event, Fact};
+use crate::model::{ContainerId, Health, Observed, OwnerId, Revision};
+use crate::plan::render::View;
+use crate::plan::{HeldReason, Memory, Plan, PlanInput, StepId, lint, plan};
+use crate::process::backoff::jittered;
+use crate::process::supervise::{TaskResult, chain};
+use crate::process::{Backoff, clock};
+use crate::store::{ApplyLock, LockError, Retention, RevisionOutcome, StoreError};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// How long the first look waits for the first answer of the repo, so that a restart does not first bring back a commit
+/// that is already old.
+const FIRST_HEAD: Duration = Duration::from_secs(5);
+/// Time between two tries for the lock while a command applies.
+const LOCKED: Duration = Duration::from_secs(1);
+/// Time between two rounds of removing old events.
+const PRUNE: Duration = Duration::from_secs(3600);
+
+/// What the loop works with.
+pub(super) struct Reconciler {
+    /// The engine.
+    pub(super) docker: Docker,
+    /// Reads commits.
+    pub(super) loader: Loader,
+    /// Folder of the lock.
+    pub(super) state_dir: PathBuf,
+    /// Time between two looks although nothing happened.
+    pub(super) resync: Duration,
+    /// Hints to look.
+    pub(super) triggers: Triggers,
+    /// Where the repo is.
+    pub(super) head: watch::Receiver<Head>,
+    /// Whose containers are followed.
+    pub(super) owner: watch::Sender<Option<OwnerId>>,
+    /// What is probed.
+    pub(super) targets: watch::Sender<Arc<Vec<Target>>>,
+    /// What probes say.
+    pub(super) healths: watch::Receiver<Arc<BTreeMap<ContainerId, Health>>>,
+    /// The read model.
+    pub(super) status: watch::Sender<Arc<Status>>,
+    /// The last plan as programs read it.
+    pub(super) view: watch::Sender<Option<Arc<View>>>,
+    /// When to end.
+    pub(super) stop: CancellationToken,
+    /// What it learned; begins empty.
+    pub(super) state: State,
+}
+
+/// What the loop remembers from one reconcile to the next.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) current: Option<Loaded>,
+    /// The newest commit when it cannot be used, so that it is not read again with each look.
+    pub(super) unusable: Option<String>,
+    pub(super) pace: Pace,
+    /// What is written about the current commit.
+    pub(super) outcome: Option<RevisionOutcome>,
+    /// Drift that was recorded, by subject.
+    pub(super) told: BTreeMap<String, Vec<String>>,
+    pub(super) refused: Option<String>,
+    pub(super) trouble: Option<Backoff>,
+    pub(super) pruned: Option<Instant>,
+}
+
+/// A reconcile could not be completed; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error("the engine does not answer")]
+    Engine(#[source] EngineError),
+    #[error("the store does not work")]
+    Store(#[from] StoreError),
+    #[error("an apply was broken off")]
+    Apply(#[source] Box<ApplyError>),
+    #[error("another process applies")]
+    Lock(#[source] LockError),
+    #[error("the commit cannot be read")]
+    Load(#[source] Box<LoadError>),
+}
+
+impl Reconciler {
+    /// Runs until it is asked to stop.
+    ///
+    /// # Errors
+    /// When the task that follows the repo is gone.
+    pub(super) async fn run(mut self) -> TaskResult {
+        // Both arms are cancel-safe.
+        tokio::select! {
+            () = self.stop.cancelled() => return Ok(()),
+            changed = tokio::time::timeout(FIRST_HEAD, self.head.changed()) => if let Ok(changed) = changed { changed? },
+        }
+        loop {
+            let wait = match self.reconcile().await {
+                Ok(wait) => {
+                    self.state.trouble = None;
+                    self.publish(|status| status.problem = None);
+                    wait
+                }
+                Err(trouble) => self.troubled(&trouble),
+            };
+            // Every arm is cancel-safe: hints and values that came are kept.
+            tokio::select! {
+                () = self.stop.cancelled() => return Ok(()),
+                () = self.triggers.wait_look() => {}
+                changed = self.head.changed() => changed?,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// One reconcile; says how long to wait for the next when nothing happens.
+    async fn reconcile(&mut self) -> Result<Duration, Trouble> {
+        if self.triggers.take_afresh() {
+            self.state.pace.clear();
+        }
+        self.prune();
+        let head = self.head.borrow_and_update().clone();
+        self.publish(|status| status.follow(&head));
+        if let Some(revision) = &head.revision {
+            self.take(revision).await?;
+        }
+        let Some(current) = self.state.current.clone() else { return Ok(self.resync) };
+        let mut observed =
+            self.docker.observe(&scope(&current.desired, &current.owner)).await.map_err(Trouble::Engine)?;
+        let probes = targets(&current.desired, &observed, &current.owner);
+        self.targets.send_if_modified(|known| {
+            let news = **known != probes;
+            if news {
+                *known = Arc::new(probes);
+            }
+            news
+        });
+        overlay(&mut observed, &self.healths.borrow());
+        let now = clock::now();
+        let memory = current.ledger.memory(now)?;
+        let looks = seen(&observed, &current.owner, &memory.known);
+        for (instance, change) in current.ledger.saw(&looks, "seen on the engine", now)? {
+            tracing::info!(%instance, from = change.old, to = change.new, "instance changed");
+        }
+        let Some(plan) = self.planned(&current, &observed, &memory)? else { return Ok(self.resync) };
+        self.finish(&current, &plan)?;
+        self.carry_out(&current, &observed, &plan).await
+    }
+
+    /// Makes the plan and checks it; `None` when it may not be carried out.
+    fn planned(&mut self, current: &Loaded, observed: &Observed, memory: &Memory) -> Result<Option<Plan>, Trouble> {
+        let input = PlanInput {
+            desired: &current.desired,
+            revision: &current.revision,
+            observed,
+            owner: &current.owner,
+            memory,
+            allow: &[],
+        };
+        let plan = plan(&input);
+        self.state.pace.keep(|subject| plan.steps.iter().any(|step| step.subject == *subject));
+        let rows = current.ledger.instances()?;
+        self.publish(|status| status.look(current, observed, &plan, memory, rows));
+        self.view.send_replace(Some(Arc::new(View::new(&plan))));
+        let violations = lint(&plan, &input);
+        if !violations.is_empty() {
+            let text = violations.join("; ");
+            tracing::error!(plan = plan.id, violations = text, "the plan has a fault and is not carried out");
+            if self.state.refused.as_ref() != Some(&plan.id) {
+                let fact = Fact::PlanRefused { plan: plan.id.clone(), violations };
+                current.ledger.record(&Event { at: clock::now(), fact })?;
+                self.state.refused = Some(plan.id.clone());
+            }
+            self.publish(|status| status.problem = Some(format!("plan {} is refused: {text}", plan.id)));
+            return Ok(None);
+        }
+        let drift = drift(&plan);
+        for (subject, changes) in
+            drift.iter().filter(|(subject, changes)| self.state.told.get(*subject) != Some(changes))
+        {
+            tracing::info!(subject, changes = changes.join(", "), "drift");
+            let fact = Fact::DriftFound { subject: subject.clone(), changes: changes.clone() };
+            current.ledger.record(&Event { at: clock::now(), fact })?;
+        }
+        self.state.told = drift;
+        Ok(Some(plan))
+    }
+
+    /// Notes that the host is as the commit wants it, once.
+    fn finish(&mut self, current: &Loaded, plan: &Plan) -> Result<(), Trouble> {
+        let failed = |why: &HeldReason| matches!(why, HeldReason::Quarantined { .. });
+        let complete = plan.is_empty() && plan.missing.is_empty() && !plan.held.iter().any(|held| failed(&held.why));
+        if complete && self.state.outcome != Some(RevisionOutcome::Applied) {
+            current.ledger.revision(&current.revision, RevisionOutcome::Applied, Some(&plan.id), None, clock::now())?;
+            self.state.outcome = Some(RevisionOutcome::Applied);
+            tracing::info!(commit = current.revision.short(), "the host is as the commit wants it");
+        }
+        if self.state.outcome == Some(RevisionOutcome::Applied) {
+            self.publish(|status| status.revision.applied = Some(current.revision.clone()));
+        }
+        Ok(())
+    }
+
+    /// Carries the plan out, apart from what waits after a failure.
+    async fn carry_out(&mut self, current: &Loaded, observed: &Observed, plan: &Plan) -> Result<Duration, Trouble> {
+        let kept = self.kept(plan);
+        let resync = jittered(self.resync, 0.1, fastrand::f64());
+        if plan.changes().all(|step| kept.contains_key(&step.id)) {
+            let until = self.state.pace.next(clock::monotonic()).map(|at| at.duration_since(clock::monotonic()));
+            return Ok(until.map_or(resync, |until| until.min(resync)));
+        }
+        let what = format!("setpoint daemon (plan {})", plan.id);
+        let _lock = ApplyLock::acquire(&self.state_dir, &what, Duration::ZERO).await.map_err(Trouble::Lock)?;
+        let superseded = CancellationToken::new();
+        let job = Job {
+            plan,
+            desired: Some(&current.desired),
+            observed,
+            ledger: &current.ledger,
+            kept,
+            stop: self.stop.clone(),
+            superseded: superseded.clone(),
+        };
+        let source = &self.loader.source;
+        let archive = |files| source.archive(files);
+        let steps = Steps {
+            docker: &self.docker,
+            plan,
+            owner: &current.owner,
+            desired: Some(&current.desired),
+            archive: Some(&archive),
+            superseded: &superseded,
+        };
+        begin(&self.status, plan);
+        let status = &self.status;
+        let applied = {
+            let mut work = pin!(apply(&job, |id, news| steps.run(id, news), |progress| show(status, plan, &progress)));
+            let mut newer = pin!(newer(&mut self.head, &self.loader, &current.revision));
+            // `work` is never dropped before it ends; `newer` ends once and may be dropped at any time.
+            loop {
+                tokio::select! {
+                    applied = &mut work => break applied,
+                    () = &mut newer, if !superseded.is_cancelled() => {
+                        tracing::info!(plan = plan.id, "a newer commit came");
+                        superseded.cancel();
+                    }
+                }
+            }
+        };
+        self.publish(|status| status.applying = None);
+        let applied = applied.map_err(|error| Trouble::Apply(Box::new(error)))?;
+        let now = clock::monotonic();
+        for (step, result) in plan.steps.iter().zip(&applied.results) {
+            match result {
+                // The host moved under the step, or a repair met the next fault: that is worth another look soon.
+                StepResult::Failed { stale, .. } if *stale || is_repair(step) => {
+                    self.state.pace.tried(&step.subject, Tempo::Soon, now, fastrand::f64());
+                }
+                StepResult::Done { .. } if is_repair(step) => {}
+                StepResult::Failed { .. } | StepResult::Done { .. } => {
+                    self.state.pace.tried(&step.subject, Tempo::Later, now, fastrand::f64());
+                }
+                StepResult::Skipped { .. } => {}
+            }
+        }
+        let outcome = match (applied.failed, applied.superseded) {
+            (0, false) => None,
+            (0, true) => Some(RevisionOutcome::Superseded),
+            _ => Some(RevisionOutcome::Failed),
+        };
+        if let Some(outcome) = outcome {
+            let note = format!("{} done, {} failed, {} skipped", applied.done, applied.failed, applied.skipped);
+            current.ledger.revision(&current.revision, outcome, Some(&plan.id), Some(&note), clock::now())?;
+            self.state.outcome = Some(outcome);
+        }
+        tracing::info!(
+            plan = plan.id,
+            done = applied.done,
+            failed = applied.failed,
+            skipped = applied.skipped,
+            "plan carried out"
+        );
+        // Look again: the next plan should be empty, and only a look tells.
+        self.triggers.look();
+        Ok(resync)
+    }
+
+    /// Steps that have to wait after a failure; also writes them into the status.
+    fn kept(&self, plan: &Plan) -> BTreeMap<StepId, String> {
+        let now = clock::monotonic();
+        let (mut kept, mut waiting) = (BTreeMap::new(), Vec::new());
+        for step in &plan.steps {
+            let Some((left, tried)) = self.state.pace.wait(&step.subject, now) else { continue };
+            kept.insert(step.id, format!("tried {tried} times, waits {} s before the next try", left.as_secs() + 1));
+            let at = jiff::SignedDuration::try_from(left).ok().and_then(|left| clock::now().checked_add(left).ok());
+            if let Some(at) = at {
+                waiting.push(WaitingStatus { subject: step.subject.to_string(), tried, at });
+            }
+        }
+        self.publish(|status| status.waiting = waiting);
+        kept
+    }
+
+    /// Shows the trouble and says how long to wait.
+    fn troubled(&mut self, trouble: &Trouble) -> Duration {
+        let error = match trouble {
+            Trouble::Lock(held) => {
+                self.publish(|status| status.problem = Some(held.to_string()));
+                return LOCKED;
+            }
+            other => chain(other),
+        };
+        let first = self.state.trouble.is_none();
+        let backoff =
+            self.state.trouble.get_or_insert_with(|| Backoff::new(Duration::from_millis(500), Duration::from_secs(60)));
+        let wait = backoff.fail(fastrand::f64());
+        if first {
+            tracing::warn!(error, "reconcile failed; it is tried again");
+        } else {
+            tracing::debug!(error, wait_ms = wait.as_millis(), "reconcile failed again");
+        }
+        self.publish(|status| {
+            if matches!(trouble, Trouble::Engine(_)) {
+                status.engine.reachable = Some(false);
+                status.engine.error = Some(error.clone());
+            }
+            status.problem = Some(error.clone());
+        });
+        wait
+    }
+
+    /// Removes old events now and then.
+    fn prune(&mut self) {
+        let now = clock::monotonic();
+        if self.state.pruned.is_some_and(|last| now.duration_since(last) < PRUNE) {
+            return;
+        }
+        self.state.pruned = Some(now);
+        if let Err(error) = self.loader.store.prune(Retention::default(), clock::now()) {
+            tracing::warn!(error = chain(&error), "old events were not removed");
+        }
+    }
+
+    /// Changes the read model; readers are woken only when it is another one.
+    pub(super) fn publish(&self, change: impl FnOnce(&mut Status)) {
+        update(&self.status, change);
+    }
+}
+
+/// Waits for a newer commit with valid files. One that is not valid ends nothing; the loop reports it afterwards.
+async fn newer(head: &mut watch::Receiver<Head>, loader: &Loader, current: &Revision) {
+    loop {
+        if head.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+        let revision = head.borrow_and_update().revision.clone();
+        let Some(revision) = revision.filter(|revision| revision.commit != current.commit) else { continue };
+        if loader.load(&revision.commit).await.is_ok() {
+            return;
+        }
+    }
+}

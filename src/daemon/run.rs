@@ -1,0 +1,175 @@
+//! Building a daemon from its parts and running it to its end.
+
+use super::follow::{Head, SourceFollower, follow_engine};
+use super::handle::Handle;
+use super::load::Loader;
+use super::probes::{Ask, Prober};
+use super::reconcile::{Reconciler, State};
+use super::status::{DaemonStatus, Status};
+use super::trigger::Triggers;
+use crate::engine::docker::Docker;
+use crate::event::{Event, Fact};
+use crate::process::supervise::{TaskResult, chain};
+use crate::process::{Backoff, Lost, Policy, Supervisor, clock};
+use crate::source::Source;
+use crate::store::{Store, StoreError};
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// What a daemon is made of. All of it is ready to be used: nothing fails any more for want of a file or an address.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The repo it follows.
+    pub source: Source,
+    /// The engine it drives.
+    pub docker: Docker,
+    /// Folder of the store and the lock.
+    pub state_dir: PathBuf,
+    /// Time between two looks although nothing happened.
+    pub resync: Duration,
+    /// How long a stop may take.
+    pub shutdown: Duration,
+    /// Version of the program, for status and events.
+    pub version: String,
+}
+
+/// A daemon that is ready to run.
+pub struct Daemon {
+    config: Config,
+    store: Store,
+    status: watch::Sender<Arc<Status>>,
+    view: watch::Sender<Option<Arc<crate::plan::render::View>>>,
+    triggers: Triggers,
+}
+
+/// A daemon could not be built, or did not end in order.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The store does not work.
+    #[error("the daemon cannot use its store")]
+    Store(#[from] StoreError),
+    /// A task was lost or did not end in time.
+    #[error("the daemon did not end in order")]
+    Lost(#[from] Lost),
+}
+
+impl Daemon {
+    /// Opens the store. Starts nothing yet.
+    ///
+    /// # Errors
+    /// When the store does not work.
+    pub fn new(config: Config) -> Result<Self, DaemonError> {
+        let store = Store::open(&config.state_dir)?;
+        let daemon = DaemonStatus {
+            version: config.version.clone(),
+            pid: std::process::id(),
+            started_at: clock::now(),
+            installation: store.installation().to_owned(),
+        };
+        let status = watch::Sender::new(Arc::new(Status::new(daemon, &config.source.place())));
+        Ok(Self { config, store, status, view: watch::Sender::new(None), triggers: Triggers::default() })
+    }
+
+    /// What an API may see and ask.
+    pub fn handle(&self) -> Handle {
+        Handle {
+            store: self.store.clone(),
+            status: self.status.subscribe(),
+            view: self.view.subscribe(),
+            triggers: self.triggers.clone(),
+        }
+    }
+
+    /// Runs until `stop` is cancelled. `serve` is the API, a task like the others; it ends when its token is cancelled.
+    ///
+    /// # Errors
+    /// When an essential task is lost, or a task does not end within the deadline.
+    pub async fn run<S, T>(self, stop: CancellationToken, serve: S) -> Result<(), DaemonError>
+    where
+        S: FnOnce(Handle, CancellationToken) -> T + Send + 'static,
+        T: Future<Output = TaskResult> + Send + 'static,
+    {
+        let handle = self.handle();
+        let tasks = Supervisor::new(stop.clone());
+        let (head, head_seen) = watch::channel(Head::default());
+        let (owner, owner_seen) = watch::channel(None);
+        let (targets, targets_seen) = watch::channel(Arc::default());
+        let (healths, healths_seen) = watch::channel(Arc::default());
+        let Self { config, store, status, view, triggers } = self;
+        store.record(&Event { at: clock::now(), fact: Fact::DaemonStarted { version: config.version.clone() } })?;
+        let loader = Loader { source: config.source.clone(), store: store.clone() };
+        let mut reconciler = Reconciler {
+            docker: config.docker.clone(),
+            loader,
+            state_dir: config.state_dir.clone(),
+            resync: config.resync,
+            triggers: triggers.clone(),
+            head: head_seen,
+            owner,
+            targets,
+            healths: healths_seen,
+            status,
+            view,
+            stop: stop.clone(),
+            state: State::default(),
+        };
+        // Before anything asks the repo's thread for the network.
+        reconciler.resume().await;
+
+        let follower = SourceFollower {
+            source: config.source.clone(),
+            store: store.clone(),
+            triggers: triggers.clone(),
+            head,
+            stop: stop.clone(),
+        };
+        once(&tasks, "source", follower.run());
+        let (docker, look, ending) = (config.docker.clone(), triggers.clone(), stop.clone());
+        let backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
+        tasks.spawn("engine events", Policy::Restart(backoff), move || {
+            follow_engine(docker.clone(), owner_seen.clone(), look.clone(), ending.clone())
+        });
+        let ask = asker(config.docker.clone());
+        let prober = Prober { targets: targets_seen, healths, triggers, ask, stop: stop.clone() };
+        once(&tasks, "probes", prober.run());
+        once(&tasks, "reconcile", reconciler.run());
+        once(&tasks, "api", serve(handle, stop));
+
+        let end = tasks.run(config.shutdown).await;
+        if end.is_ok()
+            && let Err(error) = store.record(&Event { at: clock::now(), fact: Fact::DaemonStopped })
+        {
+            tracing::warn!(error = chain(&error), "the end was not recorded");
+        }
+        Ok(end?)
+    }
+}
+
+/// Starts an essential task from a future that exists once. It is never started again: its end is the process's end.
+fn once<T>(tasks: &Supervisor, name: &'static str, work: T)
+where
+    T: Future<Output = TaskResult> + Send + 'static,
+{
+    let work = Mutex::new(Some(work));
+    tasks.spawn(name, Policy::Essential, move || {
+        let work = work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        async move {
+            match work {
+                Some(work) => work.await,
+                None => Err("it cannot be started twice".into()),
+            }
+        }
+    });
+}
+
+/// Asks the engine's side of a probe.
+fn asker(docker: Docker) -> Ask {
+    Arc::new(move |container, probe| {
+        let docker = docker.clone();
+        Box::pin(async move { docker.probe(&container, &probe).await })
+    })
+}

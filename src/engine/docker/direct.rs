@@ -1,0 +1,68 @@
+//! Calls that a person asks for and no plan ever makes.
+
+use super::{Docker, EngineError};
+use crate::model::ContainerId;
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::{
+    CreateContainerOptions, DownloadFromContainerOptions, KillContainerOptions, RemoveContainerOptions,
+    RemoveVolumeOptions,
+};
+use futures_util::TryStreamExt;
+use std::io::Read;
+
+impl Docker {
+    /// Kills a container, as `docker kill` does.
+    ///
+    /// # Errors
+    /// When there is no such container or it does not run.
+    pub async fn kill(&self, container: &ContainerId) -> Result<(), EngineError> {
+        let name = container.short().to_owned();
+        let killed = self.api.kill_container(container.as_str(), None::<KillContainerOptions>).await;
+        killed.map_err(|source| EngineError::SignalContainer { name, signal: "SIGKILL".to_owned(), source })
+    }
+
+    /// Removes a volume and the data in it.
+    ///
+    /// # Errors
+    /// When a container uses it. One that is not there is fine.
+    pub async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        match self.api.remove_volume(name, None::<RemoveVolumeOptions>).await {
+            Err(source) if !super::error::is_gone(&source) => {
+                Err(EngineError::RemoveVolume { name: name.to_owned(), source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// One file out of an image that is on the host; `None` when the image has no such regular file.
+    ///
+    /// # Errors
+    /// When there is no such image, or the engine breaks off.
+    pub async fn file_of_image(&self, image: &str, path: &str) -> Result<Option<Vec<u8>>, EngineError> {
+        let failed = |source| EngineError::ReadFile { image: image.to_owned(), path: path.to_owned(), source };
+        let body = ContainerCreateBody { image: Some(image.to_owned()), ..Default::default() };
+        let made = self.api.create_container(None::<CreateContainerOptions>, body).await.map_err(failed)?;
+        let options = DownloadFromContainerOptions { path: path.to_owned() };
+        let archive = self.api.download_from_container(&made.id, Some(options));
+        let archive = archive.try_fold(Vec::new(), |mut all, chunk| async move {
+            all.extend_from_slice(&chunk);
+            Ok(all)
+        });
+        let archive = archive.await;
+        let remove = RemoveContainerOptions { force: true, ..Default::default() };
+        let removed = self.api.remove_container(&made.id, Some(remove)).await;
+        let archive = archive.map_err(failed)?;
+        removed.map_err(failed)?;
+        Ok(first_file(&archive))
+    }
+}
+
+/// The content of the first regular file of a tar archive.
+fn first_file(archive: &[u8]) -> Option<Vec<u8>> {
+    let mut archive = tar::Archive::new(archive);
+    let mut entries = archive.entries().ok()?.filter_map(Result::ok);
+    let mut entry = entries.find(|entry| entry.header().entry_type().is_file())?;
+    let mut content = Vec::new();
+    entry.read_to_end(&mut content).ok()?;
+    Some(content)
+}

@@ -1,0 +1,116 @@
+//! What two services or deployments cannot both have: host ports, container names, networks and volumes.
+
+use super::resolve::{Context, Draft, Resolved, meaning};
+use super::text::Place;
+use crate::model::{Field, FieldKind, PortBinding, Protocol};
+use std::collections::BTreeMap;
+
+/// Mistakes between services and between deployments.
+pub(super) fn clashes(cx: &mut Context<'_>, resolved: &[Resolved<'_>]) {
+    ports(cx, resolved);
+    names(cx, resolved);
+    shared(cx, resolved);
+}
+
+fn label(deployment: &Resolved<'_>, draft: &Draft<'_>) -> String {
+    format!("{}/{}", deployment.deployment.name, draft.id)
+}
+
+/// Whether two bindings of one host port can stand beside each other: only on different addresses.
+fn apart(one: &PortBinding, other: &PortBinding) -> bool {
+    matches!((&one.host_ip, &other.host_ip), (Some(one), Some(other)) if one != other)
+}
+
+fn ports(cx: &mut Context<'_>, resolved: &[Resolved<'_>]) {
+    type Taken<'r, 'a> = (&'r PortBinding, &'r Resolved<'a>, &'r Draft<'a>);
+    let mut taken: BTreeMap<(u16, Protocol), Vec<Taken<'_, '_>>> = BTreeMap::new();
+    for deployment in resolved {
+        for draft in deployment.drafts.iter().filter(|draft| draft.replicas > 0) {
+            for port in &draft.spec.ports {
+                let Some(number) = port.host_port else { continue };
+                let place = |draft: &Draft<'_>, port: &PortBinding| -> Place {
+                    draft.place(&Field::of(
+                        FieldKind::Port,
+                        format!("{}/{}", port.container_port, port.protocol.as_str()),
+                    ))
+                };
+                let others = taken.entry((number, port.protocol)).or_default();
+                if let Some((first, owner, other)) = others.iter().find(|(first, ..)| !apart(first, port)) {
+                    let message = format!(
+                        "the host port {number}/{} is taken by `{}`",
+                        port.protocol.as_str(),
+                        self::label(owner, other)
+                    );
+                    let mistake = meaning("port-clash", &place(draft, port), message).label("again here");
+                    let help = "choose another host port, or bind the two to different addresses";
+                    cx.add(mistake.help(help).also(place(other, first), "first here"));
+                } else {
+                    others.push((port, deployment, draft));
+                }
+            }
+        }
+    }
+}
+
+fn names(cx: &mut Context<'_>, resolved: &[Resolved<'_>]) {
+    let mut taken: BTreeMap<String, (&Resolved<'_>, &Draft<'_>)> = BTreeMap::new();
+    for deployment in resolved {
+        for draft in &deployment.drafts {
+            let names: Vec<String> = match &draft.container_name {
+                Some(name) => vec![name.clone()],
+                None => {
+                    let name = |slot: u32| format!("{}-{}-{slot}", deployment.deployment.name, draft.id);
+                    (1..=draft.replicas).map(name).collect()
+                }
+            };
+            for name in names {
+                if let Some((owner, other)) = taken.get(&name) {
+                    // Two services with one id are reported as such.
+                    if owner.deployment.name == deployment.deployment.name && other.id == draft.id {
+                        continue;
+                    }
+                    let message = format!("the container name `{name}` is taken by `{}`", label(owner, other));
+                    let field = Field::one(FieldKind::Name);
+                    let mistake = meaning("name-clash", &draft.place(&field), message).label("again here");
+                    let help = "choose another `container_name`, or remove it";
+                    cx.add(mistake.help(help).also(other.place(&field), "first here"));
+                } else {
+                    taken.insert(name, (deployment, draft));
+                }
+            }
+        }
+    }
+}
+
+/// Networks and volumes of one name are one object on the engine, so deployments must agree on them.
+fn shared(cx: &mut Context<'_>, resolved: &[Resolved<'_>]) {
+    let mut networks = BTreeMap::new();
+    let mut volumes = BTreeMap::new();
+    for deployment in resolved {
+        for (name, network) in &deployment.deployment.networks {
+            let Some((first, owner)) = networks.insert(name, (network, deployment)) else { continue };
+            let alike = crate::model::Network { at: network.at.clone(), ..first.clone() } == *network;
+            if !alike {
+                let message = format!("`{}` declares the network `{name}` with other settings", owner.deployment.name);
+                let help = "make the two declarations equal, or set `external: true` in one of them";
+                let at = deployment.at.key("networks").name(name);
+                let at = if deployment.at.has("network") { deployment.at.key("network") } else { at };
+                let mistake = meaning("network-clash", &at.place(), message).help(help);
+                let first =
+                    if owner.at.has("network") { owner.at.key("network") } else { owner.at.key("networks").name(name) };
+                cx.add(mistake.label("again here").also(first.place(), "first here"));
+            }
+        }
+        for (name, volume) in &deployment.deployment.volumes {
+            let Some((first, owner)) = volumes.insert(name, (volume, deployment)) else { continue };
+            let alike = crate::model::Volume { at: volume.at.clone(), ..first.clone() } == *volume;
+            if !alike {
+                let message = format!("`{}` declares the volume `{name}` with other settings", owner.deployment.name);
+                let help = "make the two declarations equal, or set `external: true` in one of them";
+                let mistake =
+                    meaning("volume-clash", &deployment.at.key("volumes").name(name).place(), message).help(help);
+                cx.add(mistake.label("again here").also(owner.at.key("volumes").name(name).place(), "first here"));
+            }
+        }
+    }
+}

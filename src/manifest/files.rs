@@ -1,0 +1,358 @@
+//! Which files are manifests, what kind each is, and its checked content.
+
+use super::conform::{Conformed, alternatives, conform, nearest, prune};
+use super::report::{Certainty, Diagnostic};
+use super::schema::Kind;
+use super::shape::Shape;
+use super::text::{Place, SourceFile};
+use super::tree::{Key, Node, Value};
+use super::{kdl, yaml};
+use crate::model::{FileEntry, FileKind, FileTree, Location, Notice};
+use serde_json::Value as Json;
+use std::sync::Arc;
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// A deployment under its root key.
+    Deployment,
+    /// A deployment without its root key.
+    Fragment,
+    /// A builder file.
+    Builder,
+    /// The repo's settings.
+    Settings,
+}
+
+/// A manifest, or what is left of it without its mistakes.
+#[derive(Debug)]
+pub(super) struct Manifest {
+    /// Its text.
+    pub source: Arc<SourceFile>,
+    /// What it is.
+    pub content: Content,
+    /// Its tree, for places.
+    pub tree: Arc<Node>,
+    /// Its values, typed as the schema says.
+    pub json: Json,
+    /// Whether something with a mistake was left out of the values.
+    pub partial: bool,
+}
+
+/// Everything that was read from a tree.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    /// The manifests that could be read.
+    pub manifests: Vec<Manifest>,
+    /// The mistakes.
+    pub mistakes: Vec<Diagnostic>,
+    /// Remarks.
+    pub notices: Vec<Notice>,
+}
+
+/// The folders whose YAML and KDL files are manifests by habit.
+const FOLDERS: [&str; 3] = ["deployments", "schedules", "nodes"];
+const ROOT_KEYS: [&str; 5] = ["deployment", "builder", "schedule", "nodes", "clusters"];
+
+/// Reads every manifest of a tree.
+pub(super) fn read(tree: &FileTree) -> Files {
+    let mut files = Files::default();
+    let mut settings: Option<&str> = None;
+    for (path, entry) in &tree.files {
+        let Some(format) = Format::of(path) else { continue };
+        let name = path.rsplit('/').next().unwrap_or(path);
+        if path.split('/').any(|part| part.starts_with('.')) || entry.kind == FileKind::Submodule {
+            continue;
+        }
+        let folder = path.split_once('/').map_or("", |(folder, _)| folder);
+        let habitual = folder.is_empty() || FOLDERS.contains(&folder);
+        if is_compose(name) {
+            if habitual {
+                let text = "a Compose file is no manifest and is left alone; list what it runs under `services` in a \
+                            deployment file";
+                files.notice(path, text);
+            }
+            continue;
+        }
+        let is_settings = matches!(path.as_str(), "setpoint.kdl" | "setpoint.yaml" | "setpoint.yml");
+        if is_settings && let Some(other) = settings.replace(path) {
+            let message = format!("the settings stand in `{other}` as well");
+            let mistake = Diagnostic::of_file("two-settings", path, message).help("keep one of the two files");
+            files.mistakes.push(mistake);
+            continue;
+        }
+        let text = match text(path, entry) {
+            Ok(text) => text,
+            Err(mistake) if habitual => {
+                files.mistakes.push(*mistake);
+                continue;
+            }
+            Err(_) => continue,
+        };
+        let hint = if habitual { Some(Hint::Manifest) } else { hint(text) };
+        let Some(hint) = hint else { continue };
+        let source = Arc::new(SourceFile::new(path, text));
+        let before = files.mistakes.len();
+        let read = files.manifest(&source, format, habitual, is_settings);
+        if read == Read::Unreadable && hint == Hint::Perhaps {
+            files.mistakes.truncate(before);
+        }
+    }
+    files
+}
+
+/// Whether a file could be parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Read {
+    Done,
+    Unreadable,
+}
+
+/// YAML or KDL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Yaml,
+    Kdl,
+}
+
+impl Format {
+    fn of(path: &str) -> Option<Self> {
+        match path.rsplit_once('.')?.1 {
+            "yaml" | "yml" => Some(Self::Yaml),
+            "kdl" => Some(Self::Kdl),
+            _ => None,
+        }
+    }
+}
+
+fn is_compose(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or(name);
+    !name.ends_with(".kdl") && (stem == "compose" || stem == "docker-compose" || stem.starts_with("docker-compose-"))
+}
+
+/// The text of a file.
+fn text<'a>(path: &str, entry: &'a FileEntry) -> Result<&'a str, Box<Diagnostic>> {
+    if entry.kind == FileKind::Symlink {
+        return Err(Box::new(
+            Diagnostic::of_file("symlink", path, "this manifest is a symbolic link")
+                .help("commit the file itself: links are not followed, so that nothing outside the repo is read"),
+        ));
+    }
+    let Some(content) = &entry.content else {
+        let message = format!("this file is too large to be a manifest ({} bytes)", entry.size);
+        let help = format!("split it into files of at most {} bytes", FileTree::CONTENT_LIMIT);
+        return Err(Box::new(Diagnostic::of_file("too-large", path, message).help(help)));
+    };
+    std::str::from_utf8(content).map_err(|error| {
+        let good = content.get(..error.valid_up_to()).unwrap_or_default();
+        let source = SourceFile::new(path, &String::from_utf8_lossy(good));
+        let at = source.location(good.len());
+        let message = format!("this file is not UTF-8: byte {} cannot be read", error.valid_up_to());
+        let mistake = Diagnostic::of_file("not-utf8", path, message).help("save the file as UTF-8");
+        Box::new(Diagnostic { location: at, ..mistake })
+    })
+}
+
+/// What the lines of a file outside the habitual folders make of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hint {
+    /// A line starts with a root key of ours.
+    Manifest,
+    /// A line starts with a key that other tools have too.
+    Perhaps,
+}
+
+fn hint(text: &str) -> Option<Hint> {
+    let mut hint = None;
+    for line in text.lines() {
+        let word = line.split([':', ' ', '{', '"']).next().unwrap_or_default();
+        if ROOT_KEYS.contains(&word) {
+            return Some(Hint::Manifest);
+        }
+        if matches!(word, "tasks" | "services" | "task" | "service") {
+            hint = Some(Hint::Perhaps);
+        }
+    }
+    hint
+}
+
+impl Files {
+    fn notice(&mut self, path: &str, text: &str) {
+        let at = Location { file: path.into(), line: 1, column: 1 };
+        self.notices.push(Notice { at, text: text.to_owned() });
+    }
+
+    fn empty(&mut self, path: &str) {
+        self.mistakes.push(
+            Diagnostic::of_file("empty-file", path, "this file is empty")
+                .help("write a root key (`deployment:` …), or remove the file"),
+        );
+    }
+
+    fn manifest(&mut self, source: &Arc<SourceFile>, format: Format, habitual: bool, is_settings: bool) -> Read {
+        let path = source.path();
+        match format {
+            Format::Yaml => match yaml::parse(source) {
+                Err(mistakes) => {
+                    self.mistakes.extend(mistakes);
+                    return Read::Unreadable;
+                }
+                Ok(None) if habitual => self.empty(path),
+                Ok(None) => {}
+                Ok(Some(tree)) if habitual && matches!(tree.value, Value::Null) => self.empty(path),
+                Ok(Some(tree)) => {
+                    let keys: Vec<Key> = tree.entries().iter().map(|(key, _)| key.clone()).collect();
+                    if keys.is_empty() && habitual {
+                        let place = Place { source: Arc::clone(source), span: tree.span };
+                        let message = format!("a manifest is a map with a root key, and this is {}", tree.kind());
+                        let help = "start with `deployment:`, `builder:` or `schedule:`";
+                        self.mistakes
+                            .push(Diagnostic::new("wrong-type", Certainty::Format, &place, message).help(help));
+                        return Read::Done;
+                    }
+                    let class = self.classify(source, &keys, habitual, is_settings, Some(&tree));
+                    if let Some(class) = class {
+                        self.checked(source, class, |_, _, _| tree);
+                    }
+                }
+            },
+            Format::Kdl => match kdl::parse(source) {
+                Err(mistakes) => {
+                    self.mistakes.extend(mistakes);
+                    return Read::Unreadable;
+                }
+                Ok(document) if document.is_empty() => {
+                    if habitual {
+                        self.empty(path);
+                    }
+                }
+                Ok(document) => {
+                    let shapes = Kind::Deployment.shapes();
+                    let shape = fragment_shape();
+                    let keys = document.root_keys();
+                    let rooted = keys.iter().any(|key| ROOT_KEYS.contains(&&*key.text));
+                    let draft = (!rooted).then(|| document.tree(source, shapes, shape, &mut Vec::new()));
+                    let class = self.classify(source, &keys, habitual, is_settings, draft.as_deref());
+                    if let Some(class) = class {
+                        self.checked(source, class, |kind, shape, mistakes| {
+                            document.tree(source, kind.shapes(), shape, mistakes)
+                        });
+                    }
+                }
+            },
+        }
+        Read::Done
+    }
+
+    /// What a file is; `None` when it is left alone or was reported.
+    fn classify(
+        &mut self,
+        source: &Arc<SourceFile>,
+        keys: &[Key],
+        habitual: bool,
+        is_settings: bool,
+        tree: Option<&Node>,
+    ) -> Option<Content> {
+        let path = source.path();
+        if is_settings {
+            return Some(Content::Settings);
+        }
+        let has = |name: &str| keys.iter().any(|key| &*key.text == name);
+        let unsupported = |this: &mut Self, what: &str| {
+            this.notice(path, &format!("{what} are not yet supported: the file was checked for its syntax only"));
+            None
+        };
+        if has("deployment") {
+            return Some(Content::Deployment);
+        }
+        if has("builder") {
+            return Some(Content::Builder);
+        }
+        if has("schedule") {
+            return unsupported(self, "schedules");
+        }
+        if has("nodes") || has("clusters") {
+            return unsupported(self, "nodes and clusters");
+        }
+        let Shape::Object(object) = Kind::Deployment.shapes().resolve(fragment_shape()) else { return None };
+        let known = |name: &str| object.property(name).is_some() || object.property(&format!("{name}s")).is_some();
+        if tree.is_some_and(is_schedule) {
+            return unsupported(self, "schedules");
+        }
+        if habitual {
+            if keys.iter().any(|key| known(&key.text)) {
+                return Some(Content::Fragment);
+            }
+            let first = keys.first()?;
+            let place = Place { source: Arc::clone(source), span: first.span };
+            let candidates = ROOT_KEYS.into_iter().chain(object.properties.keys().map(String::as_str));
+            let label = match nearest(&first.text, candidates) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "not a root key".to_owned(),
+            };
+            let help = format!(
+                "start the file with {}; a file that is no manifest belongs into another folder",
+                alternatives(ROOT_KEYS)
+            );
+            let message = format!("unknown root key `{}`", first.text);
+            let mistake = Diagnostic::new("unknown-root-key", Certainty::Format, &place, message);
+            self.mistakes.push(mistake.label(label).help(help));
+            return None;
+        }
+        // Elsewhere a file must look like a deployment beyond doubt: other tools have `services` and `tasks` too.
+        let listed = |name: &str| tree.and_then(|tree| tree.get(name)).is_some_and(|(_, list)| looks_like_ours(list));
+        (listed("services") || listed("tasks")).then_some(Content::Fragment)
+    }
+
+    /// Checks a file of known kind and keeps it when it has no mistake.
+    fn checked(
+        &mut self,
+        source: &Arc<SourceFile>,
+        content: Content,
+        tree: impl FnOnce(Kind, &'static Shape, &mut Vec<Diagnostic>) -> Arc<Node>,
+    ) {
+        let (kind, shape) = match content {
+            Content::Deployment => (Kind::Deployment, Kind::Deployment.shapes().root()),
+            Content::Fragment => (Kind::Deployment, fragment_shape()),
+            Content::Builder => (Kind::Builder, Kind::Builder.shapes().root()),
+            Content::Settings => (Kind::Settings, Kind::Settings.shapes().root()),
+        };
+        let mut mistakes = Vec::new();
+        let tree = tree(kind, shape, &mut mistakes);
+        let Conformed { json, dropped } = conform(source, kind.shapes(), shape, &tree, &mut mistakes);
+        if let Some(json) = json {
+            let (source, tree) = (Arc::clone(source), prune(&tree, &dropped));
+            self.manifests.push(Manifest { source, content, tree, json, partial: !mistakes.is_empty() });
+        }
+        self.mistakes.extend(mistakes);
+    }
+}
+
+/// What stands under `deployment`.
+fn fragment_shape() -> &'static Shape {
+    let shapes = Kind::Deployment.shapes();
+    match shapes.root() {
+        Shape::Object(object) => {
+            object.properties.get("deployment").map_or(shapes.root(), |shape| shapes.resolve(shape))
+        }
+        root => root,
+    }
+}
+
+/// Whether a file without root key is a schedule: its tasks say when, not where from.
+fn is_schedule(tree: &Node) -> bool {
+    let Some((_, tasks)) = tree.get("tasks") else { return false };
+    let has = |names: &[&str]| {
+        tasks
+            .items()
+            .iter()
+            .any(|task| task.entries().iter().any(|(key, _)| names.contains(&key.text.replace('-', "_").as_str())))
+    };
+    has(&["address", "mode", "scheduled_time_us", "deadline_us", "parameters"])
+        && !has(&["container_name", "task_type", "port", "image", "dockerfile", "hostname"])
+}
+
+/// A list of maps with an `id`.
+fn looks_like_ours(list: &Node) -> bool {
+    !list.items().is_empty() && list.items().iter().all(|item| item.get("id").is_some())
+}

@@ -1,0 +1,450 @@
+//! KDL → [`Node`], led by the shapes of the file's kind, so that both formats give the same tree.
+//!
+//! A node is a key, with `-` for `_`. One argument is a text, several are a list, properties and children are a map;
+//! children called `-` are the items of a list. An argument beside properties or children is the key that the object
+//! names (`x-kdl-argument`), or the key of the entry where a map has free keys. A singular node (`service "api" { … }`)
+//! is one item of its plural.
+
+use super::kdl_scan::{Refusal, scan};
+use super::report::{Certainty, Diagnostic};
+use super::shape::{Object, Shape, Shapes};
+use super::text::{Place, SourceFile, Span};
+use super::tree::{DEPTH_LIMIT, Key, Node, Value};
+use ::kdl::{KdlDocument, KdlEntry, KdlNode, KdlValue};
+use std::sync::Arc;
+
+/// A parsed document.
+#[derive(Debug)]
+pub struct Document(KdlDocument);
+
+/// Parses a text.
+///
+/// # Errors
+/// What is not KDL.
+pub fn parse(source: &Arc<SourceFile>) -> Result<Document, Vec<Diagnostic>> {
+    let mistake = |code, span, message: String| {
+        let place = Place { source: Arc::clone(source), span };
+        Diagnostic::new(code, Certainty::Syntax, &place, message)
+    };
+    if let Err((refusal, span)) = scan(source.text()) {
+        let (code, message, help) = match refusal {
+            Refusal::TooDeep => (
+                "too-deep",
+                format!("this is nested more than {DEPTH_LIMIT} levels deep"),
+                "no key of a manifest needs that; look for a missing `}`",
+            ),
+            Refusal::OpenString => {
+                ("kdl-syntax", "this text does not end".to_owned(), "close the quotes on the same line")
+            }
+            Refusal::OpenComment => ("kdl-syntax", "this comment does not end".to_owned(), "close it with `*/`"),
+            Refusal::GluedString => (
+                "kdl-syntax",
+                "a quoted text stands right beside a word".to_owned(),
+                "put a space between them, or the whole word in quotes",
+            ),
+            Refusal::ExtraBrace => {
+                ("kdl-syntax", "this `}` closes nothing".to_owned(), "remove it, or add the `{` that it belongs to")
+            }
+        };
+        return Err(vec![mistake(code, span, message).help(help)]);
+    }
+    match KdlDocument::parse_v2(source.text()) {
+        Ok(document) => Ok(Document(document)),
+        Err(error) => {
+            let mut mistakes: Vec<Diagnostic> = error
+                .diagnostics
+                .iter()
+                .map(|found| {
+                    let span = Span { start: found.span.offset(), end: found.span.offset() + found.span.len() };
+                    let message = found.message.as_deref().unwrap_or("this cannot stand here");
+                    let label = found.label.clone().unwrap_or_else(|| "not valid here".to_owned());
+                    let help = if message.contains("closing '}'") {
+                        "add the missing `}`"
+                    } else {
+                        "write `key \"value\"` or `key { … }`; true, false and null are `#true`, `#false` and `#null`"
+                    };
+                    let help = found.help.clone().unwrap_or_else(|| help.to_owned());
+                    let message = format!("this is not valid KDL: {}", lower_first(message));
+                    mistake("kdl-syntax", span, message).label(label).help(help)
+                })
+                .collect();
+            // The parser goes on after a mistake, and says the same again in other words.
+            mistakes.sort_by_key(|mistake| mistake.location.line);
+            mistakes.dedup_by_key(|mistake| mistake.location.line);
+            Err(mistakes)
+        }
+    }
+}
+
+fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
+
+impl Document {
+    /// The names of its nodes as keys, with their places.
+    pub fn root_keys(&self) -> Vec<Key> {
+        self.0
+            .nodes()
+            .iter()
+            .map(|node| Key { text: snake(node.name().value()).into(), span: name_span(node) })
+            .collect()
+    }
+
+    /// Whether there is no node at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.nodes().is_empty()
+    }
+
+    /// The tree of the document.
+    pub fn tree(
+        &self,
+        source: &Arc<SourceFile>,
+        shapes: &Shapes,
+        shape: &Shape,
+        mistakes: &mut Vec<Diagnostic>,
+    ) -> Arc<Node> {
+        let mut reader = Reader { source, shapes, mistakes };
+        let nodes = self.0.nodes();
+        let span = Span { start: nodes.first().map_or(0, |node| name_span(node).start), end: source.text().len() };
+        let parts = Parts { arguments: Vec::new(), properties: Vec::new(), children: Some(nodes), span };
+        let object = reader.forms(shape).object;
+        Arc::new(match object {
+            Some(object) => reader.object(&parts, object),
+            None => reader.map(&parts, &Shape::Text),
+        })
+    }
+}
+
+/// The parts of a node; a part may be taken off for a key.
+#[derive(Clone)]
+struct Parts<'k> {
+    arguments: Vec<&'k KdlEntry>,
+    properties: Vec<&'k KdlEntry>,
+    children: Option<&'k [KdlNode]>,
+    span: Span,
+}
+
+impl<'k> Parts<'k> {
+    fn of(node: &'k KdlNode) -> Self {
+        let (properties, arguments) = node.entries().iter().partition(|entry| entry.name().is_some());
+        let span = Span { start: name_span(node).start, end: node.span().offset() + node.span().len() };
+        Self { arguments, properties, children: node.children().map(KdlDocument::nodes), span }
+    }
+
+    /// Whether there are only arguments.
+    fn plain(&self) -> bool {
+        self.properties.is_empty() && self.children.is_none()
+    }
+
+    /// The rest after the first argument, and that argument.
+    fn split_first(&self) -> Option<(&'k KdlEntry, Self)> {
+        let (first, rest) = self.arguments.split_first()?;
+        Some((first, Self { arguments: rest.to_vec(), ..self.clone() }))
+    }
+}
+
+/// The forms of a shape by what they look like.
+#[derive(Clone, Copy, Default)]
+struct Forms<'s> {
+    scalar: bool,
+    list: Option<&'s Shape>,
+    map: Option<&'s Shape>,
+    object: Option<&'s Object>,
+}
+
+struct Reader<'a, 's> {
+    source: &'a Arc<SourceFile>,
+    shapes: &'s Shapes,
+    mistakes: &'a mut Vec<Diagnostic>,
+}
+
+impl<'s> Reader<'_, 's> {
+    fn forms(&self, shape: &'s Shape) -> Forms<'s> {
+        let mut forms = Forms::default();
+        for form in self.shapes.forms(shape) {
+            match form {
+                Shape::List(item) => forms.list = Some(item),
+                Shape::Map(value) => forms.map = Some(value),
+                Shape::Object(object) => forms.object = Some(object),
+                _ => forms.scalar = true,
+            }
+        }
+        forms
+    }
+
+    fn mistake(&mut self, code: &'static str, span: Span, message: String, help: &str) {
+        let place = Place { source: Arc::clone(self.source), span };
+        self.mistakes.push(Diagnostic::new(code, Certainty::Format, &place, message).help(help));
+    }
+
+    fn scalar(&mut self, entry: &KdlEntry) -> Node {
+        let span = self.value_span(entry);
+        if let Some(ty) = entry.ty() {
+            let message = format!("the type annotation `({})` has no meaning here", ty.value());
+            self.mistake("unknown-tag", span, message, "remove it: the type of a value follows from its key");
+        }
+        match entry.value() {
+            KdlValue::String(text) => Node::scalar(text, true, span),
+            KdlValue::Bool(value) => Node::scalar(if *value { "true" } else { "false" }, false, span),
+            KdlValue::Null => Node::new(Value::Null, span),
+            // As written, so that `1.10` stays what it is.
+            value => match entry.format() {
+                Some(format) => Node::scalar(&format.value_repr, false, span),
+                None => Node::scalar(&value.to_string(), false, span),
+            },
+        }
+    }
+
+    /// The bytes of the value alone: the parser's span takes the space before and the name of a property with it.
+    fn value_span(&self, entry: &KdlEntry) -> Span {
+        let (start, end) = (entry.span().offset(), entry.span().offset() + entry.span().len());
+        let written = entry.format().map_or("", |format| format.value_repr.as_str());
+        let text = self.source.text().get(start..end).unwrap_or_default();
+        match text.rfind(written) {
+            Some(at) if !written.is_empty() => Span { start: start + at, end: start + at + written.len() },
+            _ => Span { start: start + text.len() - text.trim_start().len(), end },
+        }
+    }
+
+    /// The value that a node stands for.
+    fn value(&mut self, parts: &Parts<'_>, shape: &'s Shape, name: &str) -> Node {
+        let forms = self.forms(shape);
+        if parts.plain() {
+            return self.arguments(parts, forms, name);
+        }
+        let children = parts.children.unwrap_or_default();
+        let bare = parts.arguments.is_empty() && parts.properties.is_empty();
+        let is_item = |child: &KdlNode| child.name().value() == "-" || plural_of(&snake(child.name().value()), name);
+        if let Some(item) = forms.list {
+            let nested = bare && !children.is_empty() && children.iter().all(is_item);
+            let dashes = nested && children.iter().all(|child| child.name().value() == "-");
+            if dashes || (nested && forms.object.is_none() && forms.map.is_none()) {
+                let items = children.iter().map(|child| Arc::new(self.value(&Parts::of(child), item, name))).collect();
+                return Node::new(Value::Seq(items), parts.span);
+            }
+            if forms.object.is_none() && forms.map.is_none() {
+                let item = self.value(parts, item, name);
+                return Node::new(Value::Seq(vec![Arc::new(item)]), parts.span);
+            }
+        }
+        match (forms.object, forms.map) {
+            (Some(object), _) => self.object(parts, object),
+            (None, Some(value)) => self.map(parts, value),
+            // The schema wants a single value: the check of the shape says so.
+            (None, None) => self.map(parts, &Shape::Text),
+        }
+    }
+
+    fn arguments(&mut self, parts: &Parts<'_>, forms: Forms<'s>, name: &str) -> Node {
+        let named = |reader: &mut Self, entry: &KdlEntry, shape: &'s Shape| {
+            let parts = Parts { arguments: vec![entry], properties: Vec::new(), children: None, span: parts.span };
+            reader.value(&parts, shape, name)
+        };
+        match (parts.arguments.as_slice(), forms) {
+            ([], _) => Node::new(Value::Null, parts.span),
+            ([one], Forms { scalar: false, list: None, object: Some(object), .. }) if object.argument.is_some() => {
+                let _ = one;
+                self.object(parts, object)
+            }
+            ([one], Forms { scalar: false, list: Some(item), .. }) => {
+                let item = named(self, one, item);
+                Node::new(Value::Seq(vec![Arc::new(item)]), parts.span)
+            }
+            ([one], _) => self.scalar(one),
+            (several, Forms { list: Some(item), .. }) => {
+                let items = several.iter().map(|entry| Arc::new(named(self, entry, item))).collect();
+                Node::new(Value::Seq(items), parts.span)
+            }
+            (several, _) => {
+                let items = several.iter().map(|entry| Arc::new(self.scalar(entry))).collect();
+                Node::new(Value::Seq(items), parts.span)
+            }
+        }
+    }
+
+    /// A map with free keys: properties and children, their names as they are.
+    fn map(&mut self, parts: &Parts<'_>, shape: &'s Shape) -> Node {
+        let mut entries = Entries::default();
+        if let Some((first, rest)) = parts.split_first() {
+            // `ulimit "nofile" 65536`: the key, then its value.
+            let key = Key { text: entry_text(first).into(), span: self.value_span(first) };
+            let node = self.value(&rest, shape, "");
+            entries.add(self, key, node, false);
+            return Node::new(Value::Map(entries.0), parts.span);
+        }
+        for property in &parts.properties {
+            let key = property_key(property);
+            let node = self.scalar(property);
+            entries.add(self, key, node, false);
+        }
+        for child in parts.children.unwrap_or_default() {
+            let key = Key { text: child.name().value().into(), span: name_span(child) };
+            let node = self.value(&Parts::of(child), shape, "");
+            entries.add(self, key, node, false);
+        }
+        Node::new(Value::Map(entries.0), parts.span)
+    }
+
+    /// A map with known keys.
+    fn object(&mut self, parts: &Parts<'_>, object: &'s Object) -> Node {
+        let mut entries = Entries::default();
+        match (parts.arguments.as_slice(), &object.argument) {
+            ([], _) => {}
+            ([first, extra @ ..], Some(name)) => {
+                let node = self.scalar(first);
+                entries.add(self, Key { text: name.as_str().into(), span: node.span }, node, false);
+                if let Some(extra) = extra.first() {
+                    let span = self.value_span(extra);
+                    let message = format!("a second argument: the first is `{name}`, and there is no key for another");
+                    self.mistake("extra-argument", span, message, "write `key=value`, or a child node");
+                }
+            }
+            ([first, ..], None) => {
+                let span = self.value_span(first);
+                let message = "this node takes no argument".to_owned();
+                self.mistake("extra-argument", span, message, "write `key=value`, or a child node");
+            }
+        }
+        for property in &parts.properties {
+            let key = property_key(property);
+            let key = Key { text: snake(&key.text).into(), ..key };
+            let node = self.scalar(property);
+            entries.add(self, key, node, false);
+        }
+        for child in parts.children.unwrap_or_default() {
+            self.child(child, object, &mut entries);
+        }
+        Node::new(Value::Map(entries.0), parts.span)
+    }
+
+    fn child(&mut self, child: &KdlNode, object: &'s Object, entries: &mut Entries) {
+        if let Some(ty) = child.ty() {
+            let message = format!("the type annotation `({})` has no meaning here", ty.value());
+            self.mistake("unknown-tag", name_span(child), message, "remove it");
+        }
+        let parts = Parts::of(child);
+        let name = snake(child.name().value());
+        let span = name_span(child);
+        if let Some((canonical, shape)) = object.property(&name) {
+            let node = self.value(&parts, shape, canonical);
+            let collects = self.forms(shape).list.is_some();
+            entries.add(self, Key { text: name.into(), span }, node, collects);
+            return;
+        }
+        let Some((plural, shape)) = object.properties.iter().find(|(plural, _)| plural_of(&name, plural)) else {
+            // The check of the shape names the unknown key.
+            let text = child.name().value();
+            entries.add(self, Key { text: text.into(), span }, Node::new(Value::Null, parts.span), true);
+            return;
+        };
+        let forms = self.forms(shape);
+        let node = match (forms.list, forms.map) {
+            (Some(item), None) => {
+                let item = self.value(&parts, item, "");
+                Node::new(Value::Seq(vec![Arc::new(item)]), parts.span)
+            }
+            (Some(item), Some(_)) if parts.plain() && parts.arguments.len() == 1 => {
+                let item = self.value(&parts, item, "");
+                Node::new(Value::Seq(vec![Arc::new(item)]), parts.span)
+            }
+            (_, Some(value)) => self.map(&parts, value),
+            (None, None) => self.value(&parts, shape, plural),
+        };
+        entries.add(self, Key { text: plural.as_str().into(), span }, node, true);
+    }
+}
+
+/// The entries of a map while it is collected.
+#[derive(Default)]
+struct Entries(Vec<(Key, Arc<Node>)>);
+
+impl Entries {
+    /// Adds an entry; one that comes again is joined with the first where `collects`, and a mistake otherwise.
+    fn add(&mut self, reader: &mut Reader<'_, '_>, key: Key, node: Node, collects: bool) {
+        let Some((first, there)) = self.0.iter_mut().find(|(own, _)| own.text == key.text) else {
+            self.0.push((key, Arc::new(node)));
+            return;
+        };
+        let joined = if collects { join(there, &node) } else { None };
+        match joined {
+            Some(joined) => *there = Arc::new(joined),
+            None => {
+                let place = |span| Place { source: Arc::clone(reader.source), span };
+                let message = format!("`{}` is given twice", key.text);
+                reader.mistakes.push(
+                    Diagnostic::new("duplicate-key", Certainty::Syntax, &place(key.span), message)
+                        .label("again here")
+                        .help("keep one of the two")
+                        .also(place(first.span), "first here"),
+                );
+            }
+        }
+    }
+}
+
+/// Two values of one key as one; `None` when they cannot be joined.
+fn join(first: &Node, second: &Node) -> Option<Node> {
+    let items = |node: &Node| match &node.value {
+        Value::Seq(items) => Some(items.clone()),
+        Value::Scalar { .. } => Some(vec![Arc::new(node.clone())]),
+        _ => None,
+    };
+    let value = match (&first.value, &second.value) {
+        (Value::Null, Value::Null) => Value::Null,
+        (Value::Map(a), Value::Map(b)) => {
+            if b.iter().any(|(key, _)| a.iter().any(|(own, _)| own.text == key.text)) {
+                return None;
+            }
+            Value::Map(a.iter().chain(b).cloned().collect())
+        }
+        // `network "a"` beside `network "b" { … }`: a name alone is an entry without settings.
+        (Value::Map(_), Value::Seq(_)) | (Value::Seq(_), Value::Map(_)) => {
+            let named = |node: &Node| match &node.value {
+                Value::Seq(items) => items
+                    .iter()
+                    .map(|item| {
+                        let key = Key { text: item.text()?.into(), span: item.span };
+                        Some((key, Arc::new(Node::new(Value::Null, item.span))))
+                    })
+                    .collect::<Option<Vec<_>>>(),
+                _ => Some(node.entries().to_vec()),
+            };
+            let mut all = named(first)?;
+            all.extend(named(second)?);
+            Value::Map(all)
+        }
+        _ => {
+            let mut all = items(first)?;
+            all.extend(items(second)?);
+            Value::Seq(all)
+        }
+    };
+    Some(Node::new(value, first.span))
+}
+
+/// `kebab-case` as the keys have it.
+fn snake(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+/// Whether `plural` is the plural of `name`.
+fn plural_of(name: &str, plural: &str) -> bool {
+    plural.strip_suffix('s').is_some_and(|stem| stem == name)
+        || plural.strip_suffix("ies").is_some_and(|stem| name.strip_suffix('y') == Some(stem))
+}
+
+fn name_span(node: &KdlNode) -> Span {
+    let span = node.name().span();
+    Span { start: span.offset(), end: span.offset() + span.len() }
+}
+
+fn property_key(entry: &KdlEntry) -> Key {
+    let (text, span) =
+        entry.name().map_or((String::new(), entry.span()), |name| (name.value().to_owned(), name.span()));
+    Key { text: text.into(), span: Span { start: span.offset(), end: span.offset() + span.len() } }
+}
+
+fn entry_text(entry: &KdlEntry) -> String {
+    entry.value().as_string().map_or_else(|| entry.value().to_string(), str::to_owned)
+}

@@ -1,0 +1,320 @@
+//! All files together: names that must be unique, services that wait for each other, and the finished [`Desired`].
+
+use super::conform::nearest;
+use super::cursor::Cursor;
+use super::files::{Content, Files};
+use super::raw::builder::BuilderFile;
+use super::raw::deployment::DeploymentFile;
+use super::report::{Certainty, Diagnostic, Report};
+use super::resolve::{self, Context, Draft, Resolved, meaning};
+use super::text::{Place, SourceFile, Span};
+use super::{check, clash};
+use crate::model::{
+    Condition, Dependency, DeploymentName, Desired, Field, FieldKind, FileTree, Order, Restart, Service, ServiceId,
+    ServiceRef, Settings,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Puts the files of a revision together.
+///
+/// # Errors
+/// The report of all mistakes.
+pub(super) fn link(tree: &FileTree, files: Files) -> Result<Desired, Report> {
+    let Files { mut manifests, mistakes, notices } = files;
+    let mut cx = Context { tree, mistakes, notices };
+    let mut settings = Settings::default();
+    let partial = Partial {
+        files: manifests.iter().filter(|file| file.partial).map(|file| Arc::clone(file.source.path())).collect(),
+        settings: manifests.iter().any(|file| file.partial && file.content == Content::Settings),
+    };
+    let contents: Vec<(Content, Json)> =
+        manifests.iter_mut().map(|manifest| (manifest.content, std::mem::take(&mut manifest.json))).collect();
+    // The settings first: they are the defaults of the deployments.
+    let mut rest = Vec::new();
+    for (manifest, (content, json)) in manifests.iter().zip(contents) {
+        let at = Cursor::new(&manifest.source, &manifest.tree);
+        if content == Content::Settings {
+            if let Some(raw) = cx.typed(json, at) {
+                settings = resolve::settings(raw, at);
+            }
+        } else {
+            rest.push((content, json, at));
+        }
+    }
+    let mut resolved: Vec<Resolved<'_>> = Vec::new();
+    let mut builds = Vec::new();
+    for (content, json, at) in rest {
+        match content {
+            Content::Deployment => {
+                if let Some(file) = cx.typed::<DeploymentFile>(json, at) {
+                    let at = at.key("deployment");
+                    resolved.push(resolve::deployment(&mut cx, file.deployment, at, &settings));
+                }
+            }
+            Content::Fragment => {
+                if let Some(raw) = cx.typed(json, at) {
+                    resolved.push(resolve::deployment(&mut cx, raw, at, &settings));
+                }
+            }
+            Content::Builder => {
+                if let Some(file) = cx.typed::<BuilderFile>(json, at) {
+                    builds.push(resolve::builder(&mut cx, file.builder, at.key("builder")));
+                }
+            }
+            Content::Settings => {}
+        }
+    }
+    unique(&mut cx, &resolved);
+    let broken = !cx.mistakes.is_empty();
+    let edges = wait_edges(&mut cx, &resolved, broken);
+    check::cycles(&mut cx, &edges);
+    completions(&mut cx, &mut resolved, &edges);
+    for deployment in &resolved {
+        for draft in &deployment.drafts {
+            check::service(&mut cx, draft);
+        }
+    }
+    clash::clashes(&mut cx, &resolved);
+    if !cx.mistakes.is_empty() {
+        cx.mistakes.retain(|mistake| !partial.explains(mistake));
+        return Err(Report::new(cx.mistakes));
+    }
+    let mut depends: BTreeMap<ServiceRef, BTreeMap<ServiceRef, Dependency>> = BTreeMap::new();
+    let mut waited: BTreeSet<ServiceRef> = BTreeSet::new();
+    for edge in edges {
+        if edge.condition == Condition::Completed {
+            waited.insert(edge.to.clone());
+        }
+        let dependency = Dependency { condition: edge.condition, at: edge.at.location() };
+        depends.entry(edge.from).or_default().insert(edge.to, dependency);
+    }
+    let deployments = resolved
+        .into_iter()
+        .map(|Resolved { mut deployment, drafts, .. }| {
+            let name = deployment.name.clone();
+            deployment.services = drafts
+                .into_iter()
+                .map(|draft| {
+                    let id = ServiceRef { deployment: name.clone(), service: draft.id.clone() };
+                    let (depends_on, one_shot) = (depends.remove(&id).unwrap_or_default(), waited.contains(&id));
+                    finish(draft, depends_on, one_shot)
+                })
+                .collect();
+            (name, deployment)
+        })
+        .collect();
+    cx.notices.sort_by(|a, b| a.at.cmp(&b.at));
+    Ok(Desired { settings, deployments, builds, notices: cx.notices })
+}
+
+/// Files of which something was left out because of a mistake.
+struct Partial {
+    files: BTreeSet<Arc<str>>,
+    settings: bool,
+}
+
+impl Partial {
+    /// Whether a mistake may be about what was left out: it says that something is not there or has no effect.
+    fn explains(&self, mistake: &Diagnostic) -> bool {
+        const ABSENCE: [&str; 9] = [
+            "missing-key",
+            "missing-image",
+            "missing-value",
+            "missing-registry",
+            "unknown-network",
+            "unknown-service",
+            "unknown-deployment",
+            "no-effect",
+            "read-only-config",
+        ];
+        let absence = mistake.certainty == Certainty::Meaning && ABSENCE.contains(&mistake.code);
+        (absence && self.files.contains(&mistake.location.file)) || (self.settings && mistake.code == "no-effect")
+    }
+}
+
+/// Checked values as their type.
+///
+/// # Errors
+/// When the check let something through that the type does not take: a fault of ours, reported with its file.
+pub(super) fn typed<T: DeserializeOwned>(
+    json: Json,
+    source: &Arc<SourceFile>,
+    span: Span,
+) -> Result<T, Box<Diagnostic>> {
+    serde_json::from_value(json).map_err(|error| {
+        let place = Place { source: Arc::clone(source), span };
+        let message = format!("this file fits the schema and cannot be read all the same: {error}");
+        Box::new(
+            Diagnostic::new("internal", Certainty::Format, &place, message)
+                .help("please report this file; it is a fault of setpoint"),
+        )
+    })
+}
+
+impl Context<'_> {
+    fn typed<T: DeserializeOwned>(&mut self, json: Json, at: Cursor<'_>) -> Option<T> {
+        match typed(json, at.source(), at.place().span) {
+            Ok(value) => Some(value),
+            Err(mistake) => {
+                self.add(*mistake);
+                None
+            }
+        }
+    }
+}
+
+/// A service waits for another.
+#[derive(Clone, Debug)]
+pub(super) struct Edge<'a> {
+    /// Who waits.
+    pub from: ServiceRef,
+    /// For whom.
+    pub to: ServiceRef,
+    /// Until what.
+    pub condition: Condition,
+    /// Where it is written.
+    pub at: Cursor<'a>,
+}
+
+/// Names of deployments, and ids of services within one, are unique.
+fn unique(cx: &mut Context<'_>, resolved: &[Resolved<'_>]) {
+    let mut deployments: BTreeMap<&DeploymentName, &Resolved<'_>> = BTreeMap::new();
+    for deployment in resolved {
+        let name = &deployment.deployment.name;
+        if let Some(first) = deployments.get(name) {
+            let message = format!("two deployments are called `{name}`");
+            let help = "give one of the two another `name`; names are compared in lower case with `-` for spaces";
+            let mistake = meaning("duplicate-deployment", &deployment.at.key("name").place(), message).help(help);
+            cx.add(mistake.label("again here").also(first.at.key("name").place(), "first here"));
+        } else {
+            deployments.insert(name, deployment);
+        }
+        let mut services: BTreeMap<&ServiceId, &Draft<'_>> = BTreeMap::new();
+        for draft in &deployment.drafts {
+            if let Some(first) = services.get(&draft.id) {
+                let message = format!("two services of `{name}` are called `{}`", draft.id);
+                let mistake = meaning("duplicate-service", &draft.at.key("id").place(), message);
+                let mistake = mistake.label("again here").help("give one of the two another `id`");
+                cx.add(mistake.also(first.at.key("id").place(), "first here"));
+            } else {
+                services.insert(&draft.id, draft);
+            }
+        }
+    }
+}
+
+/// Every wait with both ends; one that names nothing is a mistake. References into other deployments are not judged while
+/// some file could not be read: what they name may stand in it.
+fn wait_edges<'a>(cx: &mut Context<'_>, resolved: &[Resolved<'a>], broken: bool) -> Vec<Edge<'a>> {
+    let index: BTreeMap<&DeploymentName, BTreeSet<&ServiceId>> = resolved
+        .iter()
+        .map(|deployment| (&deployment.deployment.name, deployment.drafts.iter().map(|draft| &draft.id).collect()))
+        .collect();
+    let mut edges = Vec::new();
+    for deployment in resolved {
+        let own = &deployment.deployment.name;
+        for draft in &deployment.drafts {
+            for wait in &draft.waits {
+                let (name, service) = match wait.target.split_once('/') {
+                    Some((name, service)) => (DeploymentName::new(name), ServiceId::new(service)),
+                    None => (own.clone(), ServiceId::new(&*wait.target)),
+                };
+                let from = ServiceRef { deployment: own.clone(), service: draft.id.clone() };
+                let Some(services) = index.get(&name) else {
+                    if !broken {
+                        let near = nearest(name.as_str(), index.keys().map(|name| name.as_str()));
+                        let near = near.map(|near| format!("{near}/{service}"));
+                        let message = format!("there is no deployment `{name}`");
+                        cx.add(unknown(
+                            "unknown-deployment",
+                            wait.at,
+                            message,
+                            near.as_deref(),
+                            "name a deployment of this repo",
+                        ));
+                    }
+                    continue;
+                };
+                if !services.contains(&service) {
+                    if broken && name != *own {
+                        continue;
+                    }
+                    let candidates = services.iter().map(|id| id.as_str()).filter(|id| *id != draft.id.as_str());
+                    let near = nearest(service.as_str(), candidates);
+                    let near = near.map(|near| if name == *own { near.to_owned() } else { format!("{name}/{near}") });
+                    let message = if name == *own {
+                        format!("`{service}` is not a service of this deployment")
+                    } else {
+                        format!("`{service}` is not a service of `{name}`")
+                    };
+                    let known: Vec<&str> = services.iter().map(|id| id.as_str()).collect();
+                    let help = format!("its services are {}", known.join(", "));
+                    cx.add(unknown("unknown-service", wait.at, message, near.as_deref(), &help));
+                    continue;
+                }
+                let to = ServiceRef { deployment: name, service };
+                edges.push(Edge { from, to, condition: wait.condition, at: wait.at });
+            }
+        }
+    }
+    edges
+}
+
+/// A reference to nothing.
+pub(super) fn unknown(
+    code: &'static str,
+    at: Cursor<'_>,
+    message: String,
+    near: Option<&str>,
+    help: &str,
+) -> Diagnostic {
+    let mistake = meaning(code, &at.place(), message);
+    match near {
+        Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write `{near}`, or remove it")),
+        None => mistake.label("no such name").help(help),
+    }
+}
+
+/// What others wait to complete runs to its end: it is not restarted, and a policy that restarts it is a mistake.
+fn completions(cx: &mut Context<'_>, resolved: &mut [Resolved<'_>], edges: &[Edge<'_>]) {
+    let mut waits: BTreeMap<&ServiceRef, Cursor<'_>> = BTreeMap::new();
+    for edge in edges.iter().filter(|edge| edge.condition == Condition::Completed) {
+        waits.entry(&edge.to).or_insert(edge.at);
+    }
+    for deployment in resolved {
+        for draft in &mut deployment.drafts {
+            let id = ServiceRef { deployment: deployment.deployment.name.clone(), service: draft.id.clone() };
+            let Some(at) = waits.get(&id) else { continue };
+            if !draft.restart_given {
+                draft.spec.restart = Restart::No;
+            } else if matches!(draft.spec.restart, Restart::Always | Restart::UnlessStopped) {
+                let message = format!("`{}` is restarted whenever it ends, and others wait for its end", draft.id);
+                let help = "set `restart: no` or `on-failure`, or wait for `started` or `healthy`";
+                let place = draft.place(&Field::one(FieldKind::Restart));
+                cx.add(meaning("never-completes", &place, message).help(help).also(at.place(), "waited for here"));
+            }
+        }
+    }
+}
+
+fn finish(draft: Draft<'_>, depends_on: BTreeMap<ServiceRef, Dependency>, one_shot: bool) -> Service {
+    let source = draft.at.source();
+    let origins = draft.spans.into_iter().map(|(field, span)| (field, source.location(span.start))).collect();
+    Service {
+        id: draft.id,
+        role: draft.role,
+        at: draft.at.location(),
+        image: draft.image,
+        spec: draft.spec,
+        container_name: draft.container_name,
+        replicas: draft.replicas,
+        one_shot,
+        depends_on,
+        probe: draft.probe,
+        order: draft.order.unwrap_or(Order::Auto),
+        origins,
+    }
+}

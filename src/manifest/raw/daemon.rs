@@ -1,0 +1,134 @@
+//! The settings of one daemon: `daemon.kdl` or `daemon.yaml`, not part of a config repo.
+
+use super::text::Text;
+use super::units::{Percent, Seconds};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Settings of one daemon.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DaemonConfig {
+    /// The config repo it follows.
+    pub repo: Repo,
+    /// The engine it drives.
+    pub engine: Option<Engine>,
+    /// Folder for the clone and the database; default `/var/lib/setpoint`.
+    pub state_dir: Option<Text>,
+    /// Socket of the local API; default `setpoint.sock` in the state folder.
+    pub socket: Option<Text>,
+    /// Logging.
+    pub log: Option<Log>,
+    /// Time between full comparisons although nothing happened; a bare number is seconds. Default 60 seconds.
+    pub resync: Option<Seconds>,
+    /// How long a stop may take before the process ends anyway; a bare number is seconds. Default 30 seconds.
+    pub shutdown_timeout: Option<Seconds>,
+}
+
+/// A config repo.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("x-kdl-argument" = "url"))]
+pub struct Repo {
+    /// A path, or an address with `file://`, `https://` or `ssh://`.
+    pub url: Text,
+    /// The branch to follow; default the one that the settings or the server name.
+    pub branch: Option<Text>,
+    /// The tag to follow instead of a branch.
+    pub tag: Option<Text>,
+    /// The folder of the repo that holds the files; default the root.
+    pub path: Option<Text>,
+    /// How often a remote repo is asked.
+    pub poll: Option<Poll>,
+    /// How to log in over SSH.
+    pub ssh: Option<Ssh>,
+    /// How to log in over HTTPS.
+    pub https: Option<Https>,
+}
+
+/// How often a remote repo is asked.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Poll {
+    /// The interval; a bare number is seconds.
+    Interval(Seconds),
+    /// With a random part.
+    Full(PollSpec),
+}
+
+/// How often a remote repo is asked.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("x-kdl-argument" = "interval"))]
+pub struct PollSpec {
+    /// The interval; a bare number is seconds. Default 60 seconds.
+    pub interval: Option<Seconds>,
+    /// Random part of it; default 10 %.
+    pub jitter: Option<Percent>,
+}
+
+/// Log-in over SSH.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ssh {
+    /// Private key; default the agent's keys.
+    pub key: Option<Text>,
+    /// Environment variable that holds the key's passphrase.
+    pub passphrase_env: Option<Text>,
+    /// Known hosts, which the server's key must be among; default `~/.ssh/known_hosts`.
+    pub known_hosts: Option<Text>,
+}
+
+/// Log-in over HTTPS.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Https {
+    /// User name; default `git`.
+    pub username: Option<Text>,
+    /// Environment variable that holds the token.
+    pub token_env: Option<Text>,
+    /// File that holds the token.
+    pub token_file: Option<Text>,
+    /// Certificates (PEM) to trust besides the system's.
+    pub ca_file: Option<Text>,
+}
+
+/// An engine.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("x-kdl-argument" = "kind"))]
+pub struct Engine {
+    /// `docker`.
+    pub kind: EngineKind,
+    /// Address of its API; default `unix:///var/run/docker.sock`.
+    pub endpoint: Option<Text>,
+}
+
+/// The kind of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    /// The Docker Engine API.
+    Docker,
+}
+
+/// Logging.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("x-kdl-argument" = "level"))]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,setpoint::plan=debug`; default `info`.
+    pub level: Option<Text>,
+    /// `text` or `json`; default `text`.
+    pub format: Option<LogFormat>,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}

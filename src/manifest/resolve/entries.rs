@@ -1,0 +1,86 @@
+//! Maps and lists of `NAME=value`, each entry with its place.
+
+use super::Context;
+use crate::manifest::cursor::Cursor;
+use crate::manifest::raw::text::{Command, Pairs};
+
+/// One name, its value, and where it is written.
+pub(super) type Entry<'a> = (String, String, Cursor<'a>);
+
+impl Context<'_> {
+    /// The entries of a map or list at `at`.
+    pub(crate) fn pairs<'a>(&mut self, pairs: Option<Pairs>, at: Cursor<'a>) -> Vec<Entry<'a>> {
+        match pairs {
+            None => Vec::new(),
+            Some(Pairs::Map(map)) => {
+                map.into_iter().map(|(name, value)| (name.clone(), value.0, at.key(&name))).collect()
+            }
+            Some(Pairs::List(list)) => {
+                let mut entries: Vec<Entry<'a>> = Vec::new();
+                for (index, text) in list.into_iter().enumerate() {
+                    let at = at.item(index);
+                    match text.0.split_once('=') {
+                        Some((name, _)) if entries.iter().any(|(there, ..)| there == name) => {
+                            self.mistake(
+                                "duplicate-key",
+                                at,
+                                format!("`{name}` is given twice"),
+                                "keep one of the two",
+                            );
+                        }
+                        Some((name, value)) => entries.push((name.to_owned(), value.to_owned(), at)),
+                        None => {
+                            let help = format!("write `{}=value`; nothing is taken from the environment", text.0);
+                            self.mistake("missing-value", at, format!("`{}` has no value", text.0), help);
+                        }
+                    }
+                }
+                entries
+            }
+        }
+    }
+
+    /// A command as words; a line is split as a shell does.
+    pub(crate) fn words(&mut self, command: Command, at: Cursor<'_>) -> Vec<String> {
+        match command {
+            Command::Words(words) => words.into_iter().map(|word| word.0).collect(),
+            Command::Line(line) => shlex::split(&line.0).unwrap_or_else(|| {
+                let help = "close the quotes, or write the words as a list";
+                self.mistake("open-quotes", at, "the quotes of this line do not close".to_owned(), help);
+                Vec::new()
+            }),
+        }
+    }
+
+    /// The lines of an env file: `NAME=value`, `export` before it and quotes around the value allowed, `#` comments.
+    pub(crate) fn env_file(&mut self, text: &str, path: &str, at: Cursor<'_>) -> Vec<(String, String)> {
+        let mut entries = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let line = line.strip_prefix("export ").map_or(line, str::trim_start);
+            match line.split_once('=') {
+                Some((name, value)) if is_env_name(name.trim()) => {
+                    entries.push((name.trim().to_owned(), unquote(value.trim()).to_owned()));
+                }
+                _ => {
+                    let message = format!("{path}:{}:1: this line is not `NAME=value`", number + 1);
+                    self.mistake("bad-env-file", at, message, "write `NAME=value`, or `#` before a comment");
+                }
+            }
+        }
+        entries
+    }
+}
+
+/// Whether this can be the name of an environment variable.
+pub(super) fn is_env_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['=', '\0']) && !name.contains(char::is_whitespace)
+}
+
+fn unquote(value: &str) -> &str {
+    let inner = |quote: char| value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    inner('"').or_else(|| inner('\'')).unwrap_or(value)
+}

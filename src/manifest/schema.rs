@@ -1,0 +1,87 @@
+//! The JSON Schema of each kind of file, generated from the types in `raw`.
+
+use super::raw::{builder::BuilderFile, daemon::DaemonConfig, deployment::DeploymentFile, settings::SettingsFile};
+use super::shape::Shapes;
+use schemars::generate::SchemaSettings;
+use schemars::transform::{Transform, transform_subschemas};
+use serde_json::Value;
+use std::fmt;
+use std::sync::LazyLock;
+
+/// A kind of file with a schema of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// What runs.
+    Deployment,
+    /// Images to build and push.
+    Builder,
+    /// The policy of a config repo.
+    Settings,
+    /// The settings of a daemon.
+    Daemon,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Deployment, Self::Builder, Self::Settings, Self::Daemon];
+
+    /// The name as it stands in `schema/<name>.schema.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deployment => "deployment",
+            Self::Builder => "builder",
+            Self::Settings => "settings",
+            Self::Daemon => "daemon",
+        }
+    }
+
+    /// The shapes that files of this kind are checked with.
+    pub(super) fn shapes(self) -> &'static Shapes {
+        static SHAPES: LazyLock<[Shapes; 4]> = LazyLock::new(|| Kind::ALL.map(|kind| Shapes::new(&schema(kind))));
+        &SHAPES[self as usize]
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The JSON Schema (2020-12) of a kind of file.
+pub fn schema(kind: Kind) -> Value {
+    let settings = SchemaSettings::draft2020_12().with_transform(Aliases);
+    let generator = settings.into_generator();
+    let schema = match kind {
+        Kind::Deployment => generator.into_root_schema_for::<DeploymentFile>(),
+        Kind::Builder => generator.into_root_schema_for::<BuilderFile>(),
+        Kind::Settings => generator.into_root_schema_for::<SettingsFile>(),
+        Kind::Daemon => generator.into_root_schema_for::<DaemonConfig>(),
+    };
+    schema.to_value()
+}
+
+/// Lists the other spellings of a key beside it, so that an editor accepts them.
+#[derive(Clone, Debug)]
+struct Aliases;
+
+impl Transform for Aliases {
+    fn transform(&mut self, schema: &mut schemars::Schema) {
+        transform_subschemas(self, schema);
+        let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
+        let mut added = Vec::new();
+        for (name, property) in properties.iter() {
+            for alias in property.get("x-aliases").and_then(Value::as_array).into_iter().flatten() {
+                let Some(alias) = alias.as_str() else { continue };
+                let mut copy = property.clone();
+                if let Some(copy) = copy.as_object_mut() {
+                    copy.remove("x-aliases");
+                    copy.insert("description".to_owned(), format!("The same as `{name}`.").into());
+                    copy.insert("deprecated".to_owned(), true.into());
+                }
+                added.push((alias.to_owned(), copy));
+            }
+        }
+        properties.extend(added);
+    }
+}

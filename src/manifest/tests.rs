@@ -1,0 +1,519 @@
+//! Whole files, compiled: what they mean, in both formats.
+
+use super::*;
+use crate::model::{
+    Condition, Deployment, FileEntry, FileKind, Image, Mount, OnChange, Order, Restart, Service, ServiceRef,
+    StrategyKind, Test, Ulimit,
+};
+use proptest::prelude::*;
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// A tree of regular files; `oid`s follow from the contents.
+pub(super) fn tree(files: &[(&str, &[u8])]) -> FileTree {
+    let mut tree = FileTree::default();
+    for (path, content) in files {
+        let oid = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let size = content.len() as u64;
+        let content = (size <= FileTree::CONTENT_LIMIT).then(|| Arc::from(*content));
+        tree.files.insert((*path).to_owned(), FileEntry { oid, kind: FileKind::Regular, size, content });
+    }
+    tree
+}
+
+fn desired(files: &[(&str, &str)]) -> Desired {
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(path, text)| (*path, text.as_bytes())).collect();
+    compile(&tree(&files)).unwrap_or_else(|report| panic!("{}", report.render(Style::default())))
+}
+
+fn mistakes(files: &[(&str, &str)]) -> String {
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(path, text)| (*path, text.as_bytes())).collect();
+    compile(&tree(&files)).map(|_| ()).unwrap_err().to_string()
+}
+
+fn only(files: &[(&str, &str)]) -> Deployment {
+    let desired = desired(files);
+    assert_eq!(desired.deployments.len(), 1);
+    desired.deployments.into_values().next().unwrap()
+}
+
+fn service<'a>(deployment: &'a Deployment, id: &str) -> &'a Service {
+    deployment.services.iter().find(|service| service.id.as_str() == id).unwrap()
+}
+
+#[test]
+fn the_first_fragment_of_the_existing_guide() {
+    let deployment = only(&[(
+        "deployments/four.yaml",
+        "tasks:\n  - id: \"my_new_task\"\n    container_name: \"grpc_task4\"\n    hostname: \"task4\"\n    port: 50054\n    task_type: \"my_new_task\"  # Nome nel registry\n",
+    )]);
+    assert_eq!(deployment.name.as_str(), "four");
+    let task = service(&deployment, "my_new_task");
+    assert_eq!(task.spec.image, "grpc_task:latest");
+    assert!(matches!(task.image, Image::Pull { .. }));
+    assert_eq!(task.container_name.as_deref(), Some("grpc_task4"));
+    assert_eq!(task.spec.hostname.as_deref(), Some("task4"));
+    let words = task.spec.command.clone().unwrap();
+    assert_eq!(words, ["--name", "my_new_task", "--address", "0.0.0.0:50054", "--orchestrator", "orchestrator:50050"]);
+    assert_eq!(task.spec.env["TASK_ID"], "my_new_task");
+    assert_eq!(task.spec.env["TZ"], "UTC");
+    let port = task.spec.ports.first().unwrap();
+    assert_eq!((port.container_port, port.host_port), (50054, Some(50054)));
+    assert!(task.spec.networks["grpc_network"].aliases.contains("task4"));
+    assert!(deployment.networks.contains_key("grpc_network"));
+}
+
+const SHOP_FILES: [(&str, &str); 4] = [
+    ("images/api/Dockerfile", "FROM scratch\n"),
+    ("images/api/main.rs", "fn main() {}\n"),
+    ("config/api.env", "# defaults\nLOG_LEVEL=debug\nexport REGION=\"eu west\"\n"),
+    ("config/api.toml", "port = 80\n"),
+];
+
+fn shop(name: &str, text: &str) -> Deployment {
+    let mut files = vec![(name, text)];
+    files.extend(SHOP_FILES);
+    only(&files)
+}
+
+#[test]
+fn every_kind_of_setting_arrives() {
+    let shop = shop("deployments/shop.yaml", include_str!("testdata/shop.yaml"));
+    assert_eq!((shop.name.as_str(), shop.title.as_str()), ("shop-eu", "Shop EU"));
+    assert_eq!(shop.strategy.kind, StrategyKind::Parallel);
+    assert_eq!(shop.strategy.stability_window, Duration::from_millis(500));
+    assert_eq!(shop.networks.keys().collect::<Vec<_>>(), ["backend", "shop_net"]);
+    assert_eq!(shop.registries[0].project.as_deref(), Some("shop"));
+
+    let db = service(&shop, "db");
+    assert_eq!(db.spec.env["COUNTRY"], "no");
+    assert_eq!(db.spec.env["PORT"], "8080");
+    assert_eq!(db.spec.env["VERSION"], "1.10");
+    assert_eq!(db.spec.env["EMPTY"], "");
+    assert_eq!(db.spec.resources.memory, Some(1 << 30));
+    assert_eq!(db.spec.resources.memory_swap, Some(-1));
+    assert_eq!(db.spec.resources.nano_cpus, Some(1_000_000_000));
+    assert_eq!(db.spec.ulimits["memlock"], Ulimit { soft: -1, hard: -1 });
+    assert_eq!(db.spec.stop_signal.as_deref(), Some("SIGINT"));
+    assert_eq!(db.spec.restart, Restart::UnlessStopped);
+    assert!(db.spec.networks["backend"].aliases.iter().eq(["db", "postgres"]));
+    assert!(matches!(&db.spec.mounts["/etc/ssl"], Mount::Bind { source, read_only: true, .. } if source == "/etc/ssl"));
+    let check = db.spec.healthcheck.as_ref().unwrap();
+    assert_eq!(check.test, Test::Shell("pg_isready -U shop".to_owned()));
+    assert_eq!(check.start_period, Some(Duration::from_secs(90)));
+
+    let migrate = service(&shop, "migrate");
+    assert!(migrate.one_shot);
+    assert_eq!(migrate.spec.restart, Restart::No);
+    assert_eq!(migrate.spec.image, "shop/migrate:latest");
+    assert_eq!(migrate.spec.command.as_deref().unwrap(), ["migrate", "--to", "the end", "up"]);
+
+    let api = service(&shop, "api");
+    let Image::Build(build) = &api.image else { panic!("{:?}", api.image) };
+    assert_eq!((build.repository.as_str(), build.tag.as_str()), ("shop-eu/api", "latest"));
+    assert_eq!(build.args["FEATURE"], "on");
+    assert_eq!(api.spec.image, build.reference());
+    assert_eq!(build.files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["Dockerfile", "main.rs"]);
+    assert_eq!(api.spec.env["LOG_LEVEL"], "info");
+    assert_eq!(api.spec.env["REGION"], "eu west");
+    assert_eq!(api.spec.configs["/etc/api.toml"].on_change, OnChange::Signal("SIGHUP".to_owned()));
+    assert_eq!(api.spec.configs["/etc/api.toml"].mode, 0o640);
+    assert!(api.spec.cap_add.contains("NET_ADMIN") && api.spec.cap_drop.contains("ALL"));
+    assert!(!api.spec.privileged && api.spec.read_only);
+    assert_eq!(api.order, Order::StartFirst);
+    let migrate = ServiceRef { deployment: shop.name.clone(), service: migrate.id.clone() };
+    assert_eq!(api.depends_on[&migrate].condition, Condition::Completed);
+    assert_eq!(api.depends_on[&migrate].at.line, 29);
+    let origin = |field: &str| {
+        let (field, at) = api.origins.iter().find(|(name, _)| name.to_string() == field).unwrap();
+        (field.to_string(), at.line, at.column)
+    };
+    assert_eq!(origin("env LOG_LEVEL"), ("env LOG_LEVEL".to_owned(), 31, 24));
+    assert_eq!(origin("port 80/tcp"), ("port 80/tcp".to_owned(), 30, 15));
+    assert_eq!(origin("env REGION").1, 32);
+
+    let web = service(&shop, "web");
+    assert_eq!(web.probe.as_ref().unwrap().http_path.as_deref(), Some("/health"));
+    assert_eq!(web.probe.as_ref().unwrap().interval, Duration::from_secs(2));
+    assert!(web.spec.networks.contains_key("shop_net"));
+}
+
+/// A deployment without its places, which differ between the formats.
+fn placeless(mut deployment: Deployment) -> String {
+    let at = crate::model::Location { file: "".into(), line: 0, column: 0 };
+    deployment.at = at.clone();
+    deployment.networks.values_mut().for_each(|network| network.at = at.clone());
+    deployment.volumes.values_mut().for_each(|volume| volume.at = at.clone());
+    deployment.registries.iter_mut().for_each(|registry| registry.at = at.clone());
+    for service in &mut deployment.services {
+        service.at = at.clone();
+        service.origins.values_mut().for_each(|origin| *origin = at.clone());
+        service.depends_on.values_mut().for_each(|dependency| dependency.at = at.clone());
+    }
+    format!("{deployment:#?}")
+}
+
+#[test]
+fn the_two_formats_mean_the_same() {
+    let yaml = shop("deployments/shop.yaml", include_str!("testdata/shop.yaml"));
+    let kdl = shop("deployments/shop.kdl", include_str!("testdata/shop.kdl"));
+    pretty(&placeless(yaml), &placeless(kdl));
+}
+
+/// Fails with the lines that differ.
+fn pretty(left: &str, right: &str) {
+    let diff = similar::TextDiff::from_lines(left, right);
+    assert!(left == right, "{}", diff.unified_diff());
+}
+
+/// The files in `schema/` are what the types give. `UPDATE_SCHEMA=1 cargo test schema_files` writes them again.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the switch of a test, not a setting of the product")]
+fn schema_files_follow_the_types() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schema");
+    for kind in Kind::ALL {
+        let path = folder.join(format!("{kind}.schema.json"));
+        let wanted = format!("{}\n", serde_json::to_string_pretty(&schema(kind)).unwrap());
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(&path, &wanted).unwrap();
+        }
+        let there = std::fs::read_to_string(&path).unwrap_or_default();
+        pretty(&there, &wanted);
+    }
+}
+
+#[test]
+fn every_key_of_a_schema_is_described() {
+    fn walk(value: &serde_json::Value, path: &str, missing: &mut Vec<String>) {
+        for (key, property) in value.get("properties").and_then(|map| map.as_object()).into_iter().flatten() {
+            if property.get("description").is_none() {
+                missing.push(format!("{path}.{key}"));
+            }
+        }
+        for (name, def) in value.get("$defs").and_then(|map| map.as_object()).into_iter().flatten() {
+            walk(def, name, missing);
+        }
+    }
+    let mut missing = Vec::new();
+    for kind in Kind::ALL {
+        walk(&schema(kind), kind.name(), &mut missing);
+    }
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_full_form_of_the_existing_guide() {
+    let text = r#"
+deployment:
+  name: "gRPC Orchestrator Deployment"
+  description: "orchestrator and tasks"
+  network: {name: "grpc_network", driver: "bridge"}
+  orchestrator:
+    container_name: "grpc_orchestrator"
+    hostname: "orchestrator"
+    image: "grpc_orchestrator:latest"
+    dockerfile: "Dockerfile.orchestrator"
+    address: "0.0.0.0:50050"
+    schedule_file: "/app/schedules/schedule.yaml"
+    rt_config: {policy: "fifo", priority: 80, cpu_affinity: 0, lock_memory: true}
+    resources: {cpuset: "0", memlock: 2048000000}
+    capabilities: ["SYS_NICE"]
+    healthcheck: {command: "pgrep -f orchestrator_main", interval: 5, timeout: 3, retries: 3}
+  tasks:
+    - id: "task_1"
+      container_name: "grpc_task1"
+      hostname: "task1"
+      image: "grpc_task:latest"
+      dockerfile: "Dockerfile.task"
+      address: "0.0.0.0:50051"
+      port: 50051
+      task_type: "task_1"
+      rt_config: {policy: "none", priority: 50, cpu_affinity: -1}
+    - id: "critical_task"
+      port: 50052
+      rt_config:
+        policy: "fifo"
+        priority: 90
+        cpu_affinity: 2
+        lock_memory: true
+      resources:
+        cpuset: "2"
+        memlock: 4096000000
+      healthcheck:
+        command: "pgrep -f task_runner"
+        interval: 10
+        timeout: 5
+        retries: 5
+  build: {context: ".", parallel: false, no_cache: true}
+  strategy:
+    type: "sequential"  # o "parallel"
+    wait_for_healthy: true
+    startup_timeout: 60  # secondi
+"#;
+    let files = [
+        ("deployment_config.yaml", text),
+        ("Dockerfile.task", "FROM scratch\n"),
+        ("Dockerfile.orchestrator", "FROM scratch\n"),
+        (".dockerignore", "*\n!src\n"),
+        ("src/main.cpp", "int main() {}\n"),
+    ];
+    let deployment = only(&files);
+    assert_eq!(deployment.name.as_str(), "grpc-orchestrator-deployment");
+    assert!(!deployment.parallel_builds);
+    assert_eq!(deployment.strategy.startup_timeout, Duration::from_secs(60));
+    assert_eq!(deployment.strategy.max_parallel, 1);
+
+    let orchestrator = service(&deployment, "orchestrator");
+    let words = orchestrator.spec.command.clone().unwrap().join(" ");
+    assert_eq!(
+        words,
+        "--address 0.0.0.0:50050 --schedule /app/schedules/schedule.yaml --policy fifo --priority 80 --cpu-affinity 0 --lock-memory"
+    );
+    assert_eq!(orchestrator.spec.ulimits["rtprio"], Ulimit { soft: 80, hard: 80 });
+    assert_eq!(orchestrator.spec.ulimits["memlock"], Ulimit { soft: 2_048_000_000, hard: 2_048_000_000 });
+    assert!(orchestrator.spec.cap_add.contains("SYS_NICE"));
+    assert!(orchestrator.spec.security_opt.is_empty());
+    assert_eq!(orchestrator.depends_on.len(), 2);
+    assert!(orchestrator.depends_on.values().all(|dependency| dependency.condition == Condition::Healthy));
+
+    let plain = service(&deployment, "task_1");
+    assert!(plain.spec.cap_add.is_empty() && plain.spec.ulimits.is_empty());
+    let Image::Build(build) = &plain.image else { panic!("{:?}", plain.image) };
+    assert_eq!((build.friendly().as_str(), build.no_cache), ("grpc_task:latest", true));
+    assert_eq!(
+        build.files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(),
+        ["Dockerfile.task", "src/main.cpp"]
+    );
+
+    let critical = service(&deployment, "critical_task");
+    assert_eq!(critical.spec.image, plain.spec.image);
+    let words = critical.spec.command.clone().unwrap().join(" ");
+    assert_eq!(
+        words,
+        "--name critical_task --address 0.0.0.0:50052 --orchestrator orchestrator:50050 --policy fifo --priority 90 --cpu-affinity 2 --lock-memory"
+    );
+    assert_eq!(critical.spec.hostname.as_deref(), Some("critical_task"));
+    assert_eq!(critical.spec.resources.cpuset.as_deref(), Some("2"));
+}
+
+#[test]
+fn other_fragments_of_the_existing_guide() {
+    let tasks = "tasks:\n  - id: \"my_task\"\n    port: 50051\n    healthcheck:\n      command: \"pgrep -f task_runner\"\n      interval: 10\n      timeout: 5\n      retries: 5\n";
+    assert_eq!(only(&[("deployments/a.yaml", tasks)]).services.len(), 1);
+    let strategy =
+        "strategy:\n  type: \"sequential\"  # o \"parallel\"\n  wait_for_healthy: true\n  startup_timeout: 60\n";
+    assert_eq!(only(&[("deployments/a.yaml", strategy)]).strategy.startup_timeout, Duration::from_secs(60));
+    let schedule = "tasks:\n  - id: my_task\n    address: \"task4:50054\"\n    mode: timed\n    scheduled_time_us: 1000000\n    parameters:\n      my_param: 123\n";
+    for path in ["schedules/my_schedule.yaml", "deployments/my_schedule.yaml"] {
+        let desired = desired(&[(path, schedule)]);
+        assert!(desired.deployments.is_empty());
+        assert!(desired.notices[0].text.contains("not yet supported"), "{:?}", desired.notices);
+    }
+}
+
+#[test]
+fn images_come_from_gitlab_when_it_is_enabled() {
+    let text = "tasks: [{id: t, port: 50051, dockerfile: Dockerfile.task}]\ngitlab: {enabled: true, registry_url: \"https://registry.gitlab.com/\", project_path: group/rt, access_token: glpat-secret}\n";
+    let desired = desired(&[("deployments/a.yaml", text)]);
+    let deployment = desired.deployments.values().next().unwrap();
+    let Image::Pull { reference, also_tag, .. } = &service(deployment, "t").image else { panic!() };
+    assert_eq!(reference, "registry.gitlab.com/group/rt/grpc_task:latest");
+    assert_eq!(also_tag.as_deref(), Some("grpc_task:latest"));
+    assert_eq!(deployment.registries[0].username.as_deref(), Some("gitlab-ci-token"));
+    assert!(deployment.registries[0].inline_token.is_some());
+    assert!(desired.notices.iter().any(|notice| notice.text.contains("revoke")));
+    assert!(!format!("{desired:?}").contains("glpat-secret"));
+}
+
+#[test]
+fn builder_files_in_both_spellings() {
+    let one = "builder:\n  name: b\n  gitlab: {registry_url: reg.example.org, project_path: a/b, use_ci_token: true}\n  images:\n    - {name: app, tag: \"1\", context: images/api, build_args: {A: 1}}\n  settings: {parallel: true, cleanup_after_push: true}\n";
+    let other = "builder:\n  name: b\n  gitlab: {registry_url: reg.example.org, project_path: a/b, use_ci_token: true}\n  images:\n    - {image_name: app, image_tag: 1, build_context: images/api, build_args: [A=1]}\n  settings: {build_parallel: yes, cleanup_local_after_push: true}\n";
+    let build = |text: &str| {
+        let desired = desired(&[("builder_config.yaml", text), ("images/api/Dockerfile", "FROM scratch\n")]);
+        let file = desired.builds.into_iter().next().unwrap();
+        (file.images[0].build.clone(), file.images[0].push_reference.clone(), file.settings)
+    };
+    assert_eq!(build(one), build(other));
+    assert_eq!(build(one).1.as_deref(), Some("reg.example.org/a/b/app:1"));
+}
+
+#[test]
+fn other_files_are_left_alone() {
+    let desired = desired(&[
+        (".github/workflows/ci.yaml", "jobs: ["),
+        ("config/app.yaml", "services: {a: b}\n  broken: ["),
+        ("config/values.yaml", "services: {a: {port: 1}}\nstrategy: {type: RollingUpdate}\n"),
+        ("config/tasks.yaml", "tasks: [{name: install}]\n"),
+        ("docker-compose.yml", "services: {web: {image: nginx}}\n"),
+        ("teams/a/shop.yaml", "services: [{id: web, image: nginx}]\n"),
+    ]);
+    assert_eq!(desired.deployments.keys().map(crate::model::DeploymentName::as_str).collect::<Vec<_>>(), ["shop"]);
+    assert_eq!(desired.notices.len(), 1);
+}
+
+#[test]
+fn settings_are_the_defaults_of_deployments() {
+    let settings = r#"
+environment "prod" branch="main" path="."
+apply {
+    strategy "parallel" max-parallel=4
+    wait-for-healthy #true
+    startup-timeout "90s"
+    stability-window "5s"
+    on-failure "halt"
+    drift "report"
+    prune #true budget="35%"
+}
+"#;
+    let desired = desired(&[("setpoint.kdl", settings), ("deployments/a.yaml", "services: [{id: a, image: b}]\n")]);
+    assert_eq!((desired.settings.environment.as_str(), desired.settings.branch.as_deref()), ("prod", Some("main")));
+    assert_eq!(desired.settings.prune.budget_percent, 35);
+    let strategy = &desired.deployments.values().next().unwrap().strategy;
+    assert_eq!((strategy.max_parallel, strategy.startup_timeout), (4, Duration::from_secs(90)));
+    assert_eq!(strategy.on_failure, crate::model::OnFailure::Halt);
+}
+
+#[test]
+fn daemon_settings_are_read() {
+    let text = r#"
+repo "ssh://git@git.example.org/infra.git" branch="main" {
+    poll "60s" jitter="10%"
+    ssh key="/etc/setpoint/deploy_key" known-hosts="/etc/setpoint/known_hosts"
+}
+engine "docker" endpoint="unix:///var/run/docker.sock"
+state-dir "/var/lib/setpoint"
+socket "/run/setpoint/setpoint.sock"
+log level="info" format="json"
+"#;
+    let config = daemon_config("daemon.kdl", text).unwrap();
+    assert_eq!(config.repo.url.0, "ssh://git@git.example.org/infra.git");
+    let Some(raw::daemon::Poll::Full(poll)) = config.repo.poll else { panic!() };
+    assert_eq!((poll.interval.unwrap().0, poll.jitter.unwrap().0), (Duration::from_secs(60), 10));
+    let report = daemon_config("daemon.kdl", "repo \"x\" brnch=\"main\"\n").unwrap_err().to_string();
+    assert!(report.starts_with("error[unknown-key] daemon.kdl:1:10"), "{report}");
+}
+
+#[test]
+fn a_digest_changes_with_what_the_build_sees_and_nothing_else() {
+    let build = |files: &[(&str, &str)]| {
+        let mut all = vec![("deployments/a.yaml", "services: [{id: a, build: images/a}]\n")];
+        all.extend(files);
+        match only(&all).services.remove(0).image {
+            Image::Build(build) => build.digest,
+            image => panic!("{image:?}"),
+        }
+    };
+    let base = [("images/a/Dockerfile", "FROM scratch\n"), ("images/a/x", "1"), ("images/a/.dockerignore", "*.log\n")];
+    let digest = build(&base);
+    assert_eq!(digest.len(), 12);
+    assert_eq!(digest, build(&[base[0], base[1], base[2], ("images/a/y.log", "noise"), ("images/b/z", "elsewhere")]));
+    assert_ne!(digest, build(&[base[0], ("images/a/x", "2"), base[2]]));
+    assert_ne!(digest, build(&[("images/a/Dockerfile", "FROM other\n"), base[1], base[2]]));
+    assert_ne!(digest, build(&[base[0], ("images/a/x2", "1"), base[2]]));
+}
+
+#[test]
+fn a_broken_file_is_never_replaced_by_defaults() {
+    let report = mistakes(&[("setpoint.kdl", "apply {\n"), ("deployments/a.yaml", "services: [{id: a, image: b}]\n")]);
+    assert!(report.contains("setpoint.kdl:1:"), "{report}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_bytes_make_it_panic(yaml in prop::collection::vec(any::<u8>(), 0..200), kdl in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = compile(&tree(&[("deployments/a.yaml", &yaml), ("deployments/b.kdl", &kdl)]));
+    }
+
+    /// Parts of real files in any order reach further than random bytes.
+    #[test]
+    fn no_mixture_of_real_parts_makes_it_panic(
+        yaml in prop::collection::vec(prop::sample::select(PARTS.to_vec()), 0..40),
+        kdl in prop::collection::vec(prop::sample::select(KDL_PARTS.to_vec()), 0..40),
+    ) {
+        let (yaml, kdl) = (yaml.concat(), kdl.concat());
+        let result = compile(&tree(&[("deployments/a.yaml", yaml.as_bytes()), ("deployments/b.kdl", kdl.as_bytes())]));
+        if let Err(report) = result {
+            for style in [true, false] {
+                let text = report.render(Style { colour: style, unicode: style, width: 80 });
+                prop_assert!(text.contains(&report.summary()));
+            }
+            prop_assert!(report.diagnostics.iter().all(|mistake| mistake.code != "internal"), "{}", report);
+            prop_assert_eq!(report.to_json()["count"].as_u64(), Some(report.len() as u64));
+        }
+    }
+}
+
+const PARTS: [&str; 36] = [
+    "deployment:\n",
+    "  services:\n",
+    "  - id: a\n",
+    "    image: nginx\n",
+    "    ports: [",
+    "\"80:80\"",
+    "]\n",
+    "{",
+    "}",
+    ", ",
+    "    env: {A: ",
+    "no",
+    "~",
+    "*a",
+    "&a ",
+    "<<: ",
+    "    depends_on: ",
+    "a",
+    "b",
+    "é",
+    ": ",
+    "\n",
+    "  ",
+    "- ",
+    "\"",
+    "'",
+    "#",
+    "    healthcheck: {http: \":80\"}\n",
+    "    restart: always\n",
+    "    replicas: 99999999999\n",
+    "    volumes: [\"v:/x\"]\n",
+    "tasks: [{id: t, port: 1}]\n",
+    "orchestrator: {}\n",
+    "    resources: {memory: 1}\n",
+    "!!str ",
+    "|\n",
+];
+const KDL_PARTS: [&str; 30] = [
+    "deployment ",
+    "{\n",
+    "}\n",
+    "service ",
+    "\"a\" ",
+    "image=",
+    "\"nginx\"",
+    "\n",
+    "port ",
+    "80",
+    "env ",
+    "A=1",
+    "#true",
+    "#null",
+    "- ",
+    "depends-on ",
+    "network ",
+    "é ",
+    "/*",
+    "*/",
+    "//",
+    "#\"",
+    "\"#",
+    "\\",
+    "(u8)",
+    "/-",
+    "healthcheck http=1 ",
+    "1.5e3 ",
+    ";",
+    "volume \"v\" ",
+];

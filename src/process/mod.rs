@@ -1,0 +1,15 @@
+//! What every part of the running process shares: settings from the environment, the clock, tasks, shutdown, logs, backoff.
+//!
+//! Adapters and everything after them in the flow may use it; the vocabulary and the pure stages may not. Each of the
+//! things that a library could do anywhere and that this program does in one place only lives here: asking for the time
+//! ([`clock`]), starting a task ([`supervise`]), reading the environment ([`config`]).
+
+pub mod backoff;
+pub mod clock;
+pub mod config;
+pub mod shutdown;
+pub mod supervise;
+pub mod telemetry;
+
+pub use backoff::Backoff;
+pub use supervise::{Lost, Policy, Supervisor};

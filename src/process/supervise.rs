@@ -1,0 +1,226 @@
+//! The only place that starts tasks. Each has a name and a policy for its end; a panic is caught and counts as an error.
+
+use super::Backoff;
+use futures_util::FutureExt;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What a task ends with: `Ok` when its work is done or it was asked to stop.
+pub type TaskResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// What the end of a task leads to.
+#[derive(Clone, Debug)]
+pub enum Policy {
+    /// The process cannot do without it: when it ends before it was asked to, everything ends.
+    Essential,
+    /// It is started again after an error or an early end, with backoff.
+    Restart(Backoff),
+    /// It may end; an error is logged.
+    Finish,
+}
+
+/// An essential task ended, or tasks did not end in time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// An essential task is gone.
+    #[error("the task `{task}` ended: {error}")]
+    Essential {
+        /// Its name.
+        task: String,
+        /// Why, with all causes.
+        error: String,
+    },
+    /// The deadline of the shutdown passed.
+    #[error("did not stop within {}s: {}", .deadline.as_secs(), .tasks.join(", "))]
+    Deadline {
+        /// How long was waited.
+        deadline: Duration,
+        /// Names of the tasks that were cut off.
+        tasks: Vec<String>,
+    },
+}
+
+/// Starts tasks and ends them. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Supervisor {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    stop: CancellationToken,
+    tracker: TaskTracker,
+    /// Tasks under way by a running number.
+    running: Mutex<BTreeMap<u64, (String, Option<AbortHandle>)>>,
+    next: Mutex<u64>,
+    lost: Mutex<Option<Lost>>,
+}
+
+impl Supervisor {
+    /// A supervisor whose tasks are asked to stop when `stop` is cancelled.
+    pub fn new(stop: CancellationToken) -> Self {
+        Self { inner: Arc::new(Inner { stop, ..Inner::default() }) }
+    }
+
+    /// The token that every task watches.
+    pub fn stop_token(&self) -> CancellationToken {
+        self.inner.stop.clone()
+    }
+
+    /// Starts a task. `make` is called once, and again for each restart.
+    pub fn spawn<F, T>(&self, name: impl Into<String>, policy: Policy, mut make: F)
+    where
+        F: FnMut() -> T + Send + 'static,
+        T: Future<Output = TaskResult> + Send + 'static,
+    {
+        let name = name.into();
+        let id = self.register(&name);
+        let inner = Arc::clone(&self.inner);
+        let work = async move {
+            let done = Unregister { inner: Arc::clone(&inner), id };
+            let mut policy = policy;
+            loop {
+                let end = caught(make()).await;
+                if inner.stop.is_cancelled() {
+                    if let Err(error) = end {
+                        tracing::warn!(task = name, error, "task failed while stopping");
+                    }
+                    break;
+                }
+                match (&mut policy, end) {
+                    (Policy::Finish, Ok(())) => break,
+                    (Policy::Finish, Err(error)) => {
+                        tracing::warn!(task = name, error, "task failed");
+                        break;
+                    }
+                    (Policy::Essential, end) => {
+                        let error = end.err().unwrap_or_else(|| "it returned before it was asked to".to_owned());
+                        tracing::error!(task = name, error, "essential task lost; the process ends");
+                        inner.lose(Lost::Essential { task: name.clone(), error });
+                        break;
+                    }
+                    (Policy::Restart(backoff), end) => {
+                        let wait = backoff.fail(fastrand::f64());
+                        let error = end.err().unwrap_or_else(|| "it returned early".to_owned());
+                        tracing::warn!(task = name, error, wait_ms = wait.as_millis(), "task is started again");
+                        // Both arms are cancel-safe.
+                        tokio::select! {
+                            () = tokio::time::sleep(wait) => {}
+                            () = inner.stop.cancelled() => break,
+                        }
+                    }
+                }
+            }
+            drop(done);
+        };
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that may start a task")]
+        let handle = tokio::spawn(self.inner.tracker.track_future(work));
+        if let Some(entry) = lock(&self.inner.running).get_mut(&id) {
+            entry.1 = Some(handle.abort_handle());
+        }
+    }
+
+    /// Waits until a stop is asked for or an essential task is lost, then gives every task `deadline` to end.
+    ///
+    /// # Errors
+    /// When an essential task was lost, or tasks had to be cut off at the deadline.
+    pub async fn run(&self, deadline: Duration) -> Result<(), Lost> {
+        self.inner.stop.cancelled().await;
+        self.drain(deadline).await
+    }
+
+    /// Asks every task to stop and gives them `deadline` to end.
+    ///
+    /// # Errors
+    /// As [`Supervisor::run`].
+    pub async fn drain(&self, deadline: Duration) -> Result<(), Lost> {
+        self.inner.stop.cancel();
+        self.inner.tracker.close();
+        let late = tokio::time::timeout(deadline, self.inner.tracker.wait()).await.is_err();
+        if late {
+            let running = std::mem::take(&mut *lock(&self.inner.running));
+            let tasks = running.values().map(|(name, _)| name.clone()).collect();
+            for handle in running.into_values().filter_map(|(_, handle)| handle) {
+                handle.abort();
+            }
+            self.inner.lose(Lost::Deadline { deadline, tasks });
+        }
+        lock(&self.inner.lost).clone().map_or(Ok(()), Err)
+    }
+
+    fn register(&self, name: &str) -> u64 {
+        let id = {
+            let mut next = lock(&self.inner.next);
+            *next += 1;
+            *next
+        };
+        lock(&self.inner.running).insert(id, (name.to_owned(), None));
+        id
+    }
+}
+
+impl Inner {
+    /// Notes the first loss and asks everything to stop.
+    fn lose(&self, lost: Lost) {
+        lock(&self.lost).get_or_insert(lost);
+        self.stop.cancel();
+    }
+}
+
+/// Takes a task off the list, also when it is aborted.
+struct Unregister {
+    inner: Arc<Inner>,
+    id: u64,
+}
+
+impl Drop for Unregister {
+    fn drop(&mut self) {
+        lock(&self.inner.running).remove(&self.id);
+    }
+}
+
+/// A panic of another task does not make the list of tasks unusable.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `work`; an error becomes one line with all causes, a panic an error.
+async fn caught(work: impl Future<Output = TaskResult>) -> Result<(), String> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(chain(error.as_ref())),
+        Err(panic) => {
+            let text = panic
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned())
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_else(|| "no message".to_owned());
+            Err(format!("it panicked: {text}"))
+        }
+    }
+}
+
+/// An error and its causes on one line, outermost first.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.ends_with(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "supervise_tests.rs"]
+mod tests;

@@ -1,0 +1,106 @@
+//! What a repository is opened with.
+
+use super::{Address, SourceError};
+use secrecy::{ExposeSecret, SecretString};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A repository and how to reach and follow it.
+#[derive(Clone, Debug)]
+pub struct SourceConfig {
+    /// Where it is.
+    pub address: Address,
+    /// Branch, tag or any other name git resolves; absent follows HEAD (the server's default branch).
+    pub reference: Option<String>,
+    /// Config folder within the repository (`""` is its root).
+    pub path: String,
+    /// Folder for the bare clones of remote repositories.
+    pub cache_dir: PathBuf,
+    /// What to log in with.
+    pub credentials: Credentials,
+    /// Time between two looks at a remote repository; for a local one the time after which it is looked at although no
+    /// file event came.
+    pub poll: Duration,
+    /// Each such time is varied by up to this fraction (0.1 is ±10 %), so that many daemons do not ask at once.
+    pub jitter: f64,
+    /// Upper bound of the time between two attempts while a server fails.
+    pub backoff_limit: Duration,
+    /// Bound on one whole fetch.
+    pub fetch_timeout: Duration,
+}
+
+impl SourceConfig {
+    /// The defaults for an address: HEAD, the root folder, no credentials, a look every 60 s ±10 %.
+    ///
+    /// # Errors
+    /// When the address is none.
+    pub fn new(address: &str) -> Result<Self, SourceError> {
+        Ok(Self {
+            address: address.parse()?,
+            reference: None,
+            path: String::new(),
+            cache_dir: PathBuf::from(".setpoint-cache"),
+            credentials: Credentials::default(),
+            poll: Duration::from_secs(60),
+            jitter: 0.1,
+            backoff_limit: Duration::from_secs(15 * 60),
+            fetch_timeout: Duration::from_secs(120),
+        })
+    }
+}
+
+/// What to log in with, already read from where the user keeps it. `Debug` shows no secret.
+#[derive(Clone, Debug, Default)]
+pub struct Credentials {
+    /// Token or password for http(s).
+    pub token: Option<SecretString>,
+    /// User name for http(s); forges accept any next to a token.
+    pub username: Option<String>,
+    /// Private key file for ssh.
+    pub ssh_key: Option<PathBuf>,
+    /// Passphrase of that file.
+    pub ssh_passphrase: Option<SecretString>,
+    /// Ask the ssh agent of this session.
+    pub use_agent: bool,
+    /// The host keys to accept, in OpenSSH's format. Without it no ssh host is trusted.
+    pub known_hosts: Option<PathBuf>,
+    /// Certificates (PEM) to trust for https besides the system's. Process-wide: libgit2 keeps one list.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Credentials {
+    /// Every secret, to keep it out of texts that come from elsewhere.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        [&self.token, &self.ssh_passphrase]
+            .into_iter()
+            .flatten()
+            .map(|secret| secret.expose_secret().to_owned())
+            .collect()
+    }
+}
+
+/// Bounds on a server that does not answer. libgit2 keeps them process-wide.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerTimeouts {
+    /// Until the connection stands.
+    pub connect: Duration,
+    /// Between two answers.
+    pub silence: Duration,
+}
+
+impl Default for ServerTimeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(10), silence: Duration::from_secs(30) }
+    }
+}
+
+/// Prepares libgit2 for the process. The first line of `main`, before any thread starts.
+#[expect(unsafe_code, reason = "libgit2's process-wide options")]
+pub fn init(timeouts: ServerTimeouts) {
+    let millis = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: both write one global int, which libgit2 reads when it opens a connection; called before any thread of
+    // ours exists. They fail only for a negative number.
+    let _ = unsafe { git2::opts::set_server_connect_timeout_in_milliseconds(millis(timeouts.connect)) };
+    // SAFETY: as above.
+    let _ = unsafe { git2::opts::set_server_timeout_in_milliseconds(millis(timeouts.silence)) };
+}

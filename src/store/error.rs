@@ -1,0 +1,107 @@
+//! What can go wrong with the file, and what to do about it.
+
+use rusqlite::ErrorCode;
+use std::path::{Path, PathBuf};
+
+/// The store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Its folder cannot be made.
+    #[error("cannot make the state folder {}; choose another one with `state-dir` or --state-dir", .path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It cannot be opened.
+    #[error("cannot open {}; its folder must be writable for this user", .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// It is damaged. It is never made anew by itself.
+    #[error(
+        "the store {} is damaged. Move it and its -wal and -shm files aside and start again: containers keep running and \
+         are recognised by installation id {}; lost are the event history, quarantine and suspended deployments",
+        .path.display(), .installation.as_deref().unwrap_or("(unreadable: see the label dev.setpoint.owner)")
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The installation id, as kept in the file beside it.
+        installation: Option<String>,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// A newer version of this program wrote it.
+    #[error("{} was written by a newer version (schema {found}, this one knows {known}); use that version", .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The newest schema known here.
+        known: i64,
+    },
+    /// Another process wrote for too long.
+    #[error("the store {} is in use by another process; could not {what}", .path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// Another operation failed.
+    #[error("the store {} could not {what}", .path.display())]
+    Query {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// An environment of that name belongs to another repo.
+    #[error(
+        "environment `{environment}` of this host was last applied from {other}, not from {repo}; applying would treat the \
+         containers of one as removed by the other. Give this repo its own name: write `environment \"<name>\"` into its \
+         setpoint.kdl"
+    )]
+    EnvironmentTaken {
+        /// Name of the environment.
+        environment: String,
+        /// The repo that wants it.
+        repo: String,
+        /// The repo that has it.
+        other: String,
+    },
+    /// The id of the installation cannot be kept beside the database.
+    #[error("cannot read or write {}", .path.display())]
+    Installation {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Sorts an error of SQLite by what the user can do about it.
+pub(super) fn at(path: &Path, what: &'static str, source: rusqlite::Error) -> StoreError {
+    let path = path.to_owned();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            let installation = super::schema::kept_installation(&path);
+            StoreError::Damaged { path, installation, source }
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { path, what, source },
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+            StoreError::Open { path, source }
+        }
+        _ => StoreError::Query { path, what, source },
+    }
+}

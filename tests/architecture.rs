@@ -1,0 +1,210 @@
+//! One crate has no compiler walls between its modules, so this test is the wall: every path in `src/**/*.rs` is held
+//! against the tables below, which are section «Direction» of `ARCHITECTURE.md`.
+
+#[path = "architecture/paths.rs"]
+mod paths;
+
+use paths::{Path, Source};
+use std::collections::BTreeSet;
+
+/// Left to right; a module may use what stands to its left, never its own row: neighbours do not know each other.
+const DIRECTION: [&[&str]; 8] = [
+    &["model"],
+    &["manifest", "placement", "plan", "schedule"],
+    &["event"],
+    &["source", "engine", "rt", "store", "wire", "forge"],
+    &["daemon", "agent", "task"],
+    &["api", "web"],
+    &["cli"],
+    &["main", "lib"],
+];
+/// Stages whose result follows from their arguments alone.
+const PURE: [&str; 6] = ["model", "manifest", "placement", "plan", "schedule", "event"];
+/// What a pure stage must not name: it would wait, reach out of its arguments, or log.
+const IMPURE: [&str; 16] = [
+    "tokio",
+    "tokio_util",
+    "futures_util",
+    "bollard",
+    "git2",
+    "notify",
+    "tonic",
+    "axum",
+    "hyper",
+    "tracing",
+    "rusqlite",
+    "std::fs",
+    "std::env",
+    "std::process",
+    "std::thread",
+    "rustix",
+];
+/// The clock and the network within crates that a pure stage may otherwise use.
+const IMPURE_ITEMS: [&str; 8] = [
+    "std::time::SystemTime",
+    "std::time::Instant",
+    "jiff::Zoned::now",
+    "jiff::Timestamp::now",
+    "std::net::TcpStream",
+    "std::net::TcpListener",
+    "std::net::UdpSocket",
+    "std::net::ToSocketAddrs",
+];
+/// Each third-party crate and the folders that may name it. One folder is the rule; `*` and longer lists say why.
+const CRATES: &[(&str, &[&str], &str)] = &[
+    ("serde", &["*"], "derives on the vocabulary and on every external form"),
+    ("serde_json", &["*"], "the same"),
+    ("thiserror", &["*"], "error types everywhere"),
+    ("jiff", &["*"], "the type of an instant; the clock itself is `process::clock`"),
+    ("tracing", &["*"], "logs; the pure stages are kept from it by the table above"),
+    ("tokio", &["*"], "the runtime; likewise"),
+    ("tokio_util", &["*"], "cancellation tokens; likewise"),
+    ("futures_util", &["*"], "streams; likewise"),
+    ("bytes", &["source", "engine", "daemon", "api"], "build contexts stream from git to the engine"),
+    ("secrecy", &["*"], "a secret has no Debug wherever it passes"),
+    ("sha2", &["model", "manifest", "source"], "digests of fields, of build contexts, of clone folders"),
+    ("strsim", &["manifest", "source", "cli"], "«did you mean» for keys, branches and names of services"),
+    ("fastrand", &["process", "source", "store", "daemon"], "jitter and ids"),
+    ("rustix", &["process", "store", "api", "cli"], "users, locks and permissions of files and sockets"),
+    ("tempfile", &["engine", "cli"], "the demo's repo; elsewhere tests only"),
+    ("git2", &["source"], ""),
+    ("libz_sys", &[], "named in Cargo.toml to link zlib statically, never in code"),
+    ("notify", &["source"], ""),
+    ("ignore", &["manifest", "source"], "`.dockerignore` where the context is digested and where a folder is walked"),
+    ("saphyr_parser", &["manifest"], ""),
+    ("kdl", &["manifest"], ""),
+    ("miette", &["manifest"], ""),
+    ("schemars", &["manifest"], ""),
+    ("bollard", &["engine"], ""),
+    ("docker_credential", &["engine"], ""),
+    ("tar", &["source", "engine"], "contexts are written by source, config files by engine"),
+    ("hyper", &["engine", "api"], "the HTTP probe; the local API and its client"),
+    ("hyper_util", &["engine", "api"], "the same"),
+    ("http_body_util", &["engine", "api"], "the same"),
+    ("axum", &["api"], ""),
+    ("rusqlite", &["store"], ""),
+    ("tracing_subscriber", &["process"], ""),
+    ("similar", &["cli"], ""),
+    ("anstyle", &["plan", "cli"], "colour as data in renderings; `anstream` prints it"),
+    ("anstream", &["cli"], ""),
+    ("clap", &["cli"], ""),
+    ("clap_complete", &["cli"], ""),
+    ("clap_mangen", &["cli"], ""),
+    ("indicatif", &["cli"], ""),
+    ("comfy_table", &["cli"], ""),
+];
+
+fn row(module: &str) -> Option<usize> {
+    DIRECTION.iter().position(|row| row.contains(&module))
+}
+
+/// Why `from` may not use `to`.
+fn wrong_direction(from: &str, to: &str) -> Option<String> {
+    if from == to || from == "lib" {
+        return None;
+    }
+    let remedy = "return a value and let the next stage take it as an argument";
+    match (from, to, row(from), row(to)) {
+        (_, "process", Some(user), _) if user >= 3 => None,
+        (_, "process", ..) => Some(format!("`process` is for adapters and what uses them; {remedy}")),
+        ("process", "model", ..) => None,
+        ("process", ..) => Some("`process` knows `model` at most; pass what it needs as an argument".to_owned()),
+        (.., Some(user), Some(used)) if used < user => None,
+        (.., Some(user), Some(used)) if used == user => {
+            Some(format!("neighbours do not know each other; join them in a module to their right, or {remedy}"))
+        }
+        (.., Some(_), Some(_)) => Some(format!("that is against the direction; {remedy}")),
+        _ => Some("a module is missing from DIRECTION in tests/architecture.rs; give it a place".to_owned()),
+    }
+}
+
+/// The rule that a path breaks.
+fn broken_rule(source: &Source, path: &Path) -> Option<String> {
+    let module = source.module.as_str();
+    if path.segments.last().is_some_and(|last| last == "*") && path.top_level.is_some() {
+        return Some("a wildcard hides what is used; name the items".to_owned());
+    }
+    if path.in_test {
+        return None;
+    }
+    if let Some(used) = &path.top_level {
+        return wrong_direction(module, used);
+    }
+    let text = path.segments.join("::");
+    let starts = |prefix: &&&str| text == **prefix || text.starts_with(&format!("{prefix}::"));
+    if PURE.contains(&module)
+        && let Some(impure) = IMPURE.iter().chain(&IMPURE_ITEMS).find(starts)
+    {
+        return Some(format!("`{module}` is pure and must not name `{impure}`; take the value as an argument"));
+    }
+    let (name, folders, why) = CRATES.iter().find(|(name, ..)| path.segments[0] == *name)?;
+    let allowed = folders.contains(&"*") || folders.contains(&module) || module == *name;
+    let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+    let place = if folders.is_empty() { "no folder".to_owned() } else { folders.join(", ") };
+    (!allowed).then(|| format!("`{name}` belongs to {place}{why}; call that folder, or add a reason to CRATES"))
+}
+
+#[test]
+fn every_path_follows_the_direction() {
+    let sources = paths::read(concat!(env!("CARGO_MANIFEST_DIR"), "/src"));
+    assert!(sources.len() > 10, "the walk found only {} files", sources.len());
+    let broken: BTreeSet<String> = sources
+        .iter()
+        .flat_map(|source| source.paths.iter().map(move |path| (source, path)))
+        .filter_map(|(source, path)| {
+            let rule = broken_rule(source, path)?;
+            Some(format!("src/{}:{}: `{}`: {rule}", source.file, path.line, path.segments.join("::")))
+        })
+        .collect();
+    let lines: Vec<&str> = broken.iter().map(String::as_str).collect();
+    assert!(broken.is_empty(), "{} broken:\n{}", broken.len(), lines.join("\n"));
+}
+
+#[test]
+fn every_dependency_has_its_folder() {
+    let manifest = include_str!("../Cargo.toml");
+    let dependencies = manifest.split("\n[").find_map(|section| section.strip_prefix("dependencies]\n"));
+    let named = dependencies.unwrap_or_default().lines().filter_map(|line| line.split_once(" = "));
+    let named: BTreeSet<String> = named.map(|(name, _)| name.trim_start_matches("# ").replace('-', "_")).collect();
+    let listed: BTreeSet<String> = CRATES.iter().map(|(name, ..)| (*name).to_owned()).collect();
+    assert!(named.len() > 10, "no dependencies found in Cargo.toml");
+    let missing: Vec<_> = named.difference(&listed).collect();
+    let stale: Vec<_> = listed.difference(&named).collect();
+    assert!(missing.is_empty(), "give these crates a folder in CRATES of tests/architecture.rs: {missing:?}");
+    assert!(stale.is_empty(), "these crates left Cargo.toml; take them out of CRATES: {stale:?}");
+}
+
+#[test]
+fn a_broken_rule_is_seen() {
+    let broken = |module: &str, code: &str| {
+        let source = paths::scan(&format!("{module}/probe.rs"), code, false);
+        source.paths.iter().find_map(|path| broken_rule(&source, path).map(|rule| (path.line, rule)))
+    };
+    for (module, code) in [
+        ("engine", "use crate::source::Source;"),
+        ("plan", "use crate::{model::Field, engine::docker};"),
+        ("model", "fn f() { let _ = crate::plan::plan(); }"),
+        ("model", "use super::super::plan::Plan;"),
+        ("model", "use crate::process::clock;"),
+        ("plan", "use std::{fmt, fs::File};"),
+        ("manifest", "fn f() { tracing::info!(\"x\"); }"),
+        ("event", "use std::time::{Duration, SystemTime};"),
+        ("daemon", "use git2::Repository;"),
+        ("cli", "use rusqlite as sql;"),
+        ("cli", "use crate::daemon::*;"),
+        ("cli", "#[cfg(test)] mod tests { use crate::daemon::*; }"),
+        ("novelty", "use crate::model::Field;"),
+    ] {
+        assert!(broken(module, code).is_some(), "{module}: {code}");
+    }
+    for (module, code) in [
+        ("plan", "use crate::model::{Field, self};\n// crate::engine\n/* use git2::X; /* nested */ std::fs */"),
+        ("plan", "const T: &str = \"crate::engine::x\"; const R: &str = r#\"git2::\" tokio::\"#;"),
+        ("engine", "use crate::process::backoff; use crate::plan::Step; use bollard::Docker;"),
+        ("model", "#[cfg(test)]\nmod tests { use super::*; use crate::plan::Plan; use tokio::time; }"),
+        ("manifest", "mod kdl; fn f<'a>(c: char) -> bool { c == '\"' || kdl::parse(c) }"),
+    ] {
+        assert_eq!(broken(module, code), None, "{module}: {code}");
+    }
+    assert_eq!(broken("source", "\n\nuse crate::engine::X;").map(|(line, _)| line), Some(3));
+}

@@ -1,0 +1,222 @@
+//! Which paths a Rust file names. A scanner of tokens is enough: comments and texts are skipped, `use` trees unfolded.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+/// A file of the crate.
+pub struct Source {
+    /// Path below `src/`.
+    pub file: String,
+    /// Top-level module it belongs to.
+    pub module: String,
+    /// The paths it names.
+    pub paths: Vec<Path>,
+}
+
+/// A path with at least two segments, or an imported crate.
+pub struct Path {
+    pub line: usize,
+    pub segments: Vec<String>,
+    /// The top-level module of this crate that it leads to.
+    pub top_level: Option<String>,
+    /// Whether it stands under `#[cfg(test)]`.
+    pub in_test: bool,
+}
+
+/// Every file below `root`.
+pub fn read(root: &str) -> Vec<Source> {
+    let mut files = Vec::new();
+    let mut folders = vec![std::path::PathBuf::from(root)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if entry.extension().is_some_and(|end| end == "rs") {
+                let file = entry.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+                files.push((file, fs::read_to_string(&entry).unwrap()));
+            }
+        }
+    }
+    let tests: BTreeSet<String> = files.iter().flat_map(|(file, code)| test_modules(file, code)).collect();
+    let is_test =
+        |file: &str| tests.iter().any(|test| file == format!("{test}.rs") || file.starts_with(&format!("{test}/")));
+    files.iter().map(|(file, code)| scan(file, code, is_test(file))).collect()
+}
+
+/// The modules (`plan/tests`) that `file` declares as `#[cfg(test)] mod tests;`.
+fn test_modules(file: &str, code: &str) -> Vec<String> {
+    let folder = file.strip_suffix("/mod.rs").or_else(|| file.strip_suffix(".rs")).unwrap_or(file);
+    let folder = if matches!(folder, "lib" | "main") { "" } else { folder };
+    let declared = code.split("#[cfg(test)]").skip(1).filter_map(|after| {
+        let (path, after) = match after.trim_start().strip_prefix("#[path = \"") {
+            Some(after) => after.split_once("\"]").map(|(path, after)| (Some(path.trim_end_matches(".rs")), after))?,
+            None => (None, after),
+        };
+        let name = after.trim_start().trim_start_matches("pub(crate) ").strip_prefix("mod ")?.split_once([';', ' '])?.0;
+        // `#[path]` starts from the folder of the file itself.
+        let beside = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+        Some(path.map_or_else(|| format!("{folder}/{name}"), |path| format!("{beside}/{path}")))
+    });
+    declared.map(|path| path.trim_start_matches('/').to_owned()).collect()
+}
+
+/// The paths in the text of one file.
+pub fn scan(file: &str, code: &str, is_test: bool) -> Source {
+    let module = file.split('/').next().unwrap_or(file).trim_end_matches(".rs").to_owned();
+    let depth = file.trim_end_matches("/mod.rs").trim_end_matches(".rs").split('/').count();
+    let tokens = tokens(code);
+    let mut found = Vec::new();
+    let (mut at, mut braces, mut test_until) = (0, 0usize, None);
+    let text = |index: usize| tokens.get(index).map_or("", |(text, _)| text.as_str());
+    while at < tokens.len() {
+        if test_until.is_none()
+            && ["#", "[", "cfg", "(", "test", ")", "]"].iter().enumerate().all(|(i, t)| text(at + i) == *t)
+        {
+            test_until = Some(braces);
+            at += 7;
+        }
+        match text(at) {
+            "{" => braces += 1,
+            "}" | ";" => {
+                braces -= usize::from(text(at) == "}" && braces > 0);
+                test_until = test_until.filter(|until| braces > *until);
+            }
+            word if is_word(word) && !matches!(at.checked_sub(1).map(text), Some("::" | "." | "'")) => {
+                let line = tokens[at].1;
+                let imported = at.checked_sub(1).map(text) == Some("use");
+                let mut leaves = Vec::new();
+                at = unfold(&tokens, at, &mut Vec::new(), &mut leaves);
+                for segments in leaves.into_iter().filter(|leaf| imported || leaf.len() > 1) {
+                    let top_level = leads_to(&segments, depth);
+                    found.push(Path { line, segments, top_level, in_test: is_test || test_until.is_some() });
+                }
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    Source { file: file.to_owned(), module, paths: found }
+}
+
+/// The top-level module that a path into this crate leads to; `super` is counted up to the root.
+fn leads_to(segments: &[String], depth: usize) -> Option<String> {
+    let ups = segments.iter().take_while(|segment| *segment == "super").count();
+    match segments.first()?.as_str() {
+        "crate" | "setpoint" => segments.get(1).cloned(),
+        "super" if ups >= depth => segments.get(ups).cloned(),
+        _ => None,
+    }
+}
+
+/// Reads `a::b::{c, d::*}` from `at` on, and returns the place after it.
+fn unfold(tokens: &[(String, usize)], mut at: usize, prefix: &mut Vec<String>, leaves: &mut Vec<Vec<String>>) -> usize {
+    let text = |index: usize| tokens.get(index).map_or("", |(text, _)| text.as_str());
+    let length = prefix.len();
+    prefix.push(text(at).to_owned());
+    at += 1;
+    while text(at) == "::" {
+        at += 1;
+        if text(at) == "{" {
+            at += 1;
+            while !matches!(text(at), "}" | "") {
+                at = unfold(tokens, at, prefix, leaves);
+                while !matches!(text(at), "," | "}" | "") {
+                    at += 1; // `as name`
+                }
+                at += usize::from(text(at) == ",");
+            }
+            prefix.truncate(length);
+            return at + 1;
+        }
+        if !is_word(text(at)) && text(at) != "*" {
+            break; // `::<T>`
+        }
+        prefix.push(text(at).to_owned());
+        at += 1;
+    }
+    leaves.push(prefix.clone());
+    prefix.truncate(length);
+    at
+}
+
+fn is_word(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_alphabetic() || first == '_')
+}
+
+/// Words, `::` and single signs with their lines; comments, texts, characters and numbers are left out.
+fn tokens(code: &str) -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    let mut rest = code;
+    let line = |rest: &str| 1 + code[..code.len() - rest.len()].matches('\n').count();
+    while let Some(first) = rest.chars().next() {
+        let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let length = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            block_comment(rest)
+        } else if let Some(length) = quoted(rest) {
+            length
+        } else if word > 0 {
+            if !first.is_numeric() {
+                found.push((rest[..word].to_owned(), line(rest)));
+            }
+            word
+        } else {
+            let length = if rest.starts_with("::") { 2 } else { first.len_utf8() };
+            if !first.is_whitespace() {
+                found.push((rest[..length].to_owned(), line(rest)));
+            }
+            length
+        };
+        rest = &rest[length..];
+    }
+    found
+}
+
+fn block_comment(text: &str) -> usize {
+    let (mut at, mut depth) = (0, 0);
+    loop {
+        match (text.get(at..at + 2), text[at..].chars().next()) {
+            (Some("/*"), _) => (at, depth) = (at + 2, depth + 1),
+            (Some("*/"), _) => (at, depth) = (at + 2, depth - 1),
+            (_, Some(other)) => at += other.len_utf8(),
+            (_, None) => return at,
+        }
+        if depth == 0 {
+            return at;
+        }
+    }
+}
+
+/// The length of a text or character literal that `text` starts with.
+fn quoted(text: &str) -> Option<usize> {
+    let raw =
+        ["br", "cr", "r"].iter().find_map(|mark| text.strip_prefix(mark)).filter(|rest| rest.starts_with(['"', '#']));
+    if let Some(rest) = raw {
+        let hashes = rest.len() - rest.trim_start_matches('#').len();
+        let open = text.len() - rest.len() + hashes;
+        let end = format!("\"{}", "#".repeat(hashes));
+        return rest[hashes..]
+            .starts_with('"')
+            .then(|| text[open + 1..].find(&end).map_or(text.len(), |found| open + 1 + found + end.len()));
+    }
+    let start = usize::from(text.starts_with("b\"") || text.starts_with("c\"") || text.starts_with("b'"));
+    let quote = text[start..].chars().next().filter(|first| matches!(first, '"' | '\''))?;
+    let mut signs = text[start + 1..].char_indices();
+    let mut count = 0;
+    while let Some((at, sign)) = signs.next() {
+        match sign {
+            '\\' => drop(signs.next()),
+            sign if sign == quote => return Some(start + at + 2),
+            // A lifetime: `'a` is not closed after one sign.
+            _ if quote == '\'' && count >= 1 => return None,
+            _ => {}
+        }
+        count += 1;
+        if quote == '\'' && count > 1 && sign != '\\' {
+            return None;
+        }
+    }
+    None
+}

@@ -1,0 +1,14 @@
+//! Tests of the crate's adapters against real repositories, servers and files.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "helpers outside test functions count as product code for these lints"
+)]
+
+mod source_http;
+mod source_local;
+mod source_ssh;
+mod source_watch;
+mod support;
