@@ -116,8 +116,10 @@ async fn from_docker_config(credentials: &Credentials, host: &str) -> Result<Opt
         match docker_credential::get_credential_from_reader(BufReader::new(file), &key) {
             Ok(credential) => Ok(Some(credential)),
             Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(None),
-            // A helper that knows nothing about this registry says so with a failure; what it prints may be secret.
-            Err(CredentialRetrievalError::HelperFailure { .. }) => Ok(None),
+            // A helper that knows nothing about this registry says so with a failure.
+            Err(CredentialRetrievalError::HelperFailure { stdout, .. }) if stdout.contains("not found") => Ok(None),
+            // What it prints otherwise may be secret.
+            Err(CredentialRetrievalError::HelperFailure { helper, .. }) => Err(format!("the helper {helper} failed")),
             Err(error) => Err(error.to_string()),
         }
     })
