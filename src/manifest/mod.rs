@@ -14,7 +14,6 @@ mod conform;
 mod cursor;
 mod files;
 pub mod kdl;
-mod kdl_scan;
 mod link;
 pub mod raw;
 mod render;

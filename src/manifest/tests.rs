@@ -420,6 +420,52 @@ fn a_broken_file_is_never_replaced_by_defaults() {
     assert!(report.contains("setpoint.kdl:1:"), "{report}");
 }
 
+#[test]
+fn merge_keys_give_what_is_not_there() {
+    let text = "services:\n  - &base {id: a, image: nginx, restart: always, env: {A: 1}}\n  - {<<: *base, id: b, env: {B: 2}}\n";
+    let deployment = only(&[("deployments/a.yaml", text)]);
+    let b = service(&deployment, "b");
+    assert_eq!((b.spec.restart, b.spec.image.as_str()), (Restart::Always, "nginx:latest"));
+    assert_eq!(b.spec.env.keys().collect::<Vec<_>>(), ["B"]);
+}
+
+#[test]
+fn byte_order_marks_and_line_breaks_of_other_systems_are_fine() {
+    let yaml = "\u{feff}services:\r\n  - id: a\r\n    image: nginx\r\n    restat: always\r\n";
+    assert!(mistakes(&[("deployments/a.yaml", yaml)]).starts_with("error[unknown-key] deployments/a.yaml:4:5"));
+    let kdl = "\u{feff}service \"a\" image=\"nginx\" {\r\n    restat \"always\"\r\n}\r\n";
+    assert!(mistakes(&[("deployments/a.kdl", kdl)]).starts_with("error[unknown-key] deployments/a.kdl:2:5"));
+}
+
+#[test]
+fn nesting_cannot_end_the_process() {
+    // A stack as small as that of a worker thread; nesting that the scan lets through must fit into it.
+    let work = || {
+        for open in ["a {\n", "a { /* } */ ", "a { // }\n", "a (b)c d=1 {", "/*", "a \"{\" {", "{", "/-a {", "a { /-{ "]
+        {
+            for count in [63, 64, 65, 400, 5000] {
+                let text = open.repeat(count);
+                let _ = compile(&tree(&[("deployments/a.kdl", text.as_bytes())]));
+            }
+        }
+        for open in ["[", "{a: ", "- ", "? ", "a:\n ", "!!str "] {
+            let _ = compile(&tree(&[("deployments/a.yaml", open.repeat(20_000).as_bytes())]));
+        }
+    };
+    std::thread::Builder::new().stack_size(2 << 20).spawn(work).unwrap().join().unwrap();
+}
+
+#[test]
+fn a_file_of_mistakes_is_reported_at_once() {
+    let mut text = "services:\n".to_owned();
+    for number in 0..20_000 {
+        text.push_str(&format!("  - {{id: s{number}, imag: x, ports: [a]}}\n"));
+    }
+    let report = compile(&tree(&[("deployments/a.yaml", text.as_bytes())])).map(|_| ()).unwrap_err();
+    assert!(report.len() <= 3000, "{}", report.len());
+    assert!(report.render(Style::default()).len() < 100_000);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -1,8 +1,9 @@
 //! The keys that services, tasks and the orchestrator share: the settings of a container.
 
+use super::health::Healthcheck;
 use super::service::{
-    Build, Capabilities, Config, DependsOn, Healthcheck, Logging, Networks, PortEntry, PullPolicy, Resources,
-    StartOrder, TmpfsEntry, UlimitValue, VolumeEntry,
+    Build, Capabilities, Config, DependsOn, Logging, Networks, PortEntry, PullPolicy, Resources, StartOrder,
+    TmpfsEntry, UlimitValue, VolumeEntry,
 };
 use super::text::{Command, OneOrMany, Pairs, Text};
 use super::units::{

@@ -3,7 +3,7 @@
 use super::Context;
 use super::service::Draft;
 use crate::manifest::raw::forms;
-use crate::manifest::raw::service::{Healthcheck as Raw, HttpCheck};
+use crate::manifest::raw::health::{Healthcheck as Raw, HttpCheck};
 use crate::manifest::raw::text::Command;
 use crate::model::{FieldKind, Healthcheck, Probe, Test};
 use std::time::Duration;
