@@ -7,8 +7,8 @@ use super::service::{
 };
 use super::text::{Command, OneOrMany, Pairs, Text};
 use super::units::{
-    Bytes, Capability, DeviceText, ExtraHost, HostName, ImageName, IpAddress, Name, NetworkMode, RestartText, Seconds,
-    Signal,
+    Bytes, Capability, DeviceText, ExtraHost, HostName, ImageName, IpAddress, IpcMode, Name, NetworkMode, PidMode,
+    RestartText, Seconds, Signal,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -107,9 +107,9 @@ pub struct Common {
     /// Additional groups.
     pub group_add: Option<Vec<Text>>,
     /// PID namespace: `host` or `container:<name>`.
-    pub pid: Option<Text>,
+    pub pid: Option<PidMode>,
     /// IPC namespace: `private`, `shareable`, `host`, `none` or `container:<name>`.
-    pub ipc: Option<Text>,
+    pub ipc: Option<IpcMode>,
     /// Size of `/dev/shm`; a bare number is bytes.
     pub shm_size: Option<Bytes>,
     /// Whether a new container starts before the old one stops: `auto` (default), `start-first`, `stop-first`.

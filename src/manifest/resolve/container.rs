@@ -80,9 +80,10 @@ impl Context<'_> {
         spec.stdin_open = common.stdin_open.unwrap_or(false);
         spec.stop_signal = common.stop_signal.as_ref().map(|signal| signal.0.clone());
         spec.stop_grace = common.stop_grace_period.as_ref().map(|grace| grace.0);
-        spec.pid_mode = text(&common.pid);
-        spec.ipc_mode = text(&common.ipc);
-        spec.shm_size = common.shm_size.as_ref().map(|size| size.0);
+        spec.pid_mode = common.pid.as_ref().map(|mode| mode.0.clone());
+        // The engine's default is what an absent value means.
+        spec.ipc_mode = common.ipc.as_ref().map(|mode| mode.0.clone()).filter(|mode| mode != "private");
+        spec.shm_size = common.shm_size.as_ref().map(|size| size.0).filter(|size| *size > 0);
         spec.logging = common.logging.as_ref().map(|logging| Logging {
             driver: text(&logging.driver).unwrap_or_else(|| "json-file".to_owned()),
             options: owned(logging.options.as_ref()),
@@ -227,7 +228,13 @@ impl Context<'_> {
                 })
                 .collect(),
         };
-        draft.waits.extend(waits);
+        for wait in waits {
+            if draft.waits.iter().any(|other| other.target == wait.target) {
+                let message = format!("`{}` is waited for twice", wait.target);
+                self.mistake("duplicate-key", wait.at, message, "remove one of the two");
+            }
+            draft.waits.push(wait);
+        }
     }
 
     fn hosts(&mut self, draft: &mut Draft<'_>, hosts: Option<ExtraHosts>) {

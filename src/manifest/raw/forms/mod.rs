@@ -224,3 +224,21 @@ pub(in crate::manifest) fn capability(text: &str) -> Form<String> {
     }
     Err(FormError::new(format!("`{text}` is not a capability"), "write a name such as `NET_ADMIN`, or `ALL`"))
 }
+
+/// One of some words, or `container:<name>`.
+fn namespace(text: &str, words: &[&str], what: &str) -> Form<String> {
+    if words.contains(&text) || text.strip_prefix("container:").is_some_and(is_name) {
+        return Ok(text.to_owned());
+    }
+    let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    let help = format!("write {} or `container:<name>`", words.join(", "));
+    Err(FormError::new(format!("`{text}` is not {what} mode"), help))
+}
+
+pub(in crate::manifest) fn pid_mode(text: &str) -> Form<String> {
+    namespace(text, &["host"], "a PID")
+}
+
+pub(in crate::manifest) fn ipc_mode(text: &str) -> Form<String> {
+    namespace(text, &["private", "shareable", "host", "none"], "an IPC")
+}
