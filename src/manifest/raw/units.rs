@@ -136,6 +136,10 @@ units! {
     Subnet(String), "text", ["10.5.0.0/24"], forms::subnet;
     /// `host`, `none`, `bridge` or `container:<name>`.
     NetworkMode(String), "text", ["host"], forms::network_mode;
+    /// `host` or `container:<name>`.
+    PidMode(String), "text", ["host"], forms::pid_mode;
+    /// `private`, `shareable`, `host`, `none` or `container:<name>`.
+    IpcMode(String), "text", ["shareable"], forms::ipc_mode;
     /// A port and an HTTP path to ask.
     HttpTarget((u16, String)), "number", [":8080/health"], forms::http_target;
     /// `address:port` to listen on.
