@@ -68,7 +68,9 @@ fn names(cx: &mut Context<'_>, resolved: &[Resolved<'_>]) {
         match &draft.container_name {
             Some(name) => match fixed.get(name.as_str()) {
                 Some(first) => clash(name, *first, draft),
-                None => drop(fixed.insert(name, (deployment, draft))),
+                None => {
+                    fixed.insert(name, (deployment, draft));
+                }
             },
             None => {
                 let prefix = format!("{}-{}", deployment.deployment.name, draft.id);
@@ -76,7 +78,9 @@ fn names(cx: &mut Context<'_>, resolved: &[Resolved<'_>]) {
                     // Two services with one id in one deployment are reported as such.
                     Some((owner, _)) if owner.deployment.name == deployment.deployment.name => {}
                     Some(first) => clash(&format!("{prefix}-1"), *first, draft),
-                    None => drop(derived.insert(prefix, (deployment, draft))),
+                    None => {
+                        derived.insert(prefix, (deployment, draft));
+                    }
                 }
             }
         }

@@ -21,7 +21,7 @@ impl Context<'_> {
             let at = draft.at.key("ports").item(index);
             let bindings = match entry {
                 PortEntry::Short(ports) => {
-                    published += ports.0.len();
+                    published += ports.0.count();
                     if published > PORTS {
                         let message = format!("this service publishes more than {PORTS} ports");
                         self.mistake("too-many-ports", at, message, "use `network_mode: host`, or fewer ports");

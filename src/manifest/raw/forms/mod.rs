@@ -4,7 +4,7 @@ mod image;
 mod network;
 
 pub(in crate::manifest) use image::{image, tag};
-pub use network::PortRange;
+pub(crate) use network::PortRange;
 pub(in crate::manifest) use network::{
     extra_host, host_name, http_target, ip, is_http_path, listen_address, network_mode, port, ports, registry, subnet,
 };

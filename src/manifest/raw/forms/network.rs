@@ -24,7 +24,7 @@ pub struct PortRange {
 
 impl PortRange {
     /// How many ports.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         usize::from(self.last - self.first) + 1
     }
 
