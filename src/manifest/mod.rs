@@ -28,6 +28,8 @@ pub mod yaml;
 #[cfg(test)]
 mod broken_tests;
 #[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 mod seed_tests;
 #[cfg(test)]
 mod tests;

@@ -4,72 +4,87 @@ use super::reader::Reader;
 use crate::manifest::report::{Certainty, Diagnostic};
 use crate::manifest::text::Place;
 use crate::manifest::tree::{Key, Node, Value};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The entries of a map while it is collected.
 #[derive(Default)]
-pub(super) struct Entries(pub(super) Vec<(Key, Arc<Node>)>);
+pub(super) struct Entries {
+    list: Vec<(Key, Node)>,
+    /// Where a key is in the list.
+    index: HashMap<Arc<str>, usize>,
+    /// The keys within a value that is a map, by the position of that value.
+    inner: HashSet<(usize, Arc<str>)>,
+}
 
 impl Entries {
+    /// The entries in file order.
+    pub(super) fn into_value(self) -> Value {
+        Value::Map(self.list.into_iter().map(|(key, node)| (key, Arc::new(node))).collect())
+    }
+
     /// Adds an entry; one that comes again is joined with the first where `collects`, and a mistake otherwise.
     pub(super) fn add(&mut self, reader: &mut Reader<'_, '_>, key: Key, node: Node, collects: bool) {
-        let Some((first, there)) = self.0.iter_mut().find(|(own, _)| own.text == key.text) else {
-            self.0.push((key, Arc::new(node)));
+        let Some(at) = self.index.get(&key.text).copied() else {
+            let at = self.list.len();
+            self.inner.extend(node.entries().iter().map(|(key, _)| (at, Arc::clone(&key.text))));
+            self.index.insert(Arc::clone(&key.text), at);
+            self.list.push((key, node));
             return;
         };
-        let joined = if collects { join(there, &node) } else { None };
-        match joined {
-            Some(joined) => *there = Arc::new(joined),
-            None => {
-                let place = |span| Place { source: Arc::clone(reader.source), span };
-                let message = format!("`{}` is given twice", key.text);
-                reader.mistakes.push(
-                    Diagnostic::new("duplicate-key", Certainty::Syntax, &place(key.span), message)
-                        .label("again here")
-                        .help("keep one of the two")
-                        .also(place(first.span), "first here"),
-                );
-            }
+        if collects && self.join(at, node) {
+            return;
         }
+        let place = |span| Place { source: Arc::clone(reader.source), span };
+        let first = self.list.get(at).map_or(key.span, |(first, _)| first.span);
+        let message = format!("`{}` is given twice", key.text);
+        let mistake = Diagnostic::new("duplicate-key", Certainty::Syntax, &place(key.span), message);
+        reader.mistakes.push(mistake.label("again here").help("keep one of the two").also(place(first), "first here"));
+    }
+
+    /// Joins a value with the one that is there; false when they cannot be.
+    fn join(&mut self, at: usize, node: Node) -> bool {
+        let Some((_, there)) = self.list.get_mut(at) else { return false };
+        let weight = node.weight;
+        match (&mut there.value, node.value) {
+            (Value::Null, Value::Null) => {}
+            (Value::Map(entries), Value::Map(new)) => {
+                if new.iter().any(|(key, _)| self.inner.contains(&(at, Arc::clone(&key.text)))) {
+                    return false;
+                }
+                self.inner.extend(new.iter().map(|(key, _)| (at, Arc::clone(&key.text))));
+                entries.extend(new);
+            }
+            // `network "a"` beside `network "b" { … }`: a name alone is an entry without settings.
+            (Value::Map(_), Value::Seq(items)) => {
+                let Some(named) = named(&items) else { return false };
+                return self.join(at, Node::new(Value::Map(named), node.span));
+            }
+            (Value::Seq(items), new @ Value::Map(_)) => {
+                let Some(named) = named(items) else { return false };
+                self.inner.extend(named.iter().map(|(key, _)| (at, Arc::clone(&key.text))));
+                there.value = Value::Map(named);
+                return self.join(at, Node::new(new, node.span));
+            }
+            (Value::Seq(items), Value::Seq(new)) => items.extend(new),
+            (Value::Seq(items), new @ Value::Scalar { .. }) => items.push(Arc::new(Node::new(new, node.span))),
+            (first @ Value::Scalar { .. }, new @ (Value::Seq(_) | Value::Scalar { .. })) => {
+                let first = Node::new(std::mem::replace(first, Value::Null), there.span);
+                there.value = Value::Seq(vec![Arc::new(first)]);
+                return self.join(at, Node::new(new, node.span));
+            }
+            _ => return false,
+        }
+        there.weight.add(weight);
+        true
     }
 }
 
-/// Two values of one key as one; `None` when they cannot be joined.
-fn join(first: &Node, second: &Node) -> Option<Node> {
-    let items = |node: &Node| match &node.value {
-        Value::Seq(items) => Some(items.clone()),
-        Value::Scalar { .. } => Some(vec![Arc::new(node.clone())]),
-        _ => None,
+/// Texts as keys without value; `None` when one is no text.
+fn named(items: &[Arc<Node>]) -> Option<Vec<(Key, Arc<Node>)>> {
+    let entry = |item: &Arc<Node>| {
+        let key = Key { text: item.text()?.into(), span: item.span };
+        Some((key, Arc::new(Node::new(Value::Null, item.span))))
     };
-    let value = match (&first.value, &second.value) {
-        (Value::Null, Value::Null) => Value::Null,
-        (Value::Map(a), Value::Map(b)) => {
-            if b.iter().any(|(key, _)| a.iter().any(|(own, _)| own.text == key.text)) {
-                return None;
-            }
-            Value::Map(a.iter().chain(b).cloned().collect())
-        }
-        // `network "a"` beside `network "b" { … }`: a name alone is an entry without settings.
-        (Value::Map(_), Value::Seq(_)) | (Value::Seq(_), Value::Map(_)) => {
-            let named = |node: &Node| match &node.value {
-                Value::Seq(items) => items
-                    .iter()
-                    .map(|item| {
-                        let key = Key { text: item.text()?.into(), span: item.span };
-                        Some((key, Arc::new(Node::new(Value::Null, item.span))))
-                    })
-                    .collect::<Option<Vec<_>>>(),
-                _ => Some(node.entries().to_vec()),
-            };
-            let mut all = named(first)?;
-            all.extend(named(second)?);
-            Value::Map(all)
-        }
-        _ => {
-            let mut all = items(first)?;
-            all.extend(items(second)?);
-            Value::Seq(all)
-        }
-    };
-    Some(Node::new(value, first.span))
+    items.iter().map(entry).collect()
 }

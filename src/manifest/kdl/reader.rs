@@ -163,7 +163,7 @@ impl<'s> Reader<'_, 's> {
             let key = Key { text: entry_text(first).into(), span: self.value_span(first) };
             let node = self.value(&rest, shape, "");
             entries.add(self, key, node, false);
-            return Node::new(Value::Map(entries.0), parts.span);
+            return Node::new(entries.into_value(), parts.span);
         }
         for property in &parts.properties {
             let key = property_key(property);
@@ -175,7 +175,7 @@ impl<'s> Reader<'_, 's> {
             let node = self.value(&Parts::of(child), shape, "");
             entries.add(self, key, node, false);
         }
-        Node::new(Value::Map(entries.0), parts.span)
+        Node::new(entries.into_value(), parts.span)
     }
 
     /// A map with known keys.
@@ -207,7 +207,7 @@ impl<'s> Reader<'_, 's> {
         for child in parts.children.unwrap_or_default() {
             self.child(child, object, &mut entries);
         }
-        Node::new(Value::Map(entries.0), parts.span)
+        Node::new(entries.into_value(), parts.span)
     }
 
     fn child(&mut self, child: &KdlNode, object: &'s Object, entries: &mut Entries) {

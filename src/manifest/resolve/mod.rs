@@ -8,7 +8,7 @@ mod entries;
 mod health;
 mod image;
 mod limits;
-mod paths;
+pub(super) mod paths;
 mod service;
 mod settings;
 mod storage;

@@ -11,12 +11,24 @@ use crate::manifest::raw::text::OneOrMany;
 use crate::model::{ConfigFile, FieldKind as K, Mount, OnChange, PortBinding, Protocol};
 use std::sync::Arc;
 
+/// Ports that one service may publish: the engine runs a process for each.
+const PORTS: usize = 4096;
+
 impl Context<'_> {
     pub(super) fn ports(&mut self, draft: &mut Draft<'_>, ports: Vec<PortEntry>) {
+        let mut published = 0;
         for (index, entry) in ports.into_iter().enumerate() {
             let at = draft.at.key("ports").item(index);
             let bindings = match entry {
-                PortEntry::Short(ports) => ports.0,
+                PortEntry::Short(ports) => {
+                    published += ports.0.count();
+                    if published > PORTS {
+                        let message = format!("this service publishes more than {PORTS} ports");
+                        self.mistake("too-many-ports", at, message, "use `network_mode: host`, or fewer ports");
+                        return;
+                    }
+                    ports.0.bindings().collect()
+                }
                 PortEntry::Long(port) => vec![PortBinding {
                     container_port: port.target.0,
                     protocol: match port.protocol {

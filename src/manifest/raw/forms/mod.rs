@@ -4,6 +4,7 @@ mod image;
 mod network;
 
 pub(in crate::manifest) use image::{image, tag};
+pub(crate) use network::PortRange;
 pub(in crate::manifest) use network::{
     extra_host, host_name, http_target, ip, is_http_path, listen_address, network_mode, port, ports, registry, subnet,
 };

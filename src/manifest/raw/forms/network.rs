@@ -12,7 +12,34 @@ pub(in crate::manifest) fn port(text: &str) -> Form<u16> {
     }
 }
 
-pub(in crate::manifest) fn ports(text: &str) -> Form<Vec<PortBinding>> {
+/// Published ports, kept as a range: a short text may stand for many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    protocol: Protocol,
+    host_ip: Option<String>,
+    host: Option<u16>,
+    first: u16,
+    last: u16,
+}
+
+impl PortRange {
+    /// How many ports.
+    pub fn count(&self) -> usize {
+        usize::from(self.last - self.first) + 1
+    }
+
+    /// Each port.
+    pub fn bindings(&self) -> impl Iterator<Item = PortBinding> {
+        (0..=self.last - self.first).map(|offset| PortBinding {
+            container_port: self.first + offset,
+            protocol: self.protocol,
+            host_ip: self.host_ip.clone(),
+            host_port: self.host.map(|low| low + offset),
+        })
+    }
+}
+
+pub(in crate::manifest) fn ports(text: &str) -> Form<PortRange> {
     let error = |what: &str| {
         FormError::new(
             format!("`{text}` is not a port mapping{what}"),
@@ -53,13 +80,7 @@ pub(in crate::manifest) fn ports(text: &str) -> Form<Vec<PortBinding>> {
     {
         return Err(error(": the two ranges differ in length"));
     }
-    let binding = |offset: u16| PortBinding {
-        container_port: first + offset,
-        protocol,
-        host_ip: host_ip.clone(),
-        host_port: host.map(|(low, _)| low + offset),
-    };
-    Ok((0..=last - first).map(binding).collect())
+    Ok(PortRange { protocol, host_ip, host: host.map(|(low, _)| low), first, last })
 }
 
 /// `80` or `80-83`.
