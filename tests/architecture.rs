@@ -99,6 +99,7 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ("clap_mangen", &["cli"], ""),
     ("indicatif", &["cli"], ""),
     ("comfy_table", &["cli"], ""),
+    ("include_dir", &["cli"], ""),
 ];
 
 fn row(module: &str) -> Option<usize> {
