@@ -90,10 +90,7 @@ impl Session {
                 let head = source.fetch().await?;
                 let rev = args.rev.clone().unwrap_or(head.commit);
                 let (revision, tree) = source.read(&rev).await?;
-                let repo = RepoIdentity {
-                    identity: source.identity(&revision.commit).await?,
-                    address: source.place(),
-                };
+                let repo = RepoIdentity { identity: source.identity(&revision.commit).await?, address: source.place() };
                 Ok(Files { revision, tree, blobs: source.blobs(), repo })
             }
             Which::Worktree => {

@@ -71,10 +71,18 @@ fn of_daemon(session: &Session, status: &Status) -> Result<Exit, Failure> {
         line(&format!("applied      {applied}"))?;
     }
     if let Some(rejected) = &status.revision.rejected {
-        line(&format!("REJECTED     {}: {} mistakes; `setpoint validate --rev {}` shows them", rejected.revision, rejected.mistakes, rejected.revision.short()))?;
+        line(&format!(
+            "REJECTED     {}: {} mistakes; `setpoint validate --rev {}` shows them",
+            rejected.revision,
+            rejected.mistakes,
+            rejected.revision.short()
+        ))?;
     }
     line(&format!("repo         {}{}", status.source.address, trouble(status.source.error.as_deref())))?;
-    line(&format!("engine       {}", status.engine.error.as_deref().map_or_else(|| "reachable".to_owned(), |error| format!("UNREACHABLE: {error}"))))?;
+    line(&format!(
+        "engine       {}",
+        status.engine.error.as_deref().map_or_else(|| "reachable".to_owned(), |error| format!("UNREACHABLE: {error}"))
+    ))?;
     if let Some(verdict) = &status.verdict {
         line(&format!("plan         {verdict}"))?;
     }
@@ -132,11 +140,14 @@ async fn of_engine(session: &Session, args: &StatusArgs) -> Result<Exit, Failure
         })
         .collect();
     if session.printer.json {
-        let look = Look { version: Status::VERSION, daemon: None, environment: args.environment.clone(), instances: rows };
+        let look =
+            Look { version: Status::VERSION, daemon: None, environment: args.environment.clone(), instances: rows };
         session.printer.data(&look)?;
         return Ok(Exit::Ok);
     }
-    session.printer.note(&format!("no daemon answers at {}; this is the engine's own view", session.socket().display()));
+    session
+        .printer
+        .note(&format!("no daemon answers at {}; this is the engine's own view", session.socket().display()));
     table(session, &rows)?;
     Ok(Exit::Ok)
 }

@@ -74,7 +74,7 @@ fn text(why: &Why) -> String {
 }
 
 fn step(out: &mut String, link: &Link) {
-    let commit = link.revision.as_deref().map(|commit| commit.get(..7).unwrap_or(commit)).unwrap_or("–");
+    let commit = link.revision.as_deref().map_or("–", |commit| commit.get(..7).unwrap_or(commit));
     let summary = link.summary.as_ref().map(|summary| format!(" «{summary}»")).unwrap_or_default();
     let _ = writeln!(out, "{:.0}  {commit}{summary}  plan {}", link.at, link.plan);
     let _ = writeln!(out, "  {}: {}", link.action, link.reason);

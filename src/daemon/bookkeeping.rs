@@ -6,7 +6,7 @@ use crate::engine::docker::{ActError, Outcome};
 use crate::event::{Event, Fact};
 use crate::model::{ContainerId, Health, InstanceId, OnFailure, Test};
 use crate::plan::render::{change_line, reason_text, verdict};
-use crate::plan::{fought_over, Action, Gate, Quarantine, Reason, Step, Subject, remembered, spec_digest};
+use crate::plan::{Action, Gate, Quarantine, Reason, Step, Subject, fought_over, remembered, spec_digest};
 use crate::process::clock;
 use crate::store::{Seen, StoreError};
 use std::time::Duration;

@@ -102,8 +102,9 @@ impl Reconciler {
     /// # Errors
     /// When the task that follows the repo is gone.
     pub(super) async fn run(mut self) -> TaskResult {
-        // Both arms are cancel-safe.
+        // Both arms are cancel-safe. The stop comes first: it also closes the channel.
         tokio::select! {
+            biased;
             () = self.stop.cancelled() => return Ok(()),
             changed = tokio::time::timeout(FIRST_HEAD, self.head.changed()) => if let Ok(changed) = changed { changed? },
         }
@@ -116,8 +117,10 @@ impl Reconciler {
                 }
                 Err(trouble) => self.troubled(&trouble),
             };
-            // Every arm is cancel-safe: hints and values that came are kept.
+            // Every arm is cancel-safe: hints and values that came are kept. The stop comes first: it also closes the
+            // channel.
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return Ok(()),
                 () = self.triggers.wait_look() => {}
                 changed = self.head.changed() => changed?,

@@ -31,7 +31,7 @@ impl From<EngineError> for GateError {
 
 /// What one look tells.
 enum Look {
-    Good(Container),
+    Good(Box<Container>),
     Pending(String),
     Hopeless(String),
 }
@@ -205,7 +205,7 @@ impl Wait<'_> {
             Status::Running => match container.health {
                 Health::Unhealthy => Look::Hopeless(self.unhealthy().await),
                 Health::Starting => Look::Pending("its health check has not passed yet".to_owned()),
-                Health::Healthy => Look::Good(container),
+                Health::Healthy => Look::Good(Box::new(container)),
                 Health::Unchecked => probing.judge(self.docker, container, begin),
             },
             Status::Paused => Look::Pending("it is paused".to_owned()),
@@ -257,7 +257,7 @@ impl<'a> Probing<'a> {
 
     /// What the probes so far say of a container that runs; starts the next one when it is due.
     fn judge(&mut self, docker: &'a Docker, container: Container, begin: Instant) -> Look {
-        let Some(probe) = self.probe else { return Look::Good(container) };
+        let Some(probe) = self.probe else { return Look::Good(Box::new(container)) };
         if self.running.is_none() && Instant::now() >= self.next {
             let target = container.clone();
             self.running = Some(Box::pin(async move { docker.probe_once(&target, probe).await }));
@@ -266,7 +266,7 @@ impl<'a> Probing<'a> {
             self.failures = 0;
         }
         match &self.last {
-            Some(Ok(())) => Look::Good(container),
+            Some(Ok(())) => Look::Good(Box::new(container)),
             Some(Err(what)) if self.failures >= probe.retries.max(1) => {
                 Look::Hopeless(format!("unhealthy: its probe failed {} times in a row: {what}", self.failures))
             }
