@@ -1,6 +1,6 @@
 //! The daemon as a process: commits, repos that go away, restarts, and people who work beside it.
 
-use super::cli::{Host, docker, git, host, inspect, signal, text, within};
+use super::cli::{Host, docker, git, host, inspect, text, within};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -193,8 +193,7 @@ fn one_applies_at_a_time() {
     drop(holder);
     host.converged(&commit, &daemon);
     assert_eq!(host.containers(), ["a-1", "b-1"]);
-    signal(&daemon.child, "INT");
-    assert_eq!(daemon.stop(), Some(0));
+    assert_eq!(daemon.stop_by("INT"), Some(0));
 }
 
 #[test]

@@ -225,7 +225,7 @@ fn a_failed_step_blocks_only_what_needs_it() {
     host.settings("on-failure \"continue\"\nstrategy \"sequential\"");
     host.want(&[("bad", "command: [sh, -c, 'exit 5']\nrestart: 'no'"), ("free", v2), ("last", v2)]);
     let all = outcome(&host);
-    assert!(all.contains(&"create bad failed".to_owned()), "{all:?}");
+    assert!(all.contains(&"replace bad failed".to_owned()), "{all:?}");
     assert!(all.iter().any(|line| line.contains("last done")), "{all:?}");
     assert!(host.containers().contains(&"bad-1".to_owned()), "it is left as it is, to be looked at");
 }
