@@ -61,7 +61,10 @@ fn inflict(host: &Host, kind: &str) {
             docker(&["network", "connect", &host.named("extra"), name])
         }
         "retagged" => {
-            block_on(import(&format!("{}:1", host.named("app")), &["ENV ANOTHER=1"]));
+            let app = host.named("app");
+            // So that the clean-up finds it by its name.
+            docker(&["tag", &format!("{app}:1"), &format!("{app}:old")]);
+            block_on(import(&format!("{app}:1"), &["ENV ANOTHER=1"]));
             String::new()
         }
         "volume" => {
