@@ -3,12 +3,19 @@
 #![expect(unreachable_pub, reason = "the modules of one test binary share their items")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail so")]
 
+mod cli;
 mod connect;
+mod crash;
 mod create;
+mod daemon;
+mod drift;
 mod events;
+mod failure;
 mod gate;
 mod generated;
 mod image;
+mod keys;
+mod lifecycle;
 mod network;
 mod relay;
 mod replace;

@@ -194,11 +194,8 @@ impl Wait<'_> {
         let first = if fresh { 0 } else { container.restart_count };
         let (count, started_at) = *base.get_or_insert((first, container.started_at));
         if container.status == Status::Restarting || container.restart_count > count {
-            let code = self.exit_code().await;
-            let verdict = format!(
-                "ended with exit code {code} and was restarted by the engine, after {}",
-                seconds(begin.elapsed())
-            );
+            let code = self.exit_code().await.map(|code| format!(" with exit code {code}")).unwrap_or_default();
+            let verdict = format!("ended{code} and was restarted by the engine, after {}", seconds(begin.elapsed()));
             return Ok(Look::Hopeless(verdict));
         }
         if container.started_at != started_at {
@@ -226,9 +223,12 @@ impl Wait<'_> {
         }
     }
 
-    async fn exit_code(&self) -> i64 {
-        let inspect = self.docker.api.inspect_container(self.container.as_str(), None).await.ok();
-        inspect.and_then(|inspect| inspect.state?.exit_code).unwrap_or_default()
+    /// The code of the last end; unknown once it runs again, when the engine says 0.
+    async fn exit_code(&self) -> Option<i64> {
+        let inspect = self.docker.api.inspect_container(self.container.as_str(), None).await.ok()?;
+        let state = inspect.state?;
+        let again = state.running == Some(true) && state.restarting != Some(true);
+        state.exit_code.filter(|_| !again)
     }
 
     async fn unhealthy(&self) -> String {
