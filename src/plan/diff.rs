@@ -183,7 +183,8 @@ impl Comparison<'_> {
 
     /// What a container was created to log with stays; the engine adds options of its own settings to it.
     fn keeps_logging(&self, field: &Field, new: &str) -> bool {
-        field.kind == FieldKind::Logging && self.applied.get(&field.to_string()).is_some_and(|base| *base == digest(new))
+        field.kind == FieldKind::Logging
+            && self.applied.get(&field.to_string()).is_some_and(|base| *base == digest(new))
     }
 
     fn was_applied(&self, field: &Field) -> bool {

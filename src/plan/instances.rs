@@ -403,7 +403,5 @@ pub fn fought_over(changes: &[FieldChange]) -> Option<String> {
 /// The digests that an update in place leaves behind, for the store: its changed fields, as far as they can be reported.
 pub fn remembered(changes: &[FieldChange]) -> BTreeMap<String, String> {
     let lasting = changes.iter().filter(|change| change.field.kind != FieldKind::State);
-    lasting
-        .map(|change| (change.field.to_string(), change.new.as_deref().map(digest).unwrap_or_default()))
-        .collect()
+    lasting.map(|change| (change.field.to_string(), change.new.as_deref().map(digest).unwrap_or_default())).collect()
 }

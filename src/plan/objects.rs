@@ -5,8 +5,8 @@ use super::context::Context;
 use super::draft::{Draft, Drafts, Phase, Rank};
 use super::step::{Disruption, FieldChange, HeldReason, Milestone, Origin, Reason, Subject};
 use crate::model::{
-    Attachment, ContainerId, Deployment, DeploymentName, DriftPolicy, Field, FieldKind, Image, Mount, Network, NetworkState,
-    PullPolicy, Service, ServiceRef, digest,
+    Attachment, ContainerId, Deployment, DeploymentName, DriftPolicy, Field, FieldKind, Image, Mount, Network,
+    NetworkState, PullPolicy, Service, ServiceRef, digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
 

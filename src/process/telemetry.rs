@@ -51,7 +51,8 @@ fn parse(filter: &str) -> Result<EnvFilter, TelemetryError> {
     let levels = EnvFilter::builder().parse(checked);
     let levels = levels.map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
     // It logs whole requests at lower levels, with the secrets of environments and logins in them.
-    let quiet = "bollard=info".parse().map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
+    let quiet =
+        "bollard=info".parse().map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
     Ok(levels.add_directive(quiet))
 }
 

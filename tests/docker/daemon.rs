@@ -40,7 +40,11 @@ fn commits_are_followed() {
     host.converged(&newer, &daemon);
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert_eq!(host.containers(), ["a-1"]);
-    assert_eq!(host.status()["instances"][0]["quarantined"], serde_json::Value::Null, "what was not waited for did not fail");
+    assert_eq!(
+        host.status()["instances"][0]["quarantined"],
+        serde_json::Value::Null,
+        "what was not waited for did not fail"
+    );
 
     // History that is rewritten is followed like any other.
     host.git(&["reset", "--quiet", "--hard", &first]);

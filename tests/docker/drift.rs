@@ -31,7 +31,8 @@ fn deploy(host: &Host) -> String {
         "retagged" => format!("image: {}:1", host.named("app")),
         "volume" => format!("volumes: ['{}:/data']", host.named("data")),
         "health" => {
-            "tmpfs: /run\nhealthcheck: {command: 'test ! -e /run/bad', interval: 300ms, timeout: 5, retries: 1}".to_owned()
+            "tmpfs: /run\nhealthcheck: {command: 'test ! -e /run/bad', interval: 300ms, timeout: 5, retries: 1}"
+                .to_owned()
         }
         _ => String::new(),
     };
@@ -128,7 +129,8 @@ fn each_kind_is_shown_and_repaired_by_an_apply() {
         } else {
             let of_kind: Vec<&String> =
                 changes.iter().filter(|change| change.starts_with(&format!("{kind}/1 "))).collect();
-            let named = |change: &&String| change.starts_with(&format!("{kind}/1 {field}")) && change.contains(" drift: ");
+            let named =
+                |change: &&String| change.starts_with(&format!("{kind}/1 {field}")) && change.contains(" drift: ");
             assert!(of_kind.len() == 1 && of_kind.iter().all(named), "{kind}: {of_kind:?} in {changes:?}");
         }
     }
@@ -147,17 +149,20 @@ fn drift_that_is_only_reported_is_held_and_shown() {
     for (kind, _) in KINDS {
         inflict(&host, kind);
     }
-    let ids = |host: &Host| docker(&["ps", "--all", "--no-trunc", "--format", "{{.ID}} {{.Status}} {{.Names}}"])
-        .lines()
-        .filter(|line| line.contains(&host.name))
-        .map(|line| format!("{} {}", line.split(' ').next().unwrap_or_default(), line.contains("Up")))
-        .collect::<Vec<_>>();
+    let ids = |host: &Host| {
+        docker(&["ps", "--all", "--no-trunc", "--format", "{{.ID}} {{.Status}} {{.Names}}"])
+            .lines()
+            .filter(|line| line.contains(&host.name))
+            .map(|line| format!("{} {}", line.split(' ').next().unwrap_or_default(), line.contains("Up")))
+            .collect::<Vec<_>>()
+    };
     let before = ids(&host);
     let run = host.run(&["plan", "--detailed-exitcode"]);
     assert_eq!(run.code, Some(3), "{}{}", run.out, run.err);
     let plan = host.plan();
     for (kind, _) in KINDS {
-        let held = plan["held"].as_array().unwrap().iter().find(|row| text(&row["subject"]).contains(&format!("/{kind}/1")));
+        let held =
+            plan["held"].as_array().unwrap().iter().find(|row| text(&row["subject"]).contains(&format!("/{kind}/1")));
         let why = held.map(|held| text(&held["why"]).to_owned()).unwrap_or_default();
         assert!(why.contains("drift is reported, not repaired"), "{kind}: `{why}`\n{}", run.out);
     }
@@ -193,7 +198,12 @@ fn each_kind_is_repaired_by_a_daemon_in_time() {
             let image = kind != "retagged" || text(&inspect(&host.container(kind))["Image"]) == image_id(&host);
             image
                 && look(&host, kind) == *before
-                && (kind != "health" || Command::new("docker").args(["exec", &host.container(kind), "test", "!", "-e", "/run/bad"]).status().unwrap().success())
+                && (kind != "health"
+                    || Command::new("docker")
+                        .args(["exec", &host.container(kind), "test", "!", "-e", "/run/bad"])
+                        .status()
+                        .unwrap()
+                        .success())
         };
         host.until(&daemon, &format!("{kind} is repaired"), good);
         slow.push(format!("{kind} {:.1} s", began.elapsed().as_secs_f64()));

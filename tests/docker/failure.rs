@@ -34,7 +34,8 @@ struct Watch {
 
 impl Watch {
     fn start(port: u16) -> Self {
-        let (over, asked, silent) = (Arc::<AtomicBool>::default(), Arc::<AtomicU32>::default(), Arc::<AtomicU32>::default());
+        let (over, asked, silent) =
+            (Arc::<AtomicBool>::default(), Arc::<AtomicU32>::default(), Arc::<AtomicU32>::default());
         let seen = (Arc::clone(&over), Arc::clone(&asked), Arc::clone(&silent));
         let thread = std::thread::spawn(move || {
             while !seen.0.load(Ordering::Relaxed) {
@@ -108,7 +109,14 @@ fn the_old_version_serves_on() {
         assert!(held.iter().any(|subject| subject.ends_with(&format!("/{name}/1"))), "{name}: {held:?}");
     }
     let why = host.ok(&["why", &format!("{}/exits/1", host.name)]);
-    for evidence in [&commit[..7], "deployments/main.yaml:", "FAILED", "and was restarted by the engine", "log    boom", "the old container was put back"] {
+    for evidence in [
+        &commit[..7],
+        "deployments/main.yaml:",
+        "FAILED",
+        "and was restarted by the engine",
+        "log    boom",
+        "the old container was put back",
+    ] {
         assert!(why.contains(evidence), "`{evidence}` is not in\n{why}");
     }
     let failed = host.events().into_iter().filter(|event| event["kind"] == "step_failed");
@@ -196,8 +204,16 @@ fn outcome(host: &Host) -> Vec<String> {
 fn a_failed_step_blocks_only_what_needs_it() {
     let Some(host) = host() else { return };
     let v2 = "env: {V: '2'}";
-    host.want(&[("bad", EXITS), ("needs", "depends_on: {bad: healthy}"), ("deep", "depends_on: [needs]"), ("free", "")]);
-    assert_eq!(outcome(&host), ["create bad failed", "create deep skipped", "create free done", "create needs skipped"]);
+    host.want(&[
+        ("bad", EXITS),
+        ("needs", "depends_on: {bad: healthy}"),
+        ("deep", "depends_on: [needs]"),
+        ("free", ""),
+    ]);
+    assert_eq!(
+        outcome(&host),
+        ["create bad failed", "create deep skipped", "create free done", "create needs skipped"]
+    );
     assert_eq!(host.containers(), ["free-1"], "a failed first version is removed");
 
     host.settings("on-failure \"halt\"\nstrategy \"sequential\"");
@@ -249,5 +265,17 @@ fn one_by_one_or_several_at_once() {
     four("3");
     host.apply();
     assert_eq!(most(seen), 4);
-    assert_eq!(docker(&["ps", "--quiet", "--filter", &format!("ancestor={}", image()), "--filter", &format!("name={}-", host.name)]).lines().count(), 4);
+    assert_eq!(
+        docker(&[
+            "ps",
+            "--quiet",
+            "--filter",
+            &format!("ancestor={}", image()),
+            "--filter",
+            &format!("name={}-", host.name)
+        ])
+        .lines()
+        .count(),
+        4
+    );
 }

@@ -37,11 +37,11 @@ const PROCESS: &[Case] = &[
     case("name", &["container_name"], ["container_name: NAME-one", "container_name: NAME-two"]),
     case("restart", &["restart"], ["restart: always", "restart: on-failure:3"]),
     case("no-restart", &["restart"], ["restart: 'no'", "restart: on-failure"]),
+    Case { fixed: "init: true", ..case("stop-signal", &["stop_signal"], ["stop_signal: SIGUSR1", "stop_signal: 2"]) },
     Case {
-        fixed: "init: true",
-        ..case("stop-signal", &["stop_signal"], ["stop_signal: SIGUSR1", "stop_signal: 2"])
+        fixed: "stop_signal: SIGKILL",
+        ..case("stop-grace", &["stop_grace_period"], ["stop_grace_period: 1", "stop_grace_period: 2s"])
     },
-    Case { fixed: "stop_signal: SIGKILL", ..case("stop-grace", &["stop_grace_period"], ["stop_grace_period: 1", "stop_grace_period: 2s"]) },
     case("init", &["init"], ["init: true", "init: false"]),
     case("tty", &["tty"], ["tty: true", "tty: false"]),
     case("stdin", &["stdin_open"], ["stdin_open: true", "stdin_open: false"]),
@@ -73,7 +73,11 @@ const PROCESS: &[Case] = &[
 
 /// Files, mounts and networks.
 const OUTSIDE: &[Case] = &[
-    case("volume", &["volume"], ["volumes: ['NAME-v:/data']", "volumes: ['NAME-v:/data:ro', {source: NAME-w, target: /w}]"]),
+    case(
+        "volume",
+        &["volume"],
+        ["volumes: ['NAME-v:/data']", "volumes: ['NAME-v:/data:ro', {source: NAME-w, target: /w}]"],
+    ),
     case(
         "volume-declared",
         &["volume"],
@@ -98,9 +102,21 @@ const OUTSIDE: &[Case] = &[
             "configs: [{file: two.conf, target: /etc/app/one.conf, on_change: {signal: SIGWINCH}}]",
         ],
     ),
-    case("port", &["port", "network", "network_mode"], ["ports: ['PORT1:80']", "ports: ['127.0.0.1:PORT1:80/udp', {target: 81, published: PORT2}]"]),
-    case("port-any", &["port", "network", "network_mode"], ["ports: ['80']", "ports: [{target: 80, protocol: udp}, '127.0.0.1::81']"]),
-    case("port-range", &["port", "network", "network_mode"], ["ports: ['PORT3-PORT4:80-81']", "ports: ['PORT3-PORT4:90-91/udp']"]),
+    case(
+        "port",
+        &["port", "network", "network_mode"],
+        ["ports: ['PORT1:80']", "ports: ['127.0.0.1:PORT1:80/udp', {target: 81, published: PORT2}]"],
+    ),
+    case(
+        "port-any",
+        &["port", "network", "network_mode"],
+        ["ports: ['80']", "ports: [{target: 80, protocol: udp}, '127.0.0.1::81']"],
+    ),
+    case(
+        "port-range",
+        &["port", "network", "network_mode"],
+        ["ports: ['PORT3-PORT4:80-81']", "ports: ['PORT3-PORT4:90-91/udp']"],
+    ),
     case("networks", &["network", "network_mode"], ["networks: [NAME-back]", "networks: [NAME-back, NAME-front]"]),
     Case {
         fixed: "hostname: host",
@@ -118,7 +134,11 @@ const OUTSIDE: &[Case] = &[
         fixed: "depends_on: anchor",
         ..case("network-of", &["network_mode"], ["network_mode: 'container:NAME-anchor-1'", "network_mode: host"])
     },
-    case("extra-hosts", &["extra_hosts"], ["extra_hosts: ['db:10.0.0.5']", "extra_hosts: {db: 10.0.0.6, gate: host-gateway}"]),
+    case(
+        "extra-hosts",
+        &["extra_hosts"],
+        ["extra_hosts: ['db:10.0.0.5']", "extra_hosts: {db: 10.0.0.6, gate: host-gateway}"],
+    ),
     case("dns", &["dns"], ["dns: 10.0.0.1", "dns: [10.0.0.2, 10.0.0.1]"]),
     case("dns-search", &["dns_search"], ["dns_search: one.example", "dns_search: [two.example, one.example]"]),
     case("dns-options", &["dns_options"], ["dns_options: ['ndots:2']", "dns_options: ['ndots:3', 'rotate']"]),
@@ -128,7 +148,11 @@ const OUTSIDE: &[Case] = &[
 const LIMITS: &[Case] = &[
     case("cpu", &["cpu"], ["resources: {cpu: 0.5}", "resources: {cpu: '1.25'}"]),
     case("memory", &["memory"], ["resources: {memory: 64}", "resources: {memory: 96MiB}"]),
-    case("reservation", &["memory_reservation"], ["resources: {memory_reservation: 32}", "resources: {memory_reservation: 48M}"]),
+    case(
+        "reservation",
+        &["memory_reservation"],
+        ["resources: {memory_reservation: 32}", "resources: {memory_reservation: 48M}"],
+    ),
     case(
         "swap",
         &["memory", "memory_swap"],
@@ -141,12 +165,20 @@ const LIMITS: &[Case] = &[
     case("ulimits", &["ulimit"], ["ulimits: {nofile: 1024}", "ulimits: {nofile: {soft: 512, hard: 1024}, nproc: 512}"]),
     case("devices", &["device"], ["devices: ['/dev/null:/dev/one']", "devices: ['/dev/null:/dev/one:r', /dev/zero]"]),
     case("sysctls", &["sysctl"], ["sysctls: {net.core.somaxconn: 256}", "sysctls: ['net.core.somaxconn=512']"]),
-    case("capabilities", &["cap_add", "cap_drop"], ["capabilities: [NET_ADMIN]", "capabilities: {add: [CAP_SYS_TIME], drop: [chown]}"]),
+    case(
+        "capabilities",
+        &["cap_add", "cap_drop"],
+        ["capabilities: [NET_ADMIN]", "capabilities: {add: [CAP_SYS_TIME], drop: [chown]}"],
+    ),
     case("cap-add", &["cap_add"], ["cap_add: [NET_ADMIN]", "cap_add: [NET_ADMIN, SYS_TIME]"]),
     case("cap-drop", &["cap_drop"], ["cap_drop: [ALL]", "cap_drop: [CHOWN]"]),
     case("read-only", &["read_only"], ["read_only: true", "read_only: false"]),
     case("security", &["security_opt"], ["security_opt: [no-new-privileges]", "security_opt: ['seccomp=unconfined']"]),
-    case("security-true", &["security_opt"], ["security_opt: ['no-new-privileges:true']", "security_opt: ['seccomp:unconfined']"]),
+    case(
+        "security-true",
+        &["security_opt"],
+        ["security_opt: ['no-new-privileges:true']", "security_opt: ['seccomp:unconfined']"],
+    ),
     case(
         "logging",
         &["logging"],

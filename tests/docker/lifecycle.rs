@@ -18,7 +18,18 @@ impl Foreign {
         docker(&["volume", "create", &name]);
         let volume = format!("{name}:/data");
         docker(&[
-            "run", "-d", "--name", &name, "--network", &name, "-v", &volume, "--stop-signal", "KILL", &image(), "sleep",
+            "run",
+            "-d",
+            "--name",
+            &name,
+            "--network",
+            &name,
+            "-v",
+            &volume,
+            "--stop-signal",
+            "KILL",
+            &image(),
+            "sleep",
             "900",
         ]);
         let mut foreign = Self { before: Value::Null, name };
@@ -66,7 +77,11 @@ fn from_the_first_to_the_last() {
     // Change in place: limits, restart policy, networks.
     let before = ids(&["db", "api", "web"]);
     let started = began("db");
-    want(&[("db", "networks: [back, front]\nresources: {memory: 96, pids: 50}\nrestart: always"), ("api", api), ("web", none)]);
+    want(&[
+        ("db", "networks: [back, front]\nresources: {memory: 96, pids: 50}\nrestart: always"),
+        ("api", api),
+        ("web", none),
+    ]);
     assert_eq!(host.steps(), ["create network front", "update db/1"].map(str::to_owned));
     host.apply();
     assert_eq!((ids(&["db", "api", "web"]), began("db")), (before.clone(), started));
@@ -120,7 +135,8 @@ fn a_removal_beyond_the_budget_waits_for_a_word() {
     let Some(host) = host() else { return };
     host.settings("prune #true budget=\"40%\"");
     let second = host.named("second");
-    let other = |services: &[(&str, &str)]| host.write("deployments/second.yaml", host.deployment(&second, "", services));
+    let other =
+        |services: &[(&str, &str)]| host.write("deployments/second.yaml", host.deployment(&second, "", services));
     other(&[("x", ""), ("y", "")]);
     host.want(&[("a", ""), ("b", ""), ("c", "")]);
     host.apply();
@@ -162,9 +178,15 @@ fn what_is_not_ours_is_in_the_way() {
     let before = inspect(&holder);
     let named = format!("container_name: {}", host.named("foreign"));
     let published = format!("ports: ['{port}:80']");
-    let network = format!("networks: {{foreign: {{name: {0}-foreign}}}}\nvolumes: {{foreign: {{name: {0}-foreign}}}}", host.name);
-    let services =
-        [("named", named.as_str()), ("port", &published), ("net", "networks: [foreign]"), ("vol", "volumes: ['foreign:/d']"), ("free", "")];
+    let network =
+        format!("networks: {{foreign: {{name: {0}-foreign}}}}\nvolumes: {{foreign: {{name: {0}-foreign}}}}", host.name);
+    let services = [
+        ("named", named.as_str()),
+        ("port", &published),
+        ("net", "networks: [foreign]"),
+        ("vol", "volumes: ['foreign:/d']"),
+        ("free", ""),
+    ];
     host.write("deployments/main.yaml", host.deployment(&host.name, &network, &services));
     host.commit("in the way");
     let run = host.run(&["plan", "--detailed-exitcode"]);
@@ -297,7 +319,10 @@ fn an_image_goes_through_a_registry() {
 
     let service = format!("image: {reference}\ncommand: [sleep, '600']");
     host.want(&[("tool", &service)]);
-    assert_eq!(host.steps(), [format!("pull image {}", reference.replace(&format!("{}-", host.name), "")), "create tool/1".to_owned()]);
+    assert_eq!(
+        host.steps(),
+        [format!("pull image {}", reference.replace(&format!("{}-", host.name), "")), "create tool/1".to_owned()]
+    );
     host.apply();
     assert_eq!(text(&host.inspect("tool")["Image"]), pushed);
     host.ok(&["pull"]);
