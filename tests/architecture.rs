@@ -97,6 +97,7 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ("anstyle", &["plan", "cli"], "colour as data in renderings; `anstream` prints it"),
     ("anstream", &["cli"], ""),
     ("clap", &["cli"], ""),
+    ("include_dir", &["cli"], ""),
     ("clap_complete", &["cli"], ""),
     ("clap_mangen", &["cli"], ""),
     ("indicatif", &["cli"], ""),
