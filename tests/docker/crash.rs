@@ -46,14 +46,14 @@ fn a_killed_daemon_leaves_nothing_twice_and_nothing_over() {
     let port = port();
     let mut killed = Vec::new();
     let mut round = 0;
-    let mut names = version(&host, round, port);
+    version(&host, round, port);
     host.apply();
     while killed.len() < KILLS {
         round += 1;
-        names = version(&host, round, port);
+        let names = version(&host, round, port);
         let commit = host.git(&["rev-parse", "HEAD"]);
         // Some are killed once more while they still clear up after the last kill.
-        for _ in 0..random.usize(1..=3) {
+        for _ in 0..random.usize(2..=4) {
             let events = host.events().len();
             let daemon = host.daemon();
             let began = Instant::now();

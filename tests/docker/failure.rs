@@ -108,7 +108,7 @@ fn the_old_version_serves_on() {
     for name in ["exits", "sick", "slow", "fixed"] {
         assert!(held.iter().any(|subject| subject.ends_with(&format!("/{name}/1"))), "{name}: {held:?}");
     }
-    let why = host.ok(&["why", &format!("{}/exits/1", host.name)]);
+    let why = host.ok(&["why", &format!("{}/exits/1", host.name), "--environment", &host.name]);
     for evidence in [
         &commit[..7],
         "deployments/main.yaml:",
@@ -214,19 +214,18 @@ fn a_failed_step_blocks_only_what_needs_it() {
         outcome(&host),
         ["create bad failed", "create deep skipped", "create free done", "create needs skipped"]
     );
-    assert_eq!(host.containers(), ["free-1"], "a failed first version is removed");
+    assert_eq!(host.containers(), ["bad-1", "free-1"], "what was never better stays, to be looked at");
 
     host.settings("on-failure \"halt\"\nstrategy \"sequential\"");
-    host.want(&[("first", ""), ("bad", EXITS), ("free", v2), ("last", "")]);
-    host.ok(&["cleanup", "--environment", &host.name, "--yes"]);
-    host.ok(&["start", "--environment", &host.name]);
+    let other = format!("{EXITS}\n{v2}");
+    host.want(&[("first", ""), ("bad", &other), ("free", v2), ("last", "")]);
     let all = outcome(&host);
     assert_eq!(all.iter().filter(|line| line.ends_with(" skipped")).count(), 2, "{all:?}");
 
     host.settings("on-failure \"continue\"\nstrategy \"sequential\"");
     host.want(&[("bad", "command: [sh, -c, 'exit 5']\nrestart: 'no'"), ("free", v2), ("last", v2)]);
     let all = outcome(&host);
-    assert!(all.contains(&"create bad failed".to_owned()), "{all:?}");
+    assert!(all.contains(&"replace bad failed".to_owned()), "{all:?}");
     assert!(all.iter().any(|line| line.contains("last done")), "{all:?}");
     assert!(host.containers().contains(&"bad-1".to_owned()), "it is left as it is, to be looked at");
 }

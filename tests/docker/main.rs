@@ -1,5 +1,5 @@
 //! The Docker adapter against a real engine. Without one the tests say so and pass, unless `CI` or
-//! `SETPOINT_REQUIRE_ALL` is set. Everything they make is named `sptest-eng-…` and removed again.
+//! `SETPOINT_REQUIRE_ALL` is set. Everything they make is named `sptest-…` and removed again.
 #![expect(unreachable_pub, reason = "the modules of one test binary share their items")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail so")]
 
@@ -21,4 +21,5 @@ mod relay;
 mod replace;
 mod spec;
 mod support;
+mod tools;
 mod update;
