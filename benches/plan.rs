@@ -6,7 +6,7 @@
 use divan::Bencher;
 use setpoint::manifest::compile;
 use setpoint::model::{Desired, FileEntry, FileKind, FileTree, Observed, OwnerId, Revision, Timestamp, digest};
-use setpoint::plan::{Memory, Plan, PlanInput, lint, plan, pretend};
+use setpoint::plan::{Allow, AllowedGuard, Memory, Plan, PlanInput, Subject, lint, plan, pretend};
 use std::fmt::Write;
 use std::hint::black_box;
 use std::sync::{Arc, OnceLock};
@@ -142,8 +142,11 @@ fn deployment(file: usize, services: usize, edit: Edit) -> String {
         let changed = edit == Edit::All || (edit == Edit::One && number == 0);
         let release = if changed { "r2" } else { "r1" };
         let needs = if slot == 0 { String::new() } else { format!("      depends_on: [service-{}]\n", slot - 1) };
-        let volume =
-            if slot == 0 { format!("      volumes: [\"group-{file:04}-data:/var/lib/data\"]\n") } else { String::new() };
+        let volume = if slot == 0 {
+            format!("      volumes: [\"group-{file:04}-data:/var/lib/data\"]\n")
+        } else {
+            String::new()
+        };
         write!(
             text,
             "    - id: service-{slot}\n      image: registry.example.org/team/service-{kind}:1.{slot}\n      \
@@ -204,6 +207,18 @@ fn plan_alone_all_change(bencher: Bencher<'_, '_>, size: usize) {
     let world = World::of(size);
     let desired = compiled(world.tree(Edit::All));
     bencher.bench(|| world.plan(black_box(&desired)));
+}
+
+/// Nothing is wanted any more, and all of it may go.
+#[divan::bench(args = SIZES, max_time = 8)]
+fn plan_alone_all_dropped(bencher: Bencher<'_, '_>, size: usize) {
+    let world = World::of(size);
+    let desired = compiled(&FileTree::default());
+    let allow = [Allow { guard: AllowedGuard::Prune, scope: None }];
+    let input = PlanInput { allow: &allow, ..world.input(&desired) };
+    let removals = |plan: &Plan| plan.steps.iter().filter(|step| matches!(step.subject, Subject::Instance(_))).count();
+    assert_eq!(removals(&plan(&input)), size);
+    bencher.bench(|| plan(black_box(&input)));
 }
 
 #[divan::bench(args = SIZES, max_time = 8)]

@@ -64,8 +64,7 @@ pub async fn bring_up(api: &Docker, prefix: &str, count: usize, at_once: usize) 
 
 /// Makes one container of the kind that all figures use.
 pub async fn create(api: &Docker, name: &str, network: &str) -> String {
-    let restart =
-        RestartPolicy { name: Some(RestartPolicyNameEnum::UNLESS_STOPPED), maximum_retry_count: None };
+    let restart = RestartPolicy { name: Some(RestartPolicyNameEnum::UNLESS_STOPPED), maximum_retry_count: None };
     let body = ContainerCreateBody {
         image: Some(image()),
         cmd: Some(vec!["sleep".to_owned(), "86400".to_owned()]),

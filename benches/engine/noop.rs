@@ -142,7 +142,10 @@ pub async fn compose(rig: &Rig, ours: &Ours) {
     let reconcile = against(&ours.reconcile);
     let measured = format!("{reconcile:.0} x faster");
     verdict("no-op reconcile in a running process against docker-compose", &measured, ">= 20 x", reconcile >= 20.0);
-    note("`setpoint plan` against docker-compose, both whole processes", &format!("{:.1} x faster", against(&ours.plan)));
+    note(
+        "`setpoint plan` against docker-compose, both whole processes",
+        &format!("{:.1} x faster", against(&ours.plan)),
+    );
     note(
         "`setpoint apply --yes` against docker-compose, both whole processes",
         &format!("{:.1} x faster", against(&ours.apply)),

@@ -72,13 +72,13 @@ impl Rig {
     /// The program with these words, on this repo and state folder, its output dropped.
     pub fn setpoint(&self, words: &[&str]) -> Command {
         let mut command = Command::new(program());
-        command.args(words).arg("--state-dir").arg(self.state()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg("--state-dir").arg(self.state()).args(words).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
 
     /// The program on the repo.
     pub fn on_repo(&self, words: &[&str]) {
-        run(self.setpoint(words).arg("--repo").arg(self.repo()).stderr(Stdio::inherit()));
+        run(self.setpoint(words).arg("--repo").arg(self.repo()));
     }
 
     /// Forgets all that was applied.
