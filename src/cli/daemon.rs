@@ -50,8 +50,9 @@ pub(super) struct PokeArgs {}
 /// Reads and checks the settings of a daemon.
 pub(super) fn settings(path: &Path) -> Result<DaemonConfig, Failure> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::new(format!("{name} cannot be read: {error}")).hint("`setpoint daemon --help` shows one"))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(format!("{name} cannot be read: {error}")).hint("`setpoint daemon --help` shows one")
+    })?;
     Ok(manifest::daemon_config(&name, &text)?)
 }
 

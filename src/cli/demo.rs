@@ -2,12 +2,14 @@
 
 use super::exit::{Exit, Failure};
 use super::session::Session;
+use crate::api::Client;
+use crate::daemon::status::InstanceStatus;
 use crate::engine::docker::{Docker, Scope};
 use crate::event::Fact;
-use crate::model::{Container, Image, OwnerId, Status};
-use crate::process::clock;
+use crate::model::{Container, Health, Image, OwnerId, Status};
 use crate::process::shutdown::Signals;
 use crate::process::supervise::chain;
+use crate::process::{clock, config};
 use crate::source::{Author, commit_all, init_repository, read_folder};
 use crate::store::{EventFilter, Store};
 use clap::Args;
@@ -107,7 +109,8 @@ impl<'a> Demo<'a> {
 
         self.chapter("The daemon carries it out, waits for healthy, and keeps it so")?;
         self.start_daemon()?;
-        let first = self.converged().await?;
+        let first = self.converged_after(0).await?;
+        self.settled().await?;
         self.say(&["status"])?;
 
         self.chapter("A commit that changes one field")?;
@@ -120,9 +123,10 @@ impl<'a> Demo<'a> {
 
         self.chapter("Somebody kills a container behind its back")?;
         self.drift().await?;
+        self.settled().await?;
 
         self.chapter("Why is it as it is?")?;
-        self.say(&["why", "shop/db/1", "--environment", ENVIRONMENT])?;
+        self.say(&["why", "shop/db/1"])?;
         Ok(())
     }
 
@@ -159,7 +163,10 @@ impl<'a> Demo<'a> {
 
     fn start_daemon(&mut self) -> Result<(), Failure> {
         let config = self.folder.path().join("daemon.kdl");
-        fs::write(&config, format!("repo \"{}\" branch=\"main\"\nstate-dir \"{}\"\n", self.repo.display(), self.state.display()))?;
+        fs::write(
+            &config,
+            format!("repo \"{}\" branch=\"main\"\nstate-dir \"{}\"\n", self.repo.display(), self.state.display()),
+        )?;
         self.session.printer.line("$ setpoint daemon --config daemon.kdl &")?;
         let log = fs::File::create(self.log_file())?;
         let mut command = self.command(&["daemon", "--config", &config.display().to_string()]);
@@ -167,11 +174,24 @@ impl<'a> Demo<'a> {
         Ok(())
     }
 
-    /// Follows the record until a plan was carried out. Returns the number of that event.
-    async fn converged(&mut self) -> Result<i64, Failure> {
-        self.converged_after(0).await
+    /// Waits until the daemon has looked again and found nothing to do.
+    async fn settled(&self) -> Result<(), Failure> {
+        let client = Client::new(&config::socket_path(&self.state));
+        let begun = clock::monotonic();
+        while begun.elapsed() < PATIENCE {
+            let status = client.status().await.map_err(|error| Failure::new(chain(&error)))?;
+            let healthy = |one: &InstanceStatus| matches!(one.health, Health::Healthy | Health::Unchecked);
+            let quiet =
+                status.applying.is_none() && status.verdict.is_some_and(|verdict| verdict.starts_with("no changes"));
+            if quiet && !status.instances.is_empty() && status.instances.iter().all(healthy) {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Err(Failure::new(format!("the daemon found no rest within {} s", PATIENCE.as_secs())))
     }
 
+    /// Follows the record until a plan was carried out. Returns the number of that event.
     async fn converged_after(&mut self, after: i64) -> Result<i64, Failure> {
         let store = Store::open(&self.state)?;
         let begun = clock::monotonic();
@@ -180,7 +200,8 @@ impl<'a> Demo<'a> {
             for recorded in store.events(&filter)? {
                 filter.after = Some(recorded.id);
                 let fact = &recorded.event.fact;
-                if !matches!(fact, Fact::StepStarted { .. } | Fact::InstanceChanged { .. } | Fact::DaemonStarted { .. }) {
+                if !matches!(fact, Fact::StepStarted { .. } | Fact::InstanceChanged { .. } | Fact::DaemonStarted { .. })
+                {
                     self.session.printer.line(&format!("  {}", super::events::words(fact).0))?;
                 }
                 match fact {
@@ -253,7 +274,7 @@ impl<'a> Demo<'a> {
             }
             daemon.wait()?;
         }
-        let cleaned = self.command(&["cleanup", "--yes", "--environment", ENVIRONMENT]).stdout(Stdio::null()).status()?;
+        let cleaned = self.command(&["cleanup", "--yes"]).stdout(Stdio::null()).status()?;
         let (tree, _) = read_folder(&self.repo)?;
         let mut left = Vec::new();
         if let Ok(desired) = crate::manifest::compile(&tree) {
@@ -348,4 +369,3 @@ fn is_static(program: &[u8]) -> bool {
         at.and_then(|at| number(at, 4)).is_some_and(|kind| kind != u64::from(PT_INTERP))
     })
 }
-

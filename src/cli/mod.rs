@@ -58,7 +58,8 @@ pub fn main() -> ExitCode {
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     // The daemon sets its own logs up, from its settings.
     if !matches!(command, Command::Daemon(_)) {
-        telemetry::init(session.global.log.as_deref().unwrap_or("warn"), LogFormat::Text).map_err(|error| Failure::Usage(error.to_string()))?;
+        telemetry::init(session.global.log.as_deref().unwrap_or("warn"), LogFormat::Text)
+            .map_err(|error| Failure::Usage(error.to_string()))?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(dispatch(session, command));

@@ -1,12 +1,12 @@
 //! What commands have in common: the files of the repo, the store, the engine, a look at it, and the plan.
 
-use super::args::{Global, LoginArgs, RepoArgs};
+use super::args::{EnvironmentArgs, Global, LoginArgs, RepoArgs};
 use super::exit::Failure;
 use super::printer::Printer;
 use crate::daemon::observe;
 use crate::engine::docker::{Credentials, Docker};
 use crate::manifest;
-use crate::model::{Desired, FileTree, Observed, Revision};
+use crate::model::{Desired, FileTree, Observed, Revision, Settings};
 use crate::plan::{Allow, Memory, Plan, PlanInput, lint, plan};
 use crate::process::{clock, config};
 use crate::source::{Address, Blobs, Credentials as GitCredentials, Source, SourceConfig, read_folder, read_index};
@@ -63,6 +63,22 @@ impl Session {
             .map_err(|error| Failure::from(error).hint("`--state-dir DIR` or SETPOINT_STATE_DIR names another folder"))
     }
 
+    /// The part of the store that the arguments name, or the only one there is.
+    pub(super) fn ledger(&self, args: &EnvironmentArgs) -> Result<Ledger, Failure> {
+        let store = self.store()?;
+        if let Some(name) = &args.environment {
+            return Ok(store.ledger(name));
+        }
+        match store.environments()?.as_slice() {
+            [] => Ok(store.ledger(&Settings::default().environment)),
+            [only] => Ok(store.ledger(only)),
+            several => Err(Failure::Usage(format!(
+                "this host has several environments; name one with --environment: {}",
+                several.join(", ")
+            ))),
+        }
+    }
+
     pub(super) async fn engine(&self) -> Result<Docker, Failure> {
         let docker = Docker::connect(self.global.engine.as_deref()).await;
         let docker = docker.map_err(|error| Failure::from(error).hint("`setpoint doctor` says what is missing"))?;
@@ -90,10 +106,7 @@ impl Session {
                 let head = source.fetch().await?;
                 let rev = args.rev.clone().unwrap_or(head.commit);
                 let (revision, tree) = source.read(&rev).await?;
-                let repo = RepoIdentity {
-                    identity: source.identity(&revision.commit).await?,
-                    address: source.place(),
-                };
+                let repo = RepoIdentity { identity: source.identity(&revision.commit).await?, address: source.place() };
                 Ok(Files { revision, tree, blobs: source.blobs(), repo })
             }
             Which::Worktree => {

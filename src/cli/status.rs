@@ -1,5 +1,6 @@
 //! `setpoint status`
 
+use super::args::EnvironmentArgs;
 use super::exit::{Exit, Failure};
 use super::session::Session;
 use crate::api::{Client, ClientError};
@@ -21,9 +22,8 @@ Examples:
 
 Without a daemon it looks at the engine itself.")]
 pub(super) struct StatusArgs {
-    /// Environment, as named in setpoint.kdl; only for a look without a daemon
-    #[arg(long, default_value = "default", value_name = "NAME")]
-    environment: String,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
 }
 
 /// What can be said without a daemon.
@@ -71,10 +71,18 @@ fn of_daemon(session: &Session, status: &Status) -> Result<Exit, Failure> {
         line(&format!("applied      {applied}"))?;
     }
     if let Some(rejected) = &status.revision.rejected {
-        line(&format!("REJECTED     {}: {} mistakes; `setpoint validate --rev {}` shows them", rejected.revision, rejected.mistakes, rejected.revision.short()))?;
+        line(&format!(
+            "REJECTED     {}: {} mistakes; `setpoint validate --rev {}` shows them",
+            rejected.revision,
+            rejected.mistakes,
+            rejected.revision.short()
+        ))?;
     }
     line(&format!("repo         {}{}", status.source.address, trouble(status.source.error.as_deref())))?;
-    line(&format!("engine       {}", status.engine.error.as_deref().map_or_else(|| "reachable".to_owned(), |error| format!("UNREACHABLE: {error}"))))?;
+    line(&format!(
+        "engine       {}",
+        status.engine.error.as_deref().map_or_else(|| "reachable".to_owned(), |error| format!("UNREACHABLE: {error}"))
+    ))?;
     if let Some(verdict) = &status.verdict {
         line(&format!("plan         {verdict}"))?;
     }
@@ -118,7 +126,8 @@ fn trouble(error: Option<&str>) -> String {
 
 async fn of_engine(session: &Session, args: &StatusArgs) -> Result<Exit, Failure> {
     let docker = session.engine().await?;
-    let owner = session.store()?.owner(&args.environment);
+    let ledger = session.ledger(&args.environment)?;
+    let owner = ledger.owner();
     let observed = docker.observe(&Scope { owner: owner.clone(), images: BTreeSet::new() }).await?;
     let rows: Vec<Row> = by_instance(&observed, &owner)
         .into_iter()
@@ -132,11 +141,18 @@ async fn of_engine(session: &Session, args: &StatusArgs) -> Result<Exit, Failure
         })
         .collect();
     if session.printer.json {
-        let look = Look { version: Status::VERSION, daemon: None, environment: args.environment.clone(), instances: rows };
+        let look = Look {
+            version: Status::VERSION,
+            daemon: None,
+            environment: ledger.environment().to_owned(),
+            instances: rows,
+        };
         session.printer.data(&look)?;
         return Ok(Exit::Ok);
     }
-    session.printer.note(&format!("no daemon answers at {}; this is the engine's own view", session.socket().display()));
+    session
+        .printer
+        .note(&format!("no daemon answers at {}; this is the engine's own view", session.socket().display()));
     table(session, &rows)?;
     Ok(Exit::Ok)
 }

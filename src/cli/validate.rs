@@ -61,9 +61,7 @@ pub(super) async fn run(session: &Session, args: &ValidateArgs) -> Result<Exit, 
     session.printer.notices(&desired.notices);
     let count = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     let mut parts = vec![count(desired.deployments.len(), "deployment"), count(services, "service")];
-    if images > 0 {
-        parts.push(count(images, "image to build"));
-    }
+    parts.extend((images > 0).then(|| format!("{} of builder files", count(images, "image"))));
     session.printer.line(&format!("valid: {}", parts.join(", ")))?;
     Ok(Exit::Ok)
 }

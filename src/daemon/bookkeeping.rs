@@ -6,7 +6,7 @@ use crate::engine::docker::{ActError, Outcome};
 use crate::event::{Event, Fact};
 use crate::model::{ContainerId, Health, InstanceId, OnFailure, Test};
 use crate::plan::render::{change_line, reason_text, verdict};
-use crate::plan::{fought_over, Action, Gate, Quarantine, Reason, Step, Subject, remembered, spec_digest};
+use crate::plan::{Action, Gate, Quarantine, Reason, Step, Subject, fought_over, remembered, spec_digest};
 use crate::process::clock;
 use crate::store::{Seen, StoreError};
 use std::time::Duration;
@@ -132,9 +132,10 @@ impl<'a> Books<'a> {
             Action::RemoveInstance { container, .. } => {
                 let instance = self.instance_of(step, container);
                 self.keep(|job| job.ledger.forget(container));
-                // What was removed to make room is wanted again in the next moment; the rest is no longer known.
+                // What was removed to make room, or for its predecessor, is wanted again in the next moment; the rest is
+                // no longer known.
                 if let Some(instance) = instance
-                    && !matches!(step.reason, Reason::MakesRoom(_))
+                    && !matches!(step.reason, Reason::MakesRoom(_) | Reason::Interrupted)
                 {
                     let why = why(step);
                     self.keep(|job| job.ledger.removed(&instance, &why, now));

@@ -8,8 +8,9 @@ use crate::process::supervise::{TaskResult, chain};
 use crate::process::{Backoff, clock};
 use crate::source::Source;
 use crate::store::Store;
-use futures_util::{FutureExt, StreamExt};
-use std::time::Duration;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -133,27 +134,26 @@ pub async fn follow_engine(
     loop {
         let current = owner.borrow_and_update().clone();
         let Some(current) = current else {
-            // Both arms are cancel-safe.
+            // Both arms are cancel-safe. The stop comes first: it also closes the channel.
             tokio::select! {
-                changed = owner.changed() => changed?,
+                biased;
                 () = stop.cancelled() => return Ok(()),
+                changed = owner.changed() => changed?,
             }
             continue;
         };
         let mut events = docker.events(&current);
+        let mut others = Others::new();
         loop {
-            // Every arm is cancel-safe: an event that is not taken stays in the stream.
+            // Every arm is cancel-safe: an event that is not taken stays in the stream. The stop comes first, as above.
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return Ok(()),
                 changed = owner.changed() => { changed?; break; }
                 event = events.next() => match event {
                     None => return Err("the engine's event stream ended".into()),
                     Some(event) => {
-                        tracing::debug!(?event, "the engine reports");
-                        tokio::time::sleep(DEBOUNCE).await;
-                        while let Some(Some(event)) = events.next().now_or_never() {
-                            log_more(&event);
-                        }
+                        settle(&mut events, &event, &mut others).await;
                         triggers.look();
                     }
                 },
@@ -162,6 +162,83 @@ pub async fn follow_engine(
     }
 }
 
-fn log_more(event: &EngineEvent) {
-    tracing::debug!(?event, "the engine reports");
+/// Waits until the events that belong together have come. What happens to networks, volumes and images does not say
+/// whose it is: on a host where others are busy it may not make us look at everything many times a second.
+async fn settle(events: &mut BoxStream<'static, EngineEvent>, first: &EngineEvent, others: &mut Others) {
+    let now = clock::monotonic();
+    let mut until = now + if *first == EngineEvent::Other { others.wait(now) } else { DEBOUNCE };
+    tracing::debug!(event = ?first, "the engine reports");
+    loop {
+        // Both arms are cancel-safe.
+        tokio::select! {
+            () = tokio::time::sleep_until(until.into()) => return,
+            event = events.next() => {
+                tracing::debug!(?event, "the engine reports");
+                match event {
+                    Some(EngineEvent::Other) => {}
+                    Some(_) => until = until.min(clock::monotonic() + DEBOUNCE),
+                    None => return,
+                }
+            }
+        }
+    }
+}
+
+/// How long events that may be anybody's wait for company: longer while they keep coming.
+#[derive(Debug)]
+struct Others {
+    backoff: Backoff,
+    last: Option<Instant>,
+}
+
+impl Others {
+    const FIRST: Duration = Duration::from_millis(200);
+    const MAX: Duration = Duration::from_secs(5);
+    /// After so long without any, the next waits as long as the first.
+    const FORGET: Duration = Duration::from_secs(15);
+
+    fn new() -> Self {
+        Self { backoff: Backoff::new(Self::FIRST, Self::MAX), last: None }
+    }
+
+    fn wait(&mut self, now: Instant) -> Duration {
+        if self.last.is_none_or(|last| now.duration_since(last) > Self::FORGET) {
+            self.backoff.reset();
+        }
+        self.last = Some(now);
+        self.backoff.fail(0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_make_us_look_ever_less_often_until_they_are_quiet() {
+        let mut others = Others::new();
+        let mut now = clock::monotonic();
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            let wait = others.wait(now);
+            waits.push(wait.as_millis());
+            now += wait;
+        }
+        assert_eq!(waits, [200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(others.wait(now + Duration::from_secs(16)), Others::FIRST);
+    }
+
+    #[tokio::test]
+    async fn an_event_of_ours_does_not_wait_for_others() {
+        let ours = EngineEvent::Container { id: crate::model::ContainerId::new("c1"), action: "die".to_owned() };
+        let rest = futures_util::stream::pending();
+        let mut events = futures_util::stream::iter([EngineEvent::Other, ours]).chain(rest).boxed();
+        let mut others = Others::new();
+        for _ in 0..5 {
+            others.wait(clock::monotonic());
+        }
+        let begin = clock::monotonic();
+        settle(&mut events, &EngineEvent::Other, &mut others).await;
+        assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    }
 }

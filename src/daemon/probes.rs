@@ -103,8 +103,9 @@ impl Prober {
                     None => std::future::pending().await,
                 }
             };
-            // Every arm is cancel-safe.
+            // Every arm is cancel-safe. The stop comes first: it also closes the channel.
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return Ok(()),
                 changed = self.targets.changed() => {
                     changed?;

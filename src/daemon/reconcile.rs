@@ -19,7 +19,7 @@ use crate::process::backoff::jittered;
 use crate::process::supervise::{TaskResult, chain};
 use crate::process::{Backoff, clock};
 use crate::store::{ApplyLock, LockError, Retention, RevisionOutcome, StoreError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -102,8 +102,9 @@ impl Reconciler {
     /// # Errors
     /// When the task that follows the repo is gone.
     pub(super) async fn run(mut self) -> TaskResult {
-        // Both arms are cancel-safe.
+        // Both arms are cancel-safe. The stop comes first: it also closes the channel.
         tokio::select! {
+            biased;
             () = self.stop.cancelled() => return Ok(()),
             changed = tokio::time::timeout(FIRST_HEAD, self.head.changed()) => if let Ok(changed) = changed { changed? },
         }
@@ -116,8 +117,10 @@ impl Reconciler {
                 }
                 Err(trouble) => self.troubled(&trouble),
             };
-            // Every arm is cancel-safe: hints and values that came are kept.
+            // Every arm is cancel-safe: hints and values that came are kept. The stop comes first: it also closes the
+            // channel.
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return Ok(()),
                 () = self.triggers.wait_look() => {}
                 changed = self.head.changed() => changed?,
@@ -218,7 +221,8 @@ impl Reconciler {
     async fn carry_out(&mut self, current: &Loaded, observed: &Observed, plan: &Plan) -> Result<Duration, Trouble> {
         let kept = self.kept(plan);
         let resync = jittered(self.resync, 0.1, fastrand::f64());
-        if plan.changes().all(|step| kept.contains_key(&step.id)) {
+        let waiting = with_dependants(plan, &kept);
+        if plan.changes().all(|step| waiting.contains(&step.id)) {
             let until = self.state.pace.next(clock::monotonic()).map(|at| at.duration_since(clock::monotonic()));
             return Ok(until.map_or(resync, |until| until.min(resync)));
         }
@@ -358,6 +362,18 @@ impl Reconciler {
     pub(super) fn publish(&self, change: impl FnOnce(&mut Status)) {
         update(&self.status, change);
     }
+}
+
+/// Steps that are kept, and those that cannot start without them: nothing is gained by carrying out a plan of such alone.
+fn with_dependants(plan: &Plan, kept: &BTreeMap<StepId, String>) -> BTreeSet<StepId> {
+    let mut waiting: BTreeSet<StepId> = kept.keys().copied().collect();
+    // Each step stands after those it needs.
+    for step in &plan.steps {
+        if step.needs.iter().any(|need| waiting.contains(&need.step)) {
+            waiting.insert(step.id);
+        }
+    }
+    waiting
 }
 
 /// Waits for a newer commit with valid files. One that is not valid ends nothing; the loop reports it afterwards.

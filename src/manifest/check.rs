@@ -5,6 +5,10 @@ use super::resolve::{Context, Draft, meaning};
 use crate::model::{Field, FieldKind as K, Mount, ServiceRef};
 use std::collections::BTreeMap;
 
+/// Circles that are reported: more of them hang together.
+const CYCLES: usize = 20;
+/// Services of a circle that are named.
+const NAMED: usize = 12;
 /// The least memory that the engine takes.
 const LEAST_MEMORY: u64 = 6 << 20;
 
@@ -127,6 +131,7 @@ pub(super) fn cycles(cx: &mut Context<'_>, edges: &[Edge<'_>]) {
         next.entry(&edge.from).or_default().push(index);
     }
     // 1 is on the way, 2 is done. An explicit stack: a chain of services may be long.
+    let mut reported = 0;
     let mut state: BTreeMap<&ServiceRef, u8> = BTreeMap::new();
     let starts: Vec<&ServiceRef> = next.keys().copied().collect();
     for start in starts {
@@ -155,7 +160,10 @@ pub(super) fn cycles(cx: &mut Context<'_>, edges: &[Edge<'_>]) {
                     let from = way.iter().position(|(service, _)| *service == to).unwrap_or(0);
                     let mut round: Vec<usize> = taken.get(from..).unwrap_or_default().to_vec();
                     round.push(index);
-                    report_cycle(cx, edges, &round);
+                    if reported < CYCLES {
+                        report_cycle(cx, edges, &round);
+                    }
+                    reported += 1;
                 }
                 Some(_) => {}
             }
@@ -171,10 +179,15 @@ fn report_cycle(cx: &mut Context<'_>, edges: &[Edge<'_>], round: &[usize]) {
     let same = round.iter().all(|edge| edge.from.deployment == head.from.deployment);
     let name = |service: &ServiceRef| if same { service.service.to_string() } else { service.to_string() };
     let mut names: Vec<String> = round.iter().map(|edge| name(&edge.from)).collect();
+    if names.len() > NAMED {
+        names.truncate(NAMED);
+        names.push("…".to_owned());
+    }
     names.push(name(&head.from));
     let message = format!("these services wait for each other: {}", names.join(" → "));
     let places: Vec<String> = round
         .iter()
+        .take(NAMED)
         .map(|edge| format!("{} waits for {} at {}", name(&edge.from), name(&edge.to), edge.at.place()))
         .collect();
     let mistake = meaning("dependency-cycle", &head.at.place(), message).label("one of the circle's waits");

@@ -52,32 +52,46 @@ fn ports(cx: &mut Context<'_>, resolved: &[Resolved<'_>]) {
     }
 }
 
+/// Names of containers: fixed ones, and `<deployment>-<service>-<slot>`, of which only the part before the slot is kept.
 fn names(cx: &mut Context<'_>, resolved: &[Resolved<'_>]) {
-    let mut taken: BTreeMap<String, (&Resolved<'_>, &Draft<'_>)> = BTreeMap::new();
-    for deployment in resolved {
-        for draft in &deployment.drafts {
-            let names: Vec<String> = match &draft.container_name {
-                Some(name) => vec![name.clone()],
+    let mut fixed: BTreeMap<&str, (&Resolved<'_>, &Draft<'_>)> = BTreeMap::new();
+    let mut derived: BTreeMap<String, (&Resolved<'_>, &Draft<'_>)> = BTreeMap::new();
+    let mut clash = |name: &str, first: (&Resolved<'_>, &Draft<'_>), second: &Draft<'_>| {
+        let message = format!("the container name `{name}` is taken by `{}`", label(first.0, first.1));
+        let field = Field::one(FieldKind::Name);
+        let mistake = meaning("name-clash", &second.place(&field), message).label("again here");
+        let help = "choose another `container_name` or `id`";
+        cx.add(mistake.help(help).also(first.1.place(&field), "first here"));
+    };
+    let all = || resolved.iter().flat_map(|deployment| deployment.drafts.iter().map(move |draft| (deployment, draft)));
+    for (deployment, draft) in all() {
+        match &draft.container_name {
+            Some(name) => match fixed.get(name.as_str()) {
+                Some(first) => clash(name, *first, draft),
                 None => {
-                    let name = |slot: u32| format!("{}-{}-{slot}", deployment.deployment.name, draft.id);
-                    (1..=draft.replicas).map(name).collect()
+                    fixed.insert(name, (deployment, draft));
                 }
-            };
-            for name in names {
-                if let Some((owner, other)) = taken.get(&name) {
-                    // Two services with one id are reported as such.
-                    if owner.deployment.name == deployment.deployment.name && other.id == draft.id {
-                        continue;
+            },
+            None => {
+                let prefix = format!("{}-{}", deployment.deployment.name, draft.id);
+                match derived.get(&prefix) {
+                    // Two services with one id in one deployment are reported as such.
+                    Some((owner, _)) if owner.deployment.name == deployment.deployment.name => {}
+                    Some(first) => clash(&format!("{prefix}-1"), *first, draft),
+                    None => {
+                        derived.insert(prefix, (deployment, draft));
                     }
-                    let message = format!("the container name `{name}` is taken by `{}`", label(owner, other));
-                    let field = Field::one(FieldKind::Name);
-                    let mistake = meaning("name-clash", &draft.place(&field), message).label("again here");
-                    let help = "choose another `container_name`, or remove it";
-                    cx.add(mistake.help(help).also(other.place(&field), "first here"));
-                } else {
-                    taken.insert(name, (deployment, draft));
                 }
             }
+        }
+    }
+    for (name, first) in fixed {
+        let parts = name.rsplit_once('-').and_then(|(prefix, slot)| Some((prefix, slot.parse::<u32>().ok()?)));
+        let Some((prefix, slot)) = parts else { continue };
+        if let Some((_, draft)) = derived.get(prefix)
+            && (1..=draft.replicas).contains(&slot)
+        {
+            clash(name, first, draft);
         }
     }
 }

@@ -9,6 +9,7 @@ use super::shape::{Object, Shape, Shapes};
 use super::text::{Place, SourceFile, Span};
 use super::tree::{Key, Node, Value};
 use serde_json::{Map, Value as Json};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Mistakes above this number in one file are not collected: they have one cause.
@@ -20,7 +21,7 @@ pub(super) struct Conformed {
     /// The values, typed; `None` when too little is left.
     pub(super) json: Option<Json>,
     /// The places of list items that were left out; see [`prune`].
-    pub(super) dropped: Vec<Span>,
+    pub(super) dropped: HashSet<Span>,
 }
 
 /// Checks a tree. The value is complete only when no mistake was added.
@@ -31,13 +32,13 @@ pub(super) fn conform(
     node: &Node,
     mistakes: &mut Vec<Diagnostic>,
 ) -> Conformed {
-    let mut walk = Walk { source, shapes, mistakes, path: Vec::new(), key: None, dropped: Vec::new() };
+    let mut walk = Walk { source, shapes, mistakes, path: Vec::new(), key: None, dropped: HashSet::new() };
     let json = walk.value(shape, node);
     Conformed { json, dropped: walk.dropped }
 }
 
 /// The tree without the list items at these places, so that the numbers of the others are those of the values again.
-pub(super) fn prune(node: &Arc<Node>, dropped: &[Span]) -> Arc<Node> {
+pub(super) fn prune(node: &Arc<Node>, dropped: &HashSet<Span>) -> Arc<Node> {
     if dropped.is_empty() {
         return Arc::clone(node);
     }
@@ -86,7 +87,7 @@ struct Walk<'a> {
     /// The key whose value is looked at: where a missing value is marked.
     key: Option<Span>,
     /// List items that were left out.
-    dropped: Vec<Span>,
+    dropped: HashSet<Span>,
 }
 
 impl<'a> Walk<'a> {
@@ -147,7 +148,9 @@ impl<'a> Walk<'a> {
                     self.path.push(format!("{list}[{index}]"));
                     match self.value(item, node) {
                         Some(value) => values.push(value),
-                        None => self.dropped.push(node.span),
+                        None => {
+                            self.dropped.insert(node.span);
+                        }
                     }
                     self.path.pop();
                 }
@@ -214,6 +217,9 @@ impl<'a> Walk<'a> {
     }
 
     fn unknown_key(&mut self, object: &Object, key: &Key) {
+        if self.mistakes.len() >= LIMIT {
+            return;
+        }
         let place = match self.path.last() {
             Some(parent) => format!(" in `{parent}`"),
             None => String::new(),

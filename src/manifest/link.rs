@@ -6,6 +6,7 @@ use super::files::{Content, Files};
 use super::raw::builder::BuilderFile;
 use super::raw::deployment::DeploymentFile;
 use super::report::{Certainty, Diagnostic, Report};
+use super::resolve::paths::SUGGESTED;
 use super::resolve::{self, Context, Draft, Resolved, meaning};
 use super::text::{Place, SourceFile, Span};
 use super::{check, clash};
@@ -242,7 +243,9 @@ fn wait_edges<'a>(cx: &mut Context<'_>, resolved: &[Resolved<'a>], broken: bool)
                     if broken && name != *own {
                         continue;
                     }
-                    let candidates = services.iter().map(|id| id.as_str()).filter(|id| *id != draft.id.as_str());
+                    let looked_at = if cx.mistakes.len() < SUGGESTED { services.len() } else { 0 };
+                    let candidates =
+                        services.iter().take(looked_at).map(|id| id.as_str()).filter(|id| *id != draft.id.as_str());
                     let near = nearest(service.as_str(), candidates);
                     let near = near.map(|near| if name == *own { near.to_owned() } else { format!("{name}/{near}") });
                     let message = if name == *own {
@@ -250,8 +253,9 @@ fn wait_edges<'a>(cx: &mut Context<'_>, resolved: &[Resolved<'a>], broken: bool)
                     } else {
                         format!("`{service}` is not a service of `{name}`")
                     };
-                    let known: Vec<&str> = services.iter().map(|id| id.as_str()).collect();
-                    let help = format!("its services are {}", known.join(", "));
+                    let known: Vec<&str> = services.iter().take(20).map(|id| id.as_str()).collect();
+                    let more = if services.len() > known.len() { ", …" } else { "" };
+                    let help = format!("its services are {}{more}", known.join(", "));
                     cx.add(unknown("unknown-service", wait.at, message, near.as_deref(), &help));
                     continue;
                 }

@@ -14,7 +14,6 @@ mod conform;
 mod cursor;
 mod files;
 pub mod kdl;
-mod kdl_scan;
 mod link;
 pub mod raw;
 mod render;
@@ -28,6 +27,10 @@ pub mod yaml;
 
 #[cfg(test)]
 mod broken_tests;
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod seed_tests;
 #[cfg(test)]
 mod tests;
 

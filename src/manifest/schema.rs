@@ -37,7 +37,7 @@ impl Kind {
 
     /// The shapes that files of this kind are checked with.
     pub(super) fn shapes(self) -> &'static Shapes {
-        static SHAPES: LazyLock<[Shapes; 4]> = LazyLock::new(|| Kind::ALL.map(|kind| Shapes::new(&schema(kind))));
+        static SHAPES: LazyLock<[Shapes; 4]> = LazyLock::new(|| Kind::ALL.map(|kind| Shapes::new(&generated(kind))));
         &SHAPES[self as usize]
     }
 }
@@ -48,8 +48,30 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The JSON Schema (2020-12) of a kind of file.
+/// The JSON Schema (2020-12) of a kind of file, for editors and for `schema/`.
 pub fn schema(kind: Kind) -> Value {
+    let mut schema = generated(kind);
+    if kind == Kind::Deployment {
+        fragments(&mut schema);
+    }
+    schema
+}
+
+/// Lets the keys of a deployment stand without their root key as well.
+fn fragments(schema: &mut Value) {
+    let Some(root) = schema.as_object_mut() else { return };
+    let keys = ["additionalProperties", "properties", "required", "type"];
+    let file: serde_json::Map<String, Value> =
+        keys.into_iter().filter_map(|key| Some((key.to_owned(), root.remove(key)?))).collect();
+    if let Some(defs) = root.get_mut("$defs").and_then(Value::as_object_mut) {
+        defs.insert("DeploymentFile".to_owned(), file.into());
+    }
+    let forms = ["DeploymentFile", "Deployment"].map(|name| serde_json::json!({ "$ref": format!("#/$defs/{name}") }));
+    root.insert("anyOf".to_owned(), forms.to_vec().into());
+}
+
+/// The schema as the types give it.
+fn generated(kind: Kind) -> Value {
     let settings = SchemaSettings::draft2020_12().with_transform(Aliases);
     let generator = settings.into_generator();
     let schema = match kind {

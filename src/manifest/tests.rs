@@ -5,7 +5,6 @@ use crate::model::{
     Condition, Deployment, FileEntry, FileKind, Image, Mount, OnChange, Order, Restart, Service, ServiceRef,
     StrategyKind, Test, Ulimit,
 };
-use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ pub(super) fn tree(files: &[(&str, &[u8])]) -> FileTree {
     tree
 }
 
-fn desired(files: &[(&str, &str)]) -> Desired {
+pub(super) fn desired(files: &[(&str, &str)]) -> Desired {
     let files: Vec<(&str, &[u8])> = files.iter().map(|(path, text)| (*path, text.as_bytes())).collect();
     compile(&tree(&files)).unwrap_or_else(|report| panic!("{}", report.render(Style::default())))
 }
@@ -31,36 +30,14 @@ fn mistakes(files: &[(&str, &str)]) -> String {
     compile(&tree(&files)).map(|_| ()).unwrap_err().to_string()
 }
 
-fn only(files: &[(&str, &str)]) -> Deployment {
+pub(super) fn only(files: &[(&str, &str)]) -> Deployment {
     let desired = desired(files);
     assert_eq!(desired.deployments.len(), 1);
     desired.deployments.into_values().next().unwrap()
 }
 
-fn service<'a>(deployment: &'a Deployment, id: &str) -> &'a Service {
+pub(super) fn service<'a>(deployment: &'a Deployment, id: &str) -> &'a Service {
     deployment.services.iter().find(|service| service.id.as_str() == id).unwrap()
-}
-
-#[test]
-fn the_first_fragment_of_the_existing_guide() {
-    let deployment = only(&[(
-        "deployments/four.yaml",
-        "tasks:\n  - id: \"my_new_task\"\n    container_name: \"grpc_task4\"\n    hostname: \"task4\"\n    port: 50054\n    task_type: \"my_new_task\"  # Nome nel registry\n",
-    )]);
-    assert_eq!(deployment.name.as_str(), "four");
-    let task = service(&deployment, "my_new_task");
-    assert_eq!(task.spec.image, "grpc_task:latest");
-    assert!(matches!(task.image, Image::Pull { .. }));
-    assert_eq!(task.container_name.as_deref(), Some("grpc_task4"));
-    assert_eq!(task.spec.hostname.as_deref(), Some("task4"));
-    let words = task.spec.command.clone().unwrap();
-    assert_eq!(words, ["--name", "my_new_task", "--address", "0.0.0.0:50054", "--orchestrator", "orchestrator:50050"]);
-    assert_eq!(task.spec.env["TASK_ID"], "my_new_task");
-    assert_eq!(task.spec.env["TZ"], "UTC");
-    let port = task.spec.ports.first().unwrap();
-    assert_eq!((port.container_port, port.host_port), (50054, Some(50054)));
-    assert!(task.spec.networks["grpc_network"].aliases.contains("task4"));
-    assert!(deployment.networks.contains_key("grpc_network"));
 }
 
 const SHOP_FILES: [(&str, &str); 4] = [
@@ -139,7 +116,7 @@ fn every_kind_of_setting_arrives() {
 }
 
 /// A deployment without its places, which differ between the formats.
-fn placeless(mut deployment: Deployment) -> String {
+pub(super) fn placeless(mut deployment: Deployment) -> String {
     let at = crate::model::Location { file: "".into(), line: 0, column: 0 };
     deployment.at = at.clone();
     deployment.networks.values_mut().for_each(|network| network.at = at.clone());
@@ -200,143 +177,6 @@ fn every_key_of_a_schema_is_described() {
         walk(&schema(kind), kind.name(), &mut missing);
     }
     assert!(missing.is_empty(), "{missing:?}");
-}
-
-#[test]
-fn the_full_form_of_the_existing_guide() {
-    let text = r#"
-deployment:
-  name: "gRPC Orchestrator Deployment"
-  description: "orchestrator and tasks"
-  network: {name: "grpc_network", driver: "bridge"}
-  orchestrator:
-    container_name: "grpc_orchestrator"
-    hostname: "orchestrator"
-    image: "grpc_orchestrator:latest"
-    dockerfile: "Dockerfile.orchestrator"
-    address: "0.0.0.0:50050"
-    schedule_file: "/app/schedules/schedule.yaml"
-    rt_config: {policy: "fifo", priority: 80, cpu_affinity: 0, lock_memory: true}
-    resources: {cpuset: "0", memlock: 2048000000}
-    capabilities: ["SYS_NICE"]
-    healthcheck: {command: "pgrep -f orchestrator_main", interval: 5, timeout: 3, retries: 3}
-  tasks:
-    - id: "task_1"
-      container_name: "grpc_task1"
-      hostname: "task1"
-      image: "grpc_task:latest"
-      dockerfile: "Dockerfile.task"
-      address: "0.0.0.0:50051"
-      port: 50051
-      task_type: "task_1"
-      rt_config: {policy: "none", priority: 50, cpu_affinity: -1}
-    - id: "critical_task"
-      port: 50052
-      rt_config:
-        policy: "fifo"
-        priority: 90
-        cpu_affinity: 2
-        lock_memory: true
-      resources:
-        cpuset: "2"
-        memlock: 4096000000
-      healthcheck:
-        command: "pgrep -f task_runner"
-        interval: 10
-        timeout: 5
-        retries: 5
-  build: {context: ".", parallel: false, no_cache: true}
-  strategy:
-    type: "sequential"  # o "parallel"
-    wait_for_healthy: true
-    startup_timeout: 60  # secondi
-"#;
-    let files = [
-        ("deployment_config.yaml", text),
-        ("Dockerfile.task", "FROM scratch\n"),
-        ("Dockerfile.orchestrator", "FROM scratch\n"),
-        (".dockerignore", "*\n!src\n"),
-        ("src/main.cpp", "int main() {}\n"),
-    ];
-    let deployment = only(&files);
-    assert_eq!(deployment.name.as_str(), "grpc-orchestrator-deployment");
-    assert!(!deployment.parallel_builds);
-    assert_eq!(deployment.strategy.startup_timeout, Duration::from_secs(60));
-    assert_eq!(deployment.strategy.max_parallel, 1);
-
-    let orchestrator = service(&deployment, "orchestrator");
-    let words = orchestrator.spec.command.clone().unwrap().join(" ");
-    assert_eq!(
-        words,
-        "--address 0.0.0.0:50050 --schedule /app/schedules/schedule.yaml --policy fifo --priority 80 --cpu-affinity 0 --lock-memory"
-    );
-    assert_eq!(orchestrator.spec.ulimits["rtprio"], Ulimit { soft: 80, hard: 80 });
-    assert_eq!(orchestrator.spec.ulimits["memlock"], Ulimit { soft: 2_048_000_000, hard: 2_048_000_000 });
-    assert!(orchestrator.spec.cap_add.contains("SYS_NICE"));
-    assert!(orchestrator.spec.security_opt.is_empty());
-    assert_eq!(orchestrator.depends_on.len(), 2);
-    assert!(orchestrator.depends_on.values().all(|dependency| dependency.condition == Condition::Healthy));
-
-    let plain = service(&deployment, "task_1");
-    assert!(plain.spec.cap_add.is_empty() && plain.spec.ulimits.is_empty());
-    let Image::Build(build) = &plain.image else { panic!("{:?}", plain.image) };
-    assert_eq!((build.friendly().as_str(), build.no_cache), ("grpc_task:latest", true));
-    assert_eq!(
-        build.files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(),
-        ["Dockerfile.task", "src/main.cpp"]
-    );
-
-    let critical = service(&deployment, "critical_task");
-    assert_eq!(critical.spec.image, plain.spec.image);
-    let words = critical.spec.command.clone().unwrap().join(" ");
-    assert_eq!(
-        words,
-        "--name critical_task --address 0.0.0.0:50052 --orchestrator orchestrator:50050 --policy fifo --priority 90 --cpu-affinity 2 --lock-memory"
-    );
-    assert_eq!(critical.spec.hostname.as_deref(), Some("critical_task"));
-    assert_eq!(critical.spec.resources.cpuset.as_deref(), Some("2"));
-}
-
-#[test]
-fn other_fragments_of_the_existing_guide() {
-    let tasks = "tasks:\n  - id: \"my_task\"\n    port: 50051\n    healthcheck:\n      command: \"pgrep -f task_runner\"\n      interval: 10\n      timeout: 5\n      retries: 5\n";
-    assert_eq!(only(&[("deployments/a.yaml", tasks)]).services.len(), 1);
-    let strategy =
-        "strategy:\n  type: \"sequential\"  # o \"parallel\"\n  wait_for_healthy: true\n  startup_timeout: 60\n";
-    assert_eq!(only(&[("deployments/a.yaml", strategy)]).strategy.startup_timeout, Duration::from_secs(60));
-    let schedule = "tasks:\n  - id: my_task\n    address: \"task4:50054\"\n    mode: timed\n    scheduled_time_us: 1000000\n    parameters:\n      my_param: 123\n";
-    for path in ["schedules/my_schedule.yaml", "deployments/my_schedule.yaml"] {
-        let desired = desired(&[(path, schedule)]);
-        assert!(desired.deployments.is_empty());
-        assert!(desired.notices[0].text.contains("not yet supported"), "{:?}", desired.notices);
-    }
-}
-
-#[test]
-fn images_come_from_gitlab_when_it_is_enabled() {
-    let text = "tasks: [{id: t, port: 50051, dockerfile: Dockerfile.task}]\ngitlab: {enabled: true, registry_url: \"https://registry.gitlab.com/\", project_path: group/rt, access_token: glpat-secret}\n";
-    let desired = desired(&[("deployments/a.yaml", text)]);
-    let deployment = desired.deployments.values().next().unwrap();
-    let Image::Pull { reference, also_tag, .. } = &service(deployment, "t").image else { panic!() };
-    assert_eq!(reference, "registry.gitlab.com/group/rt/grpc_task:latest");
-    assert_eq!(also_tag.as_deref(), Some("grpc_task:latest"));
-    assert_eq!(deployment.registries[0].username.as_deref(), Some("gitlab-ci-token"));
-    assert!(deployment.registries[0].inline_token.is_some());
-    assert!(desired.notices.iter().any(|notice| notice.text.contains("revoke")));
-    assert!(!format!("{desired:?}").contains("glpat-secret"));
-}
-
-#[test]
-fn builder_files_in_both_spellings() {
-    let one = "builder:\n  name: b\n  gitlab: {registry_url: reg.example.org, project_path: a/b, use_ci_token: true}\n  images:\n    - {name: app, tag: \"1\", context: images/api, build_args: {A: 1}}\n  settings: {parallel: true, cleanup_after_push: true}\n";
-    let other = "builder:\n  name: b\n  gitlab: {registry_url: reg.example.org, project_path: a/b, use_ci_token: true}\n  images:\n    - {image_name: app, image_tag: 1, build_context: images/api, build_args: [A=1]}\n  settings: {build_parallel: yes, cleanup_local_after_push: true}\n";
-    let build = |text: &str| {
-        let desired = desired(&[("builder_config.yaml", text), ("images/api/Dockerfile", "FROM scratch\n")]);
-        let file = desired.builds.into_iter().next().unwrap();
-        (file.images[0].build.clone(), file.images[0].push_reference.clone(), file.settings)
-    };
-    assert_eq!(build(one), build(other));
-    assert_eq!(build(one).1.as_deref(), Some("reg.example.org/a/b/app:1"));
 }
 
 #[test]
@@ -420,100 +260,64 @@ fn a_broken_file_is_never_replaced_by_defaults() {
     assert!(report.contains("setpoint.kdl:1:"), "{report}");
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn no_bytes_make_it_panic(yaml in prop::collection::vec(any::<u8>(), 0..200), kdl in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = compile(&tree(&[("deployments/a.yaml", &yaml), ("deployments/b.kdl", &kdl)]));
-    }
-
-    /// Parts of real files in any order reach further than random bytes.
-    #[test]
-    fn no_mixture_of_real_parts_makes_it_panic(
-        yaml in prop::collection::vec(prop::sample::select(PARTS.to_vec()), 0..40),
-        kdl in prop::collection::vec(prop::sample::select(KDL_PARTS.to_vec()), 0..40),
-    ) {
-        let (yaml, kdl) = (yaml.concat(), kdl.concat());
-        let result = compile(&tree(&[("deployments/a.yaml", yaml.as_bytes()), ("deployments/b.kdl", kdl.as_bytes())]));
-        if let Err(report) = result {
-            for style in [true, false] {
-                let text = report.render(Style { colour: style, unicode: style, width: 80 });
-                prop_assert!(text.contains(&report.summary()));
-            }
-            prop_assert!(report.diagnostics.iter().all(|mistake| mistake.code != "internal"), "{}", report);
-            prop_assert_eq!(report.to_json()["count"].as_u64(), Some(report.len() as u64));
-        }
-    }
+#[test]
+fn merge_keys_give_what_is_not_there() {
+    let text = "services:\n  - &base {id: a, image: nginx, restart: always, env: {A: 1}}\n  - {<<: *base, id: b, env: {B: 2}}\n";
+    let deployment = only(&[("deployments/a.yaml", text)]);
+    let b = service(&deployment, "b");
+    assert_eq!((b.spec.restart, b.spec.image.as_str()), (Restart::Always, "nginx:latest"));
+    assert_eq!(b.spec.env.keys().collect::<Vec<_>>(), ["B"]);
 }
 
-const PARTS: [&str; 36] = [
-    "deployment:\n",
-    "  services:\n",
-    "  - id: a\n",
-    "    image: nginx\n",
-    "    ports: [",
-    "\"80:80\"",
-    "]\n",
-    "{",
-    "}",
-    ", ",
-    "    env: {A: ",
-    "no",
-    "~",
-    "*a",
-    "&a ",
-    "<<: ",
-    "    depends_on: ",
-    "a",
-    "b",
-    "é",
-    ": ",
-    "\n",
-    "  ",
-    "- ",
-    "\"",
-    "'",
-    "#",
-    "    healthcheck: {http: \":80\"}\n",
-    "    restart: always\n",
-    "    replicas: 99999999999\n",
-    "    volumes: [\"v:/x\"]\n",
-    "tasks: [{id: t, port: 1}]\n",
-    "orchestrator: {}\n",
-    "    resources: {memory: 1}\n",
-    "!!str ",
-    "|\n",
-];
-const KDL_PARTS: [&str; 30] = [
-    "deployment ",
-    "{\n",
-    "}\n",
-    "service ",
-    "\"a\" ",
-    "image=",
-    "\"nginx\"",
-    "\n",
-    "port ",
-    "80",
-    "env ",
-    "A=1",
-    "#true",
-    "#null",
-    "- ",
-    "depends-on ",
-    "network ",
-    "é ",
-    "/*",
-    "*/",
-    "//",
-    "#\"",
-    "\"#",
-    "\\",
-    "(u8)",
-    "/-",
-    "healthcheck http=1 ",
-    "1.5e3 ",
-    ";",
-    "volume \"v\" ",
-];
+#[test]
+fn byte_order_marks_and_line_breaks_of_other_systems_are_fine() {
+    let yaml = "\u{feff}services:\r\n  - id: a\r\n    image: nginx\r\n    restat: always\r\n";
+    assert!(mistakes(&[("deployments/a.yaml", yaml)]).starts_with("error[unknown-key] deployments/a.yaml:4:5"));
+    let kdl = "\u{feff}service \"a\" image=\"nginx\" {\r\n    restat \"always\"\r\n}\r\n";
+    assert!(mistakes(&[("deployments/a.kdl", kdl)]).starts_with("error[unknown-key] deployments/a.kdl:2:5"));
+}
+
+#[test]
+fn nesting_cannot_end_the_process() {
+    // A stack as small as that of a worker thread; nesting that the scan lets through must fit into it.
+    let work = || {
+        for open in ["a {\n", "a { /* } */ ", "a { // }\n", "a (b)c d=1 {", "/*", "a \"{\" {", "{", "/-a {", "a { /-{ "]
+        {
+            for count in [63, 64, 65, 400, 5000] {
+                let text = open.repeat(count);
+                let _ = compile(&tree(&[("deployments/a.kdl", text.as_bytes())]));
+            }
+        }
+        for open in ["[", "{a: ", "- ", "? ", "a:\n ", "!!str "] {
+            let _ = compile(&tree(&[("deployments/a.yaml", open.repeat(20_000).as_bytes())]));
+        }
+    };
+    std::thread::Builder::new().stack_size(2 << 20).spawn(work).unwrap().join().unwrap();
+}
+
+#[test]
+fn a_file_of_mistakes_is_reported_at_once() {
+    let mut text = "services:\n".to_owned();
+    for number in 0..20_000 {
+        text.push_str(&format!("  - {{id: s{number}, imag: x, ports: [a]}}\n"));
+    }
+    let report = compile(&tree(&[("deployments/a.yaml", text.as_bytes())])).map(|_| ()).unwrap_err();
+    assert!(report.len() <= 3000, "{}", report.len());
+    assert!(report.render(Style::default()).len() < 100_000);
+}
+
+#[test]
+fn files_made_to_be_slow_are_not() {
+    let many = |line: &str| format!("deployment \"a\" {{\n{}}}\n", line.repeat((1 << 18) / line.len()));
+    let start = std::time::Instant::now();
+    let distinct: String = (0..10_000).map(|number| format!("  E{number}: x\n")).collect();
+    let env = format!("services:\n- id: a\n  image: b\n  env:\n{}", distinct.replace("  E", "    E"));
+    let ports = format!("services:\n- id: a\n  image: b\n  ports: [{}]\n", "\"1-1024:1-1024\",".repeat(10_000));
+    for text in [many("registry \"a\"\n"), many("volume \"a\"\n"), many("x\n")] {
+        assert!(compile(&tree(&[("deployments/a.kdl", text.as_bytes())])).is_err());
+    }
+    assert!(compile(&tree(&[("deployments/a.yaml", env.as_bytes())])).is_ok());
+    assert!(compile(&tree(&[("deployments/a.yaml", ports.as_bytes())])).is_err());
+    // Generous: what is quadratic takes minutes.
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+}

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A range of bytes in a source text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Span {
     /// First byte.
     pub start: usize,

@@ -4,7 +4,8 @@
 //! refused by adding numbers, without expanding anything.
 
 use super::text::Span;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
 /// Nesting above this is refused, before anything recurses over it.
 pub const DEPTH_LIMIT: usize = 64;
@@ -12,6 +13,9 @@ pub const DEPTH_LIMIT: usize = 64;
 pub const ALIAS_NODES: u64 = 100_000;
 /// Bytes of text that the aliases of one file may stand for.
 pub const ALIAS_BYTES: u64 = 8 << 20;
+
+/// A map with more keys is searched by an index.
+const SMALL: usize = 16;
 
 /// A value as written.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +57,7 @@ pub struct Weight {
 
 impl Weight {
     /// Adds a child.
-    fn add(&mut self, child: Weight) {
+    pub(super) fn add(&mut self, child: Weight) {
         self.nodes = self.nodes.saturating_add(child.nodes);
         self.bytes = self.bytes.saturating_add(child.bytes);
         self.depth = self.depth.max(child.depth + 1);
@@ -69,6 +73,8 @@ pub struct Node {
     pub span: Span,
     /// Its size in full.
     pub weight: Weight,
+    /// Keys by position, made for a large map when it is first asked.
+    index: OnceLock<HashMap<Arc<str>, usize>>,
 }
 
 impl Node {
@@ -86,7 +92,7 @@ impl Node {
                 }
             }
         }
-        Self { value, span, weight }
+        Self { value, span, weight, index: OnceLock::new() }
     }
 
     /// A text.
@@ -107,7 +113,11 @@ impl Node {
     /// The entry of a map.
     pub fn get(&self, name: &str) -> Option<&(Key, Arc<Node>)> {
         match &self.value {
-            Value::Map(entries) => entries.iter().find(|(key, _)| &*key.text == name),
+            Value::Map(entries) if entries.len() <= SMALL => entries.iter().find(|(key, _)| &*key.text == name),
+            Value::Map(entries) => {
+                let index = || entries.iter().enumerate().map(|(at, (key, _))| (Arc::clone(&key.text), at)).collect();
+                entries.get(*self.index.get_or_init(index).get(name)?)
+            }
             _ => None,
         }
     }

@@ -230,13 +230,20 @@ impl ContainerSpec {
         }
         out.map(K::Volume, &self.mounts, mount_text);
         out.map(K::Config, &self.configs, config_text);
-        out.map(K::Network, &self.networks, attachment_text);
+        for (name, attachment) in &self.networks {
+            // Docker adds the host name to the aliases by itself, so that it says nothing there.
+            let mut attachment = attachment.clone();
+            if let Some(hostname) = &self.hostname {
+                attachment.aliases.remove(hostname);
+            }
+            out.of(K::Network, name, attachment_text(&attachment));
+        }
         out.one(K::NetworkMode, self.network_mode.clone());
         out.one(K::Restart, Some(restart_text(self.restart)));
         out.one(K::Cpu, self.resources.nano_cpus.map(cpus_text));
         out.one(K::Memory, self.resources.memory.map(size_text));
         out.one(K::MemoryReservation, self.resources.memory_reservation.map(size_text));
-        out.one(K::MemorySwap, self.resources.memory_swap.map(swap_text));
+        out.one(K::MemorySwap, self.resources.own_swap().map(swap_text));
         out.one(K::Pids, self.resources.pids.map(|count| count.to_string()));
         out.one(K::Cpuset, self.resources.cpuset.clone());
         out.one(K::CpuShares, self.resources.cpu_shares.map(|share| share.to_string()));

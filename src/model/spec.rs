@@ -306,6 +306,14 @@ pub struct Probe {
     pub start_period: Duration,
 }
 
+impl Resources {
+    /// Memory and swap, unless it is what Docker takes by itself: twice the memory.
+    pub fn own_swap(&self) -> Option<i64> {
+        let usual = self.memory.and_then(|bytes| i64::try_from(bytes).ok()?.checked_mul(2));
+        self.memory_swap.filter(|bytes| Some(*bytes) != usual)
+    }
+}
+
 /// Whether the engine can go from one set of limits to the other while the container runs; see [`lifted_limits`].
 pub fn limits_in_place(old: &Resources, new: &Resources) -> bool {
     lifted_limits(old, new).is_empty()

@@ -85,7 +85,8 @@ impl Comparison<'_> {
 
     /// Who made a difference: what was last applied decides. Without that knowledge it is taken for a commit's.
     fn origin(&self, field: &Field, old: Option<&str>, new: Option<&str>) -> Origin {
-        if self.applied.is_empty() {
+        // Nobody can change what an existing container logs with.
+        if self.applied.is_empty() || field.kind == FieldKind::Logging {
             return Origin::Git;
         }
         let base = self.applied.get(&field.to_string()).map(String::as_str);
@@ -166,7 +167,7 @@ impl Comparison<'_> {
         let ours = |field: &&Field| !matches!(field.kind, FieldKind::Image | FieldKind::Config);
         for (field, new) in self.wanted.iter().filter(|(field, _)| ours(field)) {
             let old = observed.get(field);
-            if old != Some(new) {
+            if old != Some(new) && !self.keeps_logging(field, new) {
                 let origin = self.origin(field, old.map(String::as_str), Some(new));
                 changes.push(self.change(field.clone(), old.cloned(), Some(new.clone()), origin));
             }
@@ -178,6 +179,12 @@ impl Comparison<'_> {
                 changes.push(self.change(field.clone(), Some(old.clone()), None, origin));
             }
         }
+    }
+
+    /// What a container was created to log with stays; the engine adds options of its own settings to it.
+    fn keeps_logging(&self, field: &Field, new: &str) -> bool {
+        field.kind == FieldKind::Logging
+            && self.applied.get(&field.to_string()).is_some_and(|base| *base == digest(new))
     }
 
     fn was_applied(&self, field: &Field) -> bool {

@@ -127,7 +127,10 @@ impl<'a> Instance<'_, 'a> {
         let wanted_fields = self.wanted_over_image(container);
         let mut base = Cow::Borrowed(&container.applied);
         if let Some(remembered) = self.cx.input.memory.applied.get(&container.id) {
-            base.to_mut().extend(remembered.iter().map(|(field, digest)| (field.clone(), digest.clone())));
+            let base = base.to_mut();
+            base.extend(remembered.iter().map(|(field, digest)| (field.clone(), digest.clone())));
+            // What was unset in place is remembered as nothing.
+            base.retain(|_, digest| !digest.is_empty());
         }
         let changes = Comparison {
             service: self.wanted.service,
@@ -402,5 +405,5 @@ pub fn fought_over(changes: &[FieldChange]) -> Option<String> {
 /// The digests that an update in place leaves behind, for the store: its changed fields, as far as they can be reported.
 pub fn remembered(changes: &[FieldChange]) -> BTreeMap<String, String> {
     let lasting = changes.iter().filter(|change| change.field.kind != FieldKind::State);
-    lasting.filter_map(|change| Some((change.field.to_string(), digest(change.new.as_ref()?)))).collect()
+    lasting.map(|change| (change.field.to_string(), change.new.as_deref().map(digest).unwrap_or_default())).collect()
 }

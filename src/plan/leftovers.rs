@@ -2,9 +2,9 @@
 
 use super::action::Action;
 use super::draft::{Draft, Drafts, Phase, Rank};
-use super::instances::Instance;
+use super::instances::{Instance, grace};
 use super::step::{Disruption, HeldReason, Milestone, Reason, Subject};
-use super::wanted::{PREV, Present};
+use super::wanted::{NEXT, PREV, Present};
 use crate::model::{Container, Health, Status};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -71,7 +71,13 @@ impl<'a> Instance<'_, 'a> {
     ) -> (Subject, Milestone) {
         let subject = Subject::Container(container.name.clone());
         if self.cx.observed().is_complete() {
-            let action = Action::DiscardLeftover { container: container.id.clone() };
+            // A new one that was given its name and never came up carries no leftover's name.
+            let named = [NEXT, PREV].iter().any(|suffix| container.name.ends_with(suffix));
+            let action = if named {
+                Action::DiscardLeftover { container: container.id.clone() }
+            } else {
+                Action::RemoveInstance { container: container.id.clone(), grace: grace(container) }
+            };
             let draft = self.draft(action, self.ours(container), Reason::Interrupted, Disruption::None);
             drafts.steps.insert(subject.clone(), Draft { needs, ..self.leftover(draft) });
         } else {

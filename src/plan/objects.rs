@@ -5,8 +5,8 @@ use super::context::Context;
 use super::draft::{Draft, Drafts, Phase, Rank};
 use super::step::{Disruption, FieldChange, HeldReason, Milestone, Origin, Reason, Subject};
 use crate::model::{
-    Attachment, ContainerId, Deployment, DeploymentName, Field, FieldKind, Image, Mount, Network, NetworkState,
-    PullPolicy, Service, ServiceRef, digest,
+    Attachment, ContainerId, Deployment, DeploymentName, DriftPolicy, Field, FieldKind, Image, Mount, Network,
+    NetworkState, PullPolicy, Service, ServiceRef, digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -131,7 +131,9 @@ pub(super) fn volumes(cx: &Context<'_>, drafts: &mut Drafts) {
                 None => {
                     let action = Action::CreateVolume { volume: volume.clone(), deployment: deployment.name.clone() };
                     let user = user(deployment, &subject);
-                    let vanished = user.as_ref().is_some_and(|user| cx.was_known(user));
+                    // A volume that a container uses cannot be removed: one that is missing there is new in Git.
+                    let gone = |user: &ServiceRef| cx.was_known(user) && cx.replicas_present(user) == 0;
+                    let vanished = user.as_ref().is_some_and(gone);
                     let mut draft = object(
                         &deployment.name,
                         action,
@@ -147,6 +149,11 @@ pub(super) fn volumes(cx: &Context<'_>, drafts: &mut Drafts) {
                             origin: Origin::Drift,
                             at: Some(volume.at.clone()),
                         }];
+                        if cx.desired().settings.drift == DriftPolicy::Report {
+                            drafts.absent.insert(subject.clone());
+                            drafts.hold(subject, "create", HeldReason::DriftReported, draft.changes);
+                            continue;
+                        }
                     }
                     drafts.steps.insert(subject, draft);
                 }

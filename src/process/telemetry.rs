@@ -48,7 +48,12 @@ fn parse(filter: &str) -> Result<EnvFilter, TelemetryError> {
     let word = filter.trim();
     let known = ["off", "error", "warn", "info", "debug", "trace"];
     let checked = if word.contains('=') || known.contains(&word.to_ascii_lowercase().as_str()) { word } else { "=" };
-    EnvFilter::builder().parse(checked).map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })
+    let levels = EnvFilter::builder().parse(checked);
+    let levels = levels.map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
+    // It logs whole requests at lower levels, with the secrets of environments and logins in them.
+    let quiet =
+        "bollard=info".parse().map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
+    Ok(levels.add_directive(quiet))
 }
 
 #[cfg(test)]
@@ -58,6 +63,10 @@ mod tests {
     #[test]
     fn filters_are_checked() {
         assert!(parse("info").is_ok());
+        for loud in ["trace", "bollard=trace"] {
+            let filter = parse(loud).map(|filter| filter.to_string()).unwrap_or_default();
+            assert!(filter.contains("bollard=info") && !filter.contains("bollard=trace"), "{filter}");
+        }
         assert!(parse("setpoint::daemon=debug,info").is_ok());
         let error = parse("inof").unwrap_err();
         assert!(error.to_string().contains("`inof`"), "{error}");

@@ -215,9 +215,9 @@ fn the_last_good_revision_is_found_again() {
     ledger.revision(&revision("aaa"), RevisionOutcome::Applied, Some("p1"), None, at(1)).unwrap();
     ledger.revision(&revision("bbb"), RevisionOutcome::Rejected, None, Some("1 mistake"), at(2)).unwrap();
     assert_eq!(ledger.last_good().unwrap().unwrap().revision.commit, "aaa");
-    assert_eq!(store.last_good_of(&infra.address).unwrap().unwrap().1.commit, "aaa");
+    assert_eq!(store.last_good_of("/infra").unwrap().unwrap().1.commit, "aaa");
     ledger.revision(&revision("ccc"), RevisionOutcome::Accepted, None, None, at(3)).unwrap();
-    assert_eq!(store.last_good_of(&infra.address).unwrap().unwrap(), ("prod".to_owned(), revision("ccc")));
+    assert_eq!(store.last_good_of("/infra").unwrap().unwrap(), ("prod".to_owned(), revision("ccc")));
     assert_eq!(ledger.last_applied().unwrap().unwrap().revision.commit, "aaa");
     assert_eq!(ledger.find_revision("bbb").unwrap().unwrap().outcome, RevisionOutcome::Rejected);
     assert!(store.last_good_of("/other").unwrap().is_none());

@@ -4,27 +4,27 @@ use std::collections::BTreeSet;
 use std::fs;
 
 /// A file of the crate.
-pub struct Source {
+pub(crate) struct Source {
     /// Path below `src/`.
-    pub file: String,
+    pub(crate) file: String,
     /// Top-level module it belongs to.
-    pub module: String,
+    pub(crate) module: String,
     /// The paths it names.
-    pub paths: Vec<Path>,
+    pub(crate) paths: Vec<Path>,
 }
 
 /// A path with at least two segments, or an imported crate.
-pub struct Path {
-    pub line: usize,
-    pub segments: Vec<String>,
+pub(crate) struct Path {
+    pub(crate) line: usize,
+    pub(crate) segments: Vec<String>,
     /// The top-level module of this crate that it leads to.
-    pub top_level: Option<String>,
+    pub(crate) top_level: Option<String>,
     /// Whether it stands under `#[cfg(test)]`.
-    pub in_test: bool,
+    pub(crate) in_test: bool,
 }
 
 /// Every file below `root`.
-pub fn read(root: &str) -> Vec<Source> {
+pub(crate) fn read(root: &str) -> Vec<Source> {
     let mut files = Vec::new();
     let mut folders = vec![std::path::PathBuf::from(root)];
     while let Some(folder) = folders.pop() {
@@ -61,7 +61,7 @@ fn test_modules(file: &str, code: &str) -> Vec<String> {
 }
 
 /// The paths in the text of one file.
-pub fn scan(file: &str, code: &str, is_test: bool) -> Source {
+pub(crate) fn scan(file: &str, code: &str, is_test: bool) -> Source {
     let module = file.split('/').next().unwrap_or(file).trim_end_matches(".rs").to_owned();
     let depth = file.trim_end_matches("/mod.rs").trim_end_matches(".rs").split('/').count();
     let tokens = tokens(code);

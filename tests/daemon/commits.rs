@@ -106,7 +106,7 @@ async fn a_newer_commit_supersedes_a_wait_for_health() {
 async fn a_restart_goes_on_although_the_branch_is_gone() {
     let Some(rig) = rig() else { return };
     let first = rig.commit("first", &[sleeper("web", "")]);
-    rig.with(async |handle| drop(until(handle, "the first commit", |status| applied(status, &first)).await)).await;
+    rig.with(async |handle| until(handle, "the first commit", |status| applied(status, &first)).await).await;
     rig.git(&["branch", "-m", "main", "gone"]);
     docker(&["rm", "-f", &rig.container("web")]);
     rig.with(async |handle| {

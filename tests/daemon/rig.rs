@@ -4,7 +4,7 @@ use setpoint::daemon::status::{InstanceStatus, Status};
 use setpoint::daemon::{Config, Daemon, Handle};
 use setpoint::engine::docker::Docker;
 use setpoint::source::{Source, SourceConfig};
-use setpoint::store::{EventFilter, RepoIdentity};
+use setpoint::store::EventFilter;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -147,10 +147,8 @@ pub async fn daemon(work: &Path, state_dir: PathBuf) -> Daemon {
     let mut source = SourceConfig::new(work.to_str().unwrap()).unwrap();
     source.reference = Some("main".to_owned());
     source.poll = Duration::from_millis(500);
-    let address = work.display().to_string();
     let config = Config {
         source: Source::open(source).unwrap(),
-        repo: RepoIdentity { identity: address.clone(), address },
         docker: Docker::connect(None).await.unwrap(),
         state_dir,
         resync: Duration::from_secs(60),

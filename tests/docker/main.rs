@@ -1,11 +1,21 @@
 //! The Docker adapter against a real engine. Without one the tests say so and pass, unless `CI` or
 //! `SETPOINT_REQUIRE_ALL` is set. Everything they make is named `sptest-eng-…` and removed again.
 #![expect(unreachable_pub, reason = "the modules of one test binary share their items")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail so")]
 
+mod cli;
+mod connect;
+mod crash;
 mod create;
+mod daemon;
+mod drift;
 mod events;
+mod failure;
 mod gate;
+mod generated;
 mod image;
+mod keys;
+mod lifecycle;
 mod network;
 mod relay;
 mod replace;

@@ -138,7 +138,7 @@ async fn a_container_gets_its_name_back() {
     assert_eq!(rig.names().await, [rig.name("stolen")]);
     for _ in 0..2 {
         update(&rig, &id, vec![Update::Rename(launch.name.clone())]).await.unwrap();
-        assert_eq!(rig.names().await, [launch.name.clone()]);
+        assert_eq!(rig.names().await, [launch.name.as_str()]);
     }
     rig.create(&rig.launch("other")).await;
     let taken = update(&rig, &id, vec![Update::Rename(rig.name("other"))]).await;

@@ -124,10 +124,13 @@ impl EngineError {
     /// did not answer in time or was overloaded.
     pub fn is_retryable(&self) -> bool {
         match self.cause() {
-            Some(Cause::RequestTimeoutError | Cause::HyperLegacyError { .. } | Cause::HyperResponseError { .. }) => {
-                true
-            }
-            Some(Cause::SocketNotFoundError(_) | Cause::IOError { .. }) => true,
+            Some(
+                Cause::RequestTimeoutError
+                | Cause::HyperLegacyError { .. }
+                | Cause::HyperResponseError { .. }
+                | Cause::SocketNotFoundError(_)
+                | Cause::IOError { .. },
+            ) => true,
             Some(Cause::DockerResponseServerError { status_code, .. }) => matches!(status_code, 429 | 502..=504),
             _ => false,
         }
@@ -136,52 +139,52 @@ impl EngineError {
     /// What a person can do about it, when that is known.
     pub fn hint(&self) -> Option<&'static str> {
         let cause = self.cause()?;
-        if let Some(kind) = io_kind(cause) {
-            return match kind {
-                ErrorKind::PermissionDenied => Some(
-                    "this user may not open the engine's socket; add it to the group that owns the socket (usermod -aG docker USER) and log in again",
-                ),
-                ErrorKind::NotFound | ErrorKind::ConnectionRefused => Some(
-                    "the engine does not run or listens elsewhere; start it (systemctl start docker) or set DOCKER_HOST",
-                ),
-                _ => None,
-            };
-        }
-        let text = match cause {
-            Cause::SocketNotFoundError(_) => {
-                return Some(
-                    "the engine does not run or listens elsewhere; start it (systemctl start docker) or set DOCKER_HOST",
-                );
+        match (io_kind(cause), cause) {
+            (Some(ErrorKind::PermissionDenied), _) => Some(NOT_ALLOWED),
+            (Some(ErrorKind::NotFound | ErrorKind::ConnectionRefused), _) | (_, Cause::SocketNotFoundError(_)) => {
+                Some(NOT_RUNNING)
             }
-            Cause::DockerResponseServerError { message, .. } => message.as_str(),
-            Cause::DockerStreamError { error } => error.as_str(),
-            _ => return None,
-        };
-        let hints = [
-            (
-                "port is already allocated",
-                "another process or container listens on that host port; free it or choose another",
-            ),
-            ("address already in use", "another process listens on that host port; free it or choose another"),
-            ("No such image", "pull or build the image first, or correct its reference"),
-            (
-                "active endpoints",
-                "containers are still connected to it; when `docker network inspect` shows none, the engine kept a stale endpoint and must be restarted",
-            ),
-            ("no basic auth credentials", "log in to the registry: set `password_env` or run `docker login`"),
-            ("unauthorized", "log in to the registry: set `password_env` or run `docker login`"),
-            (
-                "no space left on device",
-                "free space where the engine keeps its data (`docker system df`, `docker image prune`)",
-            ),
-            (
-                "server gave HTTP response to HTTPS client",
-                "the registry speaks plain HTTP; list it under `insecure-registries` in the engine's daemon.json",
-            ),
-        ];
-        hints.iter().find(|(words, _)| text.contains(words)).map(|(_, hint)| *hint)
+            (_, Cause::DockerResponseServerError { message: text, .. } | Cause::DockerStreamError { error: text }) => {
+                HINTS.iter().find(|(words, _)| text.contains(words)).map(|(_, hint)| *hint)
+            }
+            _ => None,
+        }
     }
 }
+
+const NOT_ALLOWED: &str = "this user may not open the engine's socket; add it to the group that owns the socket \
+    (usermod -aG docker USER) and log in again";
+const NOT_RUNNING: &str =
+    "the engine does not run or listens elsewhere; start it (systemctl start docker) or set DOCKER_HOST";
+const LOG_IN: &str = "log in to the registry: set `password_env` or run `docker login`";
+const PORT_TAKEN: &str = "another process or container listens on that host port; free it or choose another";
+
+/// Words of the engine and what they call for.
+const HINTS: &[(&str, &str)] = &[
+    ("port is already allocated", PORT_TAKEN),
+    ("address already in use", PORT_TAKEN),
+    ("No such image", "pull or build the image first, or correct its reference"),
+    (
+        "active endpoints",
+        "containers are still connected to it; when `docker network inspect` shows none, the engine kept a stale endpoint \
+         and must be restarted",
+    ),
+    (
+        "read-only",
+        "the engine writes no file into a read-only root; put the file's folder on a volume or drop `read_only`",
+    ),
+    ("no basic auth credentials", LOG_IN),
+    ("unauthorized", LOG_IN),
+    ("denied", LOG_IN),
+    (
+        "no space left on device",
+        "free space where the engine keeps its data (`docker system df`, `docker image prune`)",
+    ),
+    (
+        "server gave HTTP response to HTTPS client",
+        "the registry speaks plain HTTP; list it under `insecure-registries` in the engine's daemon.json",
+    ),
+];
 
 /// The HTTP status of an engine's refusal.
 pub(super) fn status(cause: &Cause) -> Option<u16> {

@@ -14,20 +14,8 @@ const OPEN_AFTER: Duration = Duration::from_millis(150);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// What containers of ours do that may call for something. Not `exec_*`: each health check makes three of those.
-const CONTAINER: &[&str] = &[
-    "create",
-    "start",
-    "die",
-    "stop",
-    "kill",
-    "pause",
-    "unpause",
-    "rename",
-    "update",
-    "oom",
-    "destroy",
-    "health_status",
-];
+const CONTAINER: &[&str] =
+    &["start", "die", "stop", "kill", "pause", "unpause", "rename", "update", "oom", "destroy", "health_status"];
 /// What networks, volumes and images do that may call for something.
 const OTHER: &[&str] = &["connect", "disconnect", "destroy", "tag", "untag", "delete"];
 

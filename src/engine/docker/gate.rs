@@ -31,7 +31,7 @@ impl From<EngineError> for GateError {
 
 /// What one look tells.
 enum Look {
-    Good(Container),
+    Good(Box<Container>),
     Pending(String),
     Hopeless(String),
 }
@@ -194,11 +194,8 @@ impl Wait<'_> {
         let first = if fresh { 0 } else { container.restart_count };
         let (count, started_at) = *base.get_or_insert((first, container.started_at));
         if container.status == Status::Restarting || container.restart_count > count {
-            let code = self.exit_code().await;
-            let verdict = format!(
-                "ended with exit code {code} and was restarted by the engine, after {}",
-                seconds(begin.elapsed())
-            );
+            let code = self.exit_code().await.map(|code| format!(" with exit code {code}")).unwrap_or_default();
+            let verdict = format!("ended{code} and was restarted by the engine, after {}", seconds(begin.elapsed()));
             return Ok(Look::Hopeless(verdict));
         }
         if container.started_at != started_at {
@@ -208,7 +205,7 @@ impl Wait<'_> {
             Status::Running => match container.health {
                 Health::Unhealthy => Look::Hopeless(self.unhealthy().await),
                 Health::Starting => Look::Pending("its health check has not passed yet".to_owned()),
-                Health::Healthy => Look::Good(container),
+                Health::Healthy => Look::Good(Box::new(container)),
                 Health::Unchecked => probing.judge(self.docker, container, begin),
             },
             Status::Paused => Look::Pending("it is paused".to_owned()),
@@ -226,9 +223,12 @@ impl Wait<'_> {
         }
     }
 
-    async fn exit_code(&self) -> i64 {
-        let inspect = self.docker.api.inspect_container(self.container.as_str(), None).await.ok();
-        inspect.and_then(|inspect| inspect.state?.exit_code).unwrap_or_default()
+    /// The code of the last end; unknown once it runs again, when the engine says 0.
+    async fn exit_code(&self) -> Option<i64> {
+        let inspect = self.docker.api.inspect_container(self.container.as_str(), None).await.ok()?;
+        let state = inspect.state?;
+        let again = state.running == Some(true) && state.restarting != Some(true);
+        state.exit_code.filter(|_| !again)
     }
 
     async fn unhealthy(&self) -> String {
@@ -257,7 +257,7 @@ impl<'a> Probing<'a> {
 
     /// What the probes so far say of a container that runs; starts the next one when it is due.
     fn judge(&mut self, docker: &'a Docker, container: Container, begin: Instant) -> Look {
-        let Some(probe) = self.probe else { return Look::Good(container) };
+        let Some(probe) = self.probe else { return Look::Good(Box::new(container)) };
         if self.running.is_none() && Instant::now() >= self.next {
             let target = container.clone();
             self.running = Some(Box::pin(async move { docker.probe_once(&target, probe).await }));
@@ -266,7 +266,7 @@ impl<'a> Probing<'a> {
             self.failures = 0;
         }
         match &self.last {
-            Some(Ok(())) => Look::Good(container),
+            Some(Ok(())) => Look::Good(Box::new(container)),
             Some(Err(what)) if self.failures >= probe.retries.max(1) => {
                 Look::Hopeless(format!("unhealthy: its probe failed {} times in a row: {what}", self.failures))
             }

@@ -115,3 +115,47 @@ fn of_object(
 fn json(map: &BTreeMap<String, String>) -> String {
     serde_json::to_string(map).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn an_instance_needs_all_its_labels() {
+        let all = [(OWNER, "a/b"), (DEPLOYMENT, "shop"), (SERVICE, "api"), (SLOT, "2")];
+        let ours = read(&labels(&all));
+        assert_eq!(ours.instance.map(|instance| instance.to_string()).as_deref(), Some("shop/api/2"));
+        for left_out in 1..all.len() {
+            let some: Vec<_> =
+                all.iter().enumerate().filter(|(index, _)| *index != left_out).map(|(_, pair)| *pair).collect();
+            let ours = read(&labels(&some));
+            assert_eq!((ours.owner, ours.instance), (Some(OwnerId::new("a/b")), None));
+        }
+    }
+
+    #[test]
+    fn unreadable_labels_count_as_absent() {
+        let bad = [
+            (OWNER, ""),
+            (DEPLOYMENT, "shop"),
+            (SERVICE, "api"),
+            (SLOT, "0"),
+            (SPEC, "{\"a\":1}"),
+            (NEEDS, "x,,shop/db"),
+        ];
+        let ours = read(&labels(&bad));
+        assert_eq!((ours.owner, ours.instance), (None, None));
+        assert_eq!(ours.applied, BTreeMap::new());
+        assert_eq!(ours.needs.iter().map(ToString::to_string).collect::<Vec<_>>(), ["shop/db"]);
+    }
+
+    #[test]
+    fn labels_of_others_leave_ours_out() {
+        let mixed = [(OWNER, "a/b"), (IMAGE_DIGEST, "00"), ("tier", "web")];
+        assert_eq!(others(&labels(&mixed)), BTreeMap::from([("tier".to_owned(), "web".to_owned())]));
+    }
+}

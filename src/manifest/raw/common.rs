@@ -1,13 +1,14 @@
 //! The keys that services, tasks and the orchestrator share: the settings of a container.
 
+use super::health::Healthcheck;
 use super::service::{
-    Build, Capabilities, Config, DependsOn, Healthcheck, Logging, Networks, PortEntry, PullPolicy, Resources,
-    StartOrder, TmpfsEntry, UlimitValue, VolumeEntry,
+    Build, Capabilities, Config, DependsOn, Logging, Networks, PortEntry, PullPolicy, Resources, StartOrder,
+    TmpfsEntry, UlimitValue, VolumeEntry,
 };
 use super::text::{Command, OneOrMany, Pairs, Text};
 use super::units::{
-    Bytes, Capability, DeviceText, ExtraHost, HostName, ImageName, IpAddress, Name, NetworkMode, RestartText, Seconds,
-    Signal,
+    Bytes, Capability, DeviceText, ExtraHost, HostName, ImageName, IpAddress, IpcMode, Name, NetworkMode, PidMode,
+    RestartText, Seconds, Signal,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -106,9 +107,9 @@ pub struct Common {
     /// Additional groups.
     pub group_add: Option<Vec<Text>>,
     /// PID namespace: `host` or `container:<name>`.
-    pub pid: Option<Text>,
+    pub pid: Option<PidMode>,
     /// IPC namespace: `private`, `shareable`, `host`, `none` or `container:<name>`.
-    pub ipc: Option<Text>,
+    pub ipc: Option<IpcMode>,
     /// Size of `/dev/shm`; a bare number is bytes.
     pub shm_size: Option<Bytes>,
     /// Whether a new container starts before the old one stops: `auto` (default), `start-first`, `stop-first`.

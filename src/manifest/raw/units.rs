@@ -1,7 +1,7 @@
 //! Texts with a form of their own: each is a type that reads itself from the text of the file.
 
 use super::forms;
-use crate::model::{Device, Mount, PortBinding, Restart, parse_cpus, parse_duration, parse_size};
+use crate::model::{Device, Mount, Restart, parse_cpus, parse_duration, parse_size};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -97,7 +97,7 @@ units! {
     /// A port.
     Port(u16), "number", [8080], forms::port;
     /// Published ports: `[address:][host:]container[/protocol]`, each a port or a range.
-    Ports(Vec<PortBinding>), "number", ["8080:80", "127.0.0.1:5353:53/udp", "8000-8003:80-83"], forms::ports;
+    Ports(forms::PortRange), "number", ["8080:80", "127.0.0.1:5353:53/udp", "8000-8003:80-83"], forms::ports;
     /// A limit; `-1` or `unlimited` is none.
     Limit(i64), "number", [65536, "unlimited"], forms::limit;
     /// Memory that may be locked; a bare number is bytes, `-1` or `unlimited` is no limit.
@@ -136,6 +136,10 @@ units! {
     Subnet(String), "text", ["10.5.0.0/24"], forms::subnet;
     /// `host`, `none`, `bridge` or `container:<name>`.
     NetworkMode(String), "text", ["host"], forms::network_mode;
+    /// `host` or `container:<name>`.
+    PidMode(String), "text", ["host"], forms::pid_mode;
+    /// `private`, `shareable`, `host`, `none` or `container:<name>`.
+    IpcMode(String), "text", ["shareable"], forms::ipc_mode;
     /// A port and an HTTP path to ask.
     HttpTarget((u16, String)), "number", [":8080/health"], forms::http_target;
     /// `address:port` to listen on.

@@ -2,41 +2,15 @@
 
 use super::Context;
 use super::entries::is_env_name;
+use super::limits::{capabilities, devices, resources_of};
 use super::service::{Draft, Wait};
-use crate::manifest::conform::nearest;
 use crate::manifest::cursor::Cursor;
 use crate::manifest::raw::common::{Common, ExtraHosts};
-use crate::manifest::raw::forms;
-use crate::manifest::raw::service::{
-    Capabilities, ConditionName, Config, DependsOn, DependsOnEntry, MountKind, Networks, OnChange as RawOnChange,
-    OnChangeName, PortEntry, ProtocolName, Resources as RawResources, StartOrder, TmpfsEntry, UlimitValue, VolumeEntry,
-};
+use crate::manifest::raw::service::{ConditionName, DependsOn, DependsOnEntry, Networks, StartOrder};
 use crate::manifest::raw::text::{OneOrMany, Pairs, Text};
-use crate::manifest::raw::units::{Capability, DeviceText, ExtraHost};
-use crate::model::{
-    Attachment, Condition, ConfigFile, FieldKind as K, Logging, Mount, OnChange, Order, PortBinding, Protocol, Ulimit,
-};
+use crate::manifest::raw::units::ExtraHost;
+use crate::model::{Attachment, Condition, FieldKind as K, Logging, Order};
 use std::collections::BTreeMap;
-use std::sync::Arc;
-
-/// The limits that the kernel knows.
-const ULIMITS: [&str; 15] = [
-    "core",
-    "cpu",
-    "data",
-    "fsize",
-    "locks",
-    "memlock",
-    "msgqueue",
-    "nice",
-    "nofile",
-    "nproc",
-    "rss",
-    "rtprio",
-    "rttime",
-    "sigpending",
-    "stack",
-];
 
 impl Context<'_> {
     /// Fills a draft from the common keys, apart from the image.
@@ -106,9 +80,10 @@ impl Context<'_> {
         spec.stdin_open = common.stdin_open.unwrap_or(false);
         spec.stop_signal = common.stop_signal.as_ref().map(|signal| signal.0.clone());
         spec.stop_grace = common.stop_grace_period.as_ref().map(|grace| grace.0);
-        spec.pid_mode = text(&common.pid);
-        spec.ipc_mode = text(&common.ipc);
-        spec.shm_size = common.shm_size.as_ref().map(|size| size.0);
+        spec.pid_mode = common.pid.as_ref().map(|mode| mode.0.clone());
+        // The engine's default is what an absent value means.
+        spec.ipc_mode = common.ipc.as_ref().map(|mode| mode.0.clone()).filter(|mode| mode != "private");
+        spec.shm_size = common.shm_size.as_ref().map(|size| size.0).filter(|size| *size > 0);
         spec.logging = common.logging.as_ref().map(|logging| Logging {
             driver: text(&logging.driver).unwrap_or_else(|| "json-file".to_owned()),
             options: owned(logging.options.as_ref()),
@@ -199,131 +174,6 @@ impl Context<'_> {
         }
     }
 
-    fn ports(&mut self, draft: &mut Draft<'_>, ports: Vec<PortEntry>) {
-        for (index, entry) in ports.into_iter().enumerate() {
-            let at = draft.at.key("ports").item(index);
-            let bindings = match entry {
-                PortEntry::Short(ports) => ports.0,
-                PortEntry::Long(port) => vec![PortBinding {
-                    container_port: port.target.0,
-                    protocol: match port.protocol {
-                        None | Some(ProtocolName::Tcp) => Protocol::Tcp,
-                        Some(ProtocolName::Udp) => Protocol::Udp,
-                        Some(ProtocolName::Sctp) => Protocol::Sctp,
-                    },
-                    host_ip: port.host_ip.map(|ip| ip.0).filter(|ip| ip != "0.0.0.0"),
-                    host_port: port.published.map(|port| port.0),
-                }],
-            };
-            for binding in bindings {
-                let key = format!("{}/{}", binding.container_port, binding.protocol.as_str());
-                draft.set_entry(K::Port, &key, at);
-                if !draft.spec.ports.insert(binding) {
-                    self.mistake(
-                        "duplicate-port",
-                        at,
-                        format!("`{key}` is published twice alike"),
-                        "remove one of the two",
-                    );
-                }
-            }
-        }
-    }
-
-    fn mounts(&mut self, draft: &mut Draft<'_>, volumes: Vec<VolumeEntry>, tmpfs: Option<OneOrMany<TmpfsEntry>>) {
-        for (index, entry) in volumes.into_iter().enumerate() {
-            let at = draft.at.key("volumes").item(index);
-            let (target, mount) = match entry {
-                VolumeEntry::Short(text) => text.0,
-                VolumeEntry::Long(volume) => {
-                    let read_only = volume.read_only.unwrap_or(false);
-                    let mount = match (volume.kind, volume.source) {
-                        (Some(MountKind::Tmpfs), None) => Ok(Mount::Tmpfs { size: None, mode: None }),
-                        (Some(MountKind::Tmpfs), Some(_)) => {
-                            self.mistake("wrong-form", at.key("source"), "a tmpfs has no source", "remove `source`");
-                            continue;
-                        }
-                        (_, None) => {
-                            let help = "add `source`: the name of a volume, or an absolute path of the host";
-                            self.mistake("missing-key", at, "this mount lacks `source`", help);
-                            continue;
-                        }
-                        (_, Some(source)) => forms::bind_or_volume(&source.0, read_only, None),
-                    };
-                    let mount = match (mount, volume.kind) {
-                        (Err(error), _) => {
-                            self.mistake("wrong-form", at.key("source"), error.message, error.help);
-                            continue;
-                        }
-                        (Ok(Mount::Bind { .. }), Some(MountKind::Volume))
-                        | (Ok(Mount::Volume { .. }), Some(MountKind::Bind)) => {
-                            let help = "a bind has an absolute path of the host as `source`, a volume a name";
-                            self.mistake(
-                                "wrong-form",
-                                at.key("type"),
-                                "`type` and `source` contradict each other",
-                                help,
-                            );
-                            continue;
-                        }
-                        (Ok(mount), _) => mount,
-                    };
-                    (volume.target.0, mount)
-                }
-            };
-            self.mount(draft, target, mount, at);
-        }
-        for (index, entry) in tmpfs.map(OneOrMany::into_vec).unwrap_or_default().into_iter().enumerate() {
-            let at = draft.at.key("tmpfs").item(index);
-            let (target, mount) = match entry {
-                TmpfsEntry::Short(text) => text.0,
-                TmpfsEntry::Long(spec) => {
-                    let mount = Mount::Tmpfs { size: spec.size.map(|size| size.0), mode: spec.mode.map(|mode| mode.0) };
-                    (spec.target.0, mount)
-                }
-            };
-            self.mount(draft, target, mount, at);
-        }
-    }
-
-    fn mount(&mut self, draft: &mut Draft<'_>, target: String, mount: Mount, at: Cursor<'_>) {
-        draft.set_entry(K::Volume, &target, at);
-        if draft.spec.mounts.contains_key(&target) {
-            let message = format!("something is mounted at `{target}` already");
-            self.mistake("duplicate-target", at, message, "give one of the two another path");
-        }
-        draft.spec.mounts.insert(target, mount);
-    }
-
-    fn configs(&mut self, draft: &mut Draft<'_>, configs: Vec<Config>) {
-        for (index, config) in configs.into_iter().enumerate() {
-            let at = draft.at.key("configs").item(index);
-            let target = config.target.0;
-            draft.set_entry(K::Config, &target, at);
-            if draft.spec.configs.contains_key(&target) || draft.spec.mounts.contains_key(&target) {
-                let message = format!("something is placed at `{target}` already");
-                self.mistake("duplicate-target", at.key("target"), message, "give one of the two another path");
-            }
-            let Some((source, entry)) = self.file(&config.file.0, "config file", at.key("file")) else { continue };
-            let Some(content) = &entry.content else { continue };
-            let file = ConfigFile {
-                source,
-                oid: entry.oid.clone(),
-                content: Arc::clone(content),
-                mode: config.mode.map_or(0o444, |mode| mode.0),
-                uid: config.uid.unwrap_or(0),
-                gid: config.gid.unwrap_or(0),
-                on_change: match config.on_change {
-                    None | Some(RawOnChange::Plain(OnChangeName::Recreate)) => OnChange::Recreate,
-                    Some(RawOnChange::Plain(OnChangeName::Restart)) => OnChange::Restart,
-                    Some(RawOnChange::Plain(OnChangeName::None)) => OnChange::Nothing,
-                    Some(RawOnChange::Signal(signal)) => OnChange::Signal(signal.signal.0),
-                },
-            };
-            draft.spec.configs.insert(target, file);
-        }
-    }
-
     fn attachments<'a>(&mut self, draft: &mut Draft<'a>, networks: Option<Networks>) {
         let at = draft.at.key("networks");
         let Some(networks) = networks else { return };
@@ -378,39 +228,12 @@ impl Context<'_> {
                 })
                 .collect(),
         };
-        draft.waits.extend(waits);
-    }
-
-    fn ulimits(&mut self, draft: &mut Draft<'_>, ulimits: BTreeMap<String, UlimitValue>) {
-        for (name, value) in ulimits {
-            let at = draft.at.key("ulimits").key(&name);
-            let key = draft.at.key("ulimits").name(&name);
-            if !ULIMITS.contains(&name.as_str()) {
-                let help = match nearest(&name, ULIMITS) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("the limits are {}", ULIMITS.join(", ")),
-                };
-                self.mistake("unknown-ulimit", key, format!("`{name}` is not a limit of a process"), help);
+        for wait in waits {
+            if draft.waits.iter().any(|other| other.target == wait.target) {
+                let message = format!("`{}` is waited for twice", wait.target);
+                self.mistake("duplicate-key", wait.at, message, "remove one of the two");
             }
-            let limit = match value {
-                UlimitValue::Both(limit) => Ulimit { soft: limit.0, hard: limit.0 },
-                UlimitValue::Split(split) => Ulimit { soft: split.soft.0, hard: split.hard.0 },
-            };
-            if limit.hard >= 0 && (limit.soft > limit.hard || limit.soft < 0) {
-                let help = "lower `soft` or raise `hard`";
-                self.mistake(
-                    "impossible-resources",
-                    at,
-                    format!("the soft limit `{name}` is above the hard one"),
-                    help,
-                );
-            }
-            if draft.spec.ulimits.contains_key(&name) {
-                let help = "keep one of the two";
-                self.mistake("duplicate-key", key, "`memlock` is set under `resources` as well".to_owned(), help);
-            }
-            draft.set_entry(K::Ulimit, &name, at);
-            draft.spec.ulimits.insert(name, limit);
+            draft.waits.push(wait);
         }
     }
 
@@ -451,72 +274,4 @@ pub(super) fn order(order: StartOrder) -> Order {
 /// A map of texts.
 pub(super) fn owned(map: Option<&BTreeMap<String, Text>>) -> BTreeMap<String, String> {
     map.into_iter().flatten().map(|(name, value)| (name.clone(), value.0.clone())).collect()
-}
-
-fn resources_of(draft: &mut Draft<'_>, raw: &RawResources) {
-    let at = draft.at.key("resources");
-    let limits = &mut draft.spec.resources;
-    limits.nano_cpus = raw.cpu.as_ref().map(|cpus| cpus.0);
-    limits.memory = raw.memory.as_ref().map(|size| size.0);
-    limits.memory_reservation = raw.memory_reservation.as_ref().map(|size| size.0);
-    limits.memory_swap = raw.memory_swap.as_ref().map(|size| size.0);
-    limits.pids = raw.pids;
-    limits.cpuset = raw.cpuset.as_ref().map(|set| set.0.clone());
-    limits.cpu_shares = raw.cpu_shares;
-    let keys = [
-        (K::Cpu, "cpu"),
-        (K::Memory, "memory"),
-        (K::MemoryReservation, "memory_reservation"),
-        (K::MemorySwap, "memory_swap"),
-        (K::Pids, "pids"),
-        (K::Cpuset, "cpuset"),
-        (K::CpuShares, "cpu_shares"),
-    ];
-    for (kind, key) in keys {
-        if at.has(key) {
-            draft.set(kind, at.key(key));
-        }
-    }
-    if let Some(memlock) = &raw.memlock {
-        draft.set_entry(K::Ulimit, "memlock", at.key("memlock"));
-        draft.spec.ulimits.insert("memlock".to_owned(), Ulimit { soft: memlock.0, hard: memlock.0 });
-    }
-}
-
-fn devices(draft: &mut Draft<'_>, devices: Vec<DeviceText>) {
-    for (index, device) in devices.into_iter().enumerate() {
-        draft.set_entry(K::Device, &device.0.container, draft.at.key("devices").item(index));
-        draft.spec.devices.insert(device.0);
-    }
-}
-
-fn capabilities(
-    draft: &mut Draft<'_>,
-    capabilities: Option<Capabilities>,
-    add: Option<Vec<Capability>>,
-    drop: Option<Vec<Capability>>,
-) {
-    let at = draft.at;
-    let both = at.key("capabilities");
-    let (first_add, add_at, first_drop) = match capabilities {
-        None => (Vec::new(), both, Vec::new()),
-        Some(Capabilities::Add(add)) => (add, both, Vec::new()),
-        Some(Capabilities::Split(split)) => {
-            (split.add.unwrap_or_default(), both.key("add"), split.drop.unwrap_or_default())
-        }
-    };
-    let adds = [(first_add, add_at), (add.unwrap_or_default(), at.key("cap_add"))];
-    let drops = [(first_drop, both.key("drop")), (drop.unwrap_or_default(), at.key("cap_drop"))];
-    for (list, at) in adds {
-        for (index, name) in list.into_iter().enumerate() {
-            draft.set_entry(K::CapAdd, &name.0, at.item(index));
-            draft.spec.cap_add.insert(name.0);
-        }
-    }
-    for (list, at) in drops {
-        for (index, name) in list.into_iter().enumerate() {
-            draft.set_entry(K::CapDrop, &name.0, at.item(index));
-            draft.spec.cap_drop.insert(name.0);
-        }
-    }
 }

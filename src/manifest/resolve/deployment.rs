@@ -69,6 +69,9 @@ pub(crate) fn deployment<'a>(cx: &mut Context<'_>, raw: Raw, at: Cursor<'a>, set
         cx.image(&mut draft, &name, image, build, pull);
         drafts.push(draft);
     }
+    if drafts.is_empty() {
+        cx.notice(at, "this deployment runs nothing: it has no `services`, `tasks` or `orchestrator`");
+    }
     for draft in &mut drafts {
         draft.order.get_or_insert(default_order);
     }

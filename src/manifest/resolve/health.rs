@@ -3,7 +3,7 @@
 use super::Context;
 use super::service::Draft;
 use crate::manifest::raw::forms;
-use crate::manifest::raw::service::{Healthcheck as Raw, HttpCheck};
+use crate::manifest::raw::health::{Healthcheck as Raw, HttpCheck};
 use crate::manifest::raw::text::Command;
 use crate::model::{FieldKind, Healthcheck, Probe, Test};
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Context<'_> {
         }
         let interval = raw.interval.as_ref().map(|value| value.0);
         let timeout = raw.timeout.as_ref().map(|value| value.0);
-        let start_period = raw.start_period.as_ref().map(|value| value.0);
+        let start_period = raw.start_period.as_ref().map(|value| value.0).filter(|period| !period.is_zero());
         if raw.disable == Some(true) {
             if let Some(kind) = kinds.first() {
                 let message = format!("`disable` and `{kind}` contradict each other");
@@ -107,7 +107,7 @@ impl Context<'_> {
         if test == Test::Inherit
             && interval.is_none()
             && timeout.is_none()
-            && start_period.is_none()
+            && raw.start_period.is_none()
             && raw.retries.is_none()
         {
             self.mistake(

@@ -7,9 +7,11 @@ mod deployment;
 mod entries;
 mod health;
 mod image;
-mod paths;
+mod limits;
+pub(super) mod paths;
 mod service;
 mod settings;
+mod storage;
 mod task;
 
 pub(super) use builder::builder;

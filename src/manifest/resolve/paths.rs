@@ -5,6 +5,9 @@ use crate::manifest::conform::nearest;
 use crate::manifest::cursor::Cursor;
 use crate::model::{FileEntry, FileKind, FileTree};
 
+/// Mistakes for which suggestions are looked up.
+pub(in crate::manifest) const SUGGESTED: usize = 100;
+
 impl<'t> Context<'t> {
     /// Normalises a path; `None` (and a mistake) when it leaves the repo. The root is `""`.
     pub(crate) fn inside(&mut self, text: &str, at: Cursor<'_>) -> Option<String> {
@@ -73,7 +76,13 @@ impl<'t> Context<'t> {
             self.mistake("not-a-file", at, format!("the {what} `{path}` is a folder"), "name a file in it");
             return;
         }
-        let help = match nearest(path, self.tree.files.keys().map(String::as_str)) {
+        // A revision full of mistakes has one cause, and each suggestion looks at every file.
+        let candidates = self.tree.files.keys().map(String::as_str).take(if self.mistakes.len() < SUGGESTED {
+            usize::MAX
+        } else {
+            0
+        });
+        let help = match nearest(path, candidates) {
             Some(near) => format!("did you mean `{near}`? Paths count from the root of the config folder"),
             None => "commit it, or correct the path; paths count from the root of the config folder".to_owned(),
         };

@@ -5,6 +5,7 @@ use super::words::{gate_text, held_text, origin_text, reason_text, release, show
 use crate::model::{Revision, StrategyKind};
 use crate::plan::{Action, Disruption, FieldChange, Milestone, Need, Origin, Plan, Step, waves};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// A plan, ready to be shown.
 #[derive(Clone, Debug, Serialize)]
@@ -189,25 +190,26 @@ fn wave_texts(plan: &Plan, waves: &[usize]) -> Vec<String> {
         .collect()
 }
 
+/// How fast a wave goes and what it waits for, where that is one thing for all of it.
 fn conditions(plan: &Plan, steps: &[&Step]) -> String {
-    let mut conditions: Vec<String> = Vec::new();
-    for step in steps {
-        let strategy = step.deployment.as_ref().and_then(|name| plan.strategies.get(name));
-        let pace = strategy.filter(|_| steps.len() > 1).map(|strategy| match strategy.kind {
+    let paces: BTreeSet<String> = steps
+        .iter()
+        .filter_map(|step| plan.strategies.get(step.deployment.as_ref()?))
+        .map(|strategy| match strategy.kind {
             StrategyKind::Sequential => "one at a time".to_owned(),
             StrategyKind::Parallel => format!("{} at a time", strategy.max_parallel),
-        });
-        let gate = match &step.action {
+        })
+        .collect();
+    let gates: BTreeSet<String> = steps
+        .iter()
+        .filter_map(|step| match &step.action {
             Action::UpdateInstance { gate, .. } | Action::AwaitInstance { gate, .. } => gate_text(gate),
             action => action.launch().and_then(|launch| gate_text(&launch.gate)),
-        };
-        for condition in pace.into_iter().chain(gate) {
-            if !conditions.contains(&condition) {
-                conditions.push(condition);
-            }
-        }
-    }
-    conditions.join(", ")
+        })
+        .collect();
+    let pace = paces.into_iter().filter(|_| steps.len() > 1).collect::<Vec<_>>();
+    let single = |list: Vec<String>| if list.len() == 1 { list } else { Vec::new() };
+    [single(pace), single(gates.into_iter().collect())].concat().join(", ")
 }
 
 impl ChangeRow {

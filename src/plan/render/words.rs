@@ -87,11 +87,11 @@ pub fn change_line(change: &FieldChange) -> String {
     format!("{}: {} → {} ({origin}{at})", change.field, value(&change.old), value(&change.new))
 }
 
-/// A value as it may be shown; a default as `–`, a secret as its digest.
+/// A value as it may be shown; a default as `–`, a secret not even as a digest, which could be guessed from a comment.
 pub(super) fn shown(field: &Field, value: Option<&str>) -> String {
     match value {
         None => "–".to_owned(),
-        Some(value) if field.is_sensitive() => format!("‹hidden {}›", &digest(value)[..6]),
+        Some(_) if field.is_sensitive() => "‹hidden›".to_owned(),
         Some(value) => value.replace('\n', "⏎"),
     }
 }

@@ -1,1 +1,300 @@
+//! Single decisions, each with the rule that it follows.
 
+use super::generate::{deployment, desired, owner, revision, service};
+use crate::model::{
+    ConfigFile, Container, ContainerId, ContainerSpec, Desired, DriftPolicy, Health, Image, InstanceId, Mount,
+    Observed, OnChange, OwnerId, PortBinding, Protocol, PullPolicy, Status, Timestamp,
+};
+use crate::plan::{
+    Action, Allow, AllowedGuard, Disruption, Held, HeldReason, Memory, Plan, PlanInput, Quarantine, Reason, Repair,
+    Step, Subject, Teardown, Update, lint, plan, pretend, spec_digest, teardown,
+};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+struct World {
+    desired: Desired,
+    observed: Observed,
+    memory: Memory,
+    allow: Vec<Allow>,
+}
+
+impl World {
+    /// A host on which the repo was applied.
+    fn settled(desired: Desired) -> Self {
+        let observed = Observed::empty(Timestamp::UNIX_EPOCH);
+        let mut world = Self { desired, observed, memory: Memory::default(), allow: Vec::new() };
+        let host = pretend(&world.plan(), &world.observed, &world.memory, &owner());
+        (world.observed, world.memory) = (host.observed, host.memory);
+        world
+    }
+
+    fn plan(&self) -> Plan {
+        self.with(plan)
+    }
+
+    fn with(&self, make: impl Fn(&PlanInput<'_>) -> Plan) -> Plan {
+        let (owner, revision) = (owner(), revision());
+        let input = PlanInput {
+            desired: &self.desired,
+            revision: &revision,
+            observed: &self.observed,
+            owner: &owner,
+            memory: &self.memory,
+            allow: &self.allow,
+        };
+        let plan = make(&input);
+        assert_eq!(lint(&plan, &input), Vec::<String>::new());
+        plan
+    }
+
+    fn container(&mut self, name: &str) -> &mut Container {
+        self.observed.containers.iter_mut().find(|one| one.name == name).expect("the container exists")
+    }
+
+    fn service(&mut self, id: &str) -> &mut crate::model::Service {
+        let deployment = self.desired.deployments.values_mut().next().expect("a deployment");
+        deployment.services.iter_mut().find(|one| one.id.as_str() == id).expect("the service exists")
+    }
+}
+
+fn two() -> World {
+    World::settled(desired(vec![deployment("shop", vec![service("db", "db:1"), service("web", "web:1")])]))
+}
+
+fn step<'p>(plan: &'p Plan, subject: &str) -> &'p Step {
+    plan.steps.iter().find(|step| step.subject.to_string() == subject).expect("the step exists")
+}
+
+fn held<'p>(plan: &'p Plan, subject: &str) -> &'p Held {
+    plan.held.iter().find(|held| held.subject.to_string() == subject).expect("it is held")
+}
+
+fn port(number: u16) -> PortBinding {
+    PortBinding { container_port: 80, protocol: Protocol::Tcp, host_ip: None, host_port: Some(number) }
+}
+
+fn foreign(name: &str, ports: &[u16]) -> Container {
+    Container {
+        id: ContainerId::new(format!("foreign-{name}")),
+        name: name.to_owned(),
+        owner: Some(OwnerId::new("somebody/else")),
+        instance: None,
+        revision: None,
+        applied: Default::default(),
+        needs: Vec::new(),
+        image_id: String::new(),
+        status: Status::Running,
+        health: Health::Unchecked,
+        restart_count: 0,
+        started_at: None,
+        addresses: Default::default(),
+        spec: ContainerSpec { ports: ports.iter().map(|number| port(*number)).collect(), ..Default::default() },
+    }
+}
+
+#[test]
+fn a_limit_changes_in_place_but_is_lifted_by_a_new_container() {
+    let mut world = two();
+    world.service("db").spec.resources.memory = Some(64 << 20);
+    let first = world.plan();
+    assert_eq!(step(&first, "shop/db/1").disruption, Disruption::InPlace);
+    let host = pretend(&first, &world.observed, &world.memory, &owner());
+    (world.observed, world.memory) = (host.observed, host.memory);
+    world.service("db").spec.resources.memory = None;
+    assert!(matches!(step(&world.plan(), "shop/db/1").action, Action::ReplaceInstance { .. }));
+}
+
+#[test]
+fn a_fixed_host_port_forces_stop_first_and_a_shared_volume_does_too() {
+    let mut world = two();
+    world.service("web").spec.ports.insert(port(8080));
+    world.service("db").spec.mounts.insert("/d".into(), Mount::Volume { name: "d".into(), read_only: false });
+    let mut world = World::settled(world.desired);
+    world.service("web").spec.env.insert("A".into(), "1".into());
+    world.service("db").spec.env.insert("A".into(), "1".into());
+    let plan = world.plan();
+    for subject in ["shop/web/1", "shop/db/1"] {
+        assert!(matches!(step(&plan, subject).action, Action::ReplaceInstance { stop_first: true, .. }), "{subject}");
+        assert_eq!(step(&plan, subject).disruption, Disruption::RecreateDowntime);
+    }
+    let mut world = two();
+    world.service("web").spec.env.insert("A".into(), "1".into());
+    let plan = world.plan();
+    assert_eq!(step(&plan, "shop/web/1").disruption, Disruption::RecreateStartFirst);
+}
+
+#[test]
+fn a_name_or_port_of_a_foreign_container_is_an_error_that_names_it() {
+    let mut world = two();
+    world.service("web").spec.ports.insert(port(8080));
+    world.service("db").container_name = Some("taken".into());
+    world.observed.containers.push(foreign("taken", &[]));
+    world.observed.containers.push(foreign("squatter", &[8080]));
+    let plan = world.plan();
+    assert!(plan.steps.is_empty());
+    assert_eq!(held(&plan, "shop/db/1").why, HeldReason::NameTaken { name: "taken".into() });
+    let why = HeldReason::PortTaken { port: "8080/tcp".into(), holder: "squatter".into() };
+    assert_eq!(held(&plan, "shop/web/1").why, why);
+}
+
+#[test]
+fn swapped_ports_make_room_first() {
+    let mut world = two();
+    world.service("web").spec.ports.insert(port(8080));
+    world.service("db").spec.ports.insert(port(8081));
+    let mut world = World::settled(world.desired);
+    world.service("web").spec.ports = BTreeSet::from([port(8081)]);
+    world.service("db").spec.ports = BTreeSet::from([port(8080)]);
+    let plan = world.plan();
+    let room: Vec<&Step> = plan.steps.iter().filter(|step| matches!(step.reason, Reason::MakesRoom(_))).collect();
+    assert_eq!(room.len(), 1, "one of the two lets go first: {:#?}", plan.steps);
+    assert!(pretend(&plan, &world.observed, &world.memory, &owner()).refused.is_empty());
+}
+
+#[test]
+fn what_failed_its_gate_is_held_until_git_changes_it_and_the_old_version_is_kept_up() {
+    let mut world = two();
+    world.service("web").spec.env.insert("BAD".into(), "1".into());
+    let instance: InstanceId = "shop/web/1".parse().unwrap();
+    let spec = spec_digest(&world.service("web").spec.fields());
+    let failed = Quarantine { instance, spec, revision: "3f2a91c".into(), verdict: "exited (1)".into() };
+    world.memory.quarantine.push(failed);
+    let plan = world.plan();
+    assert!(plan.steps.is_empty());
+    assert!(matches!(held(&plan, "shop/web/1").why, HeldReason::Quarantined { .. }));
+
+    world.container("shop-web-1").status = Status::Exited { code: 137, oom: false };
+    let plan = world.plan();
+    assert!(matches!(&step(&plan, "shop/web/1").action,
+        Action::UpdateInstance { updates, .. } if *updates == [Update::Start]));
+    assert!(matches!(held(&plan, "shop/web/1").why, HeldReason::Quarantined { .. }));
+
+    world.allow = vec![Allow { guard: AllowedGuard::Retry, scope: Some("shop/web".into()) }];
+    assert!(matches!(step(&world.plan(), "shop/web/1").action, Action::ReplaceInstance { .. }));
+    world.allow.clear();
+    world.service("web").spec.env.insert("BAD".into(), "2".into());
+    assert!(matches!(step(&world.plan(), "shop/web/1").action, Action::ReplaceInstance { .. }));
+}
+
+#[test]
+fn drift_is_only_shown_when_policy_says_report() {
+    let mut world = two();
+    world.desired.settings.drift = DriftPolicy::Report;
+    world.container("shop-web-1").status = Status::Paused;
+    let plan = world.plan();
+    assert!(plan.steps.is_empty());
+    assert_eq!(held(&plan, "shop/web/1").why, HeldReason::DriftReported);
+    world.service("web").spec.env.insert("A".into(), "1".into());
+    assert_eq!(world.plan().steps.len(), 1, "a commit is carried out all the same");
+}
+
+#[test]
+fn the_same_field_repaired_again_and_again_is_held_but_a_fallen_container_is_started() {
+    let mut world = two();
+    let repair = |fields: &str| Repair {
+        instance: "shop/web/1".parse().unwrap(),
+        fields: fields.into(),
+        at: Timestamp::UNIX_EPOCH,
+    };
+    world.memory.repairs = vec![repair("memory"); 5];
+    world.container("shop-web-1").spec.resources.memory = Some(7 << 20);
+    let plan = world.plan();
+    assert!(matches!(plan.held.as_slice(), [] | [_]));
+    assert_eq!(held(&plan, "shop/web/1").why, HeldReason::Flapping { times: 5 });
+    world.container("shop-web-1").spec.resources.memory = None;
+    world.container("shop-web-1").status = Status::Exited { code: 137, oom: false };
+    assert_eq!(step(&world.plan(), "shop/web/1").reason, Reason::NotRunning(Status::Exited { code: 137, oom: false }));
+}
+
+#[test]
+fn pruning_stays_within_its_budget_unless_it_is_lifted() {
+    let mut world = two();
+    world.desired.deployments.clear();
+    let plan = world.plan();
+    assert!(plan.steps.is_empty());
+    assert_eq!(held(&plan, "shop/db/1").why, HeldReason::PruneBudget { wanted: 2, allowed: 1 });
+    world.allow = vec![Allow { guard: AllowedGuard::Prune, scope: Some("shop".into()) }];
+    let plan = world.plan();
+    assert_eq!(plan.steps.len(), 3, "two instances, and then their network: {:#?}", plan.steps);
+    assert!(matches!(plan.steps[2].subject, Subject::Network(_)));
+    world.allow.clear();
+    world.desired.settings.prune.enabled = false;
+    assert_eq!(held(&world.plan(), "shop/db/1").why, HeldReason::PruneDisabled);
+}
+
+#[test]
+fn a_config_file_decides_what_its_change_does() {
+    let file = |oid: &str, on_change: OnChange| ConfigFile {
+        source: "config/a".into(),
+        oid: oid.into(),
+        content: Arc::from(oid.as_bytes()),
+        mode: 0o444,
+        uid: 0,
+        gid: 0,
+        on_change,
+    };
+    let cases = [
+        (OnChange::Recreate, Disruption::RecreateStartFirst),
+        (OnChange::Restart, Disruption::Restart),
+        (OnChange::Signal("SIGHUP".into()), Disruption::InPlace),
+        (OnChange::Nothing, Disruption::InPlace),
+    ];
+    for (on_change, disruption) in cases {
+        let mut world = two();
+        world.service("web").spec.configs.insert("/etc/a".into(), file("1", on_change.clone()));
+        let mut world = World::settled(world.desired);
+        assert!(world.plan().is_empty());
+        world.service("web").spec.configs.insert("/etc/a".into(), file("2", on_change.clone()));
+        let plan = world.plan();
+        assert_eq!(step(&plan, "shop/web/1").disruption, disruption, "{on_change:?}");
+        let host = pretend(&plan, &world.observed, &world.memory, &owner());
+        (world.observed, world.memory) = (host.observed, host.memory);
+        assert!(world.plan().is_empty(), "{on_change:?}: what was written is remembered");
+    }
+}
+
+#[test]
+fn an_image_that_may_not_be_pulled_holds_its_service() {
+    let mut world = two();
+    let web = world.service("web");
+    web.spec.image = "web:2".into();
+    web.image = Image::Pull { reference: "web:2".into(), policy: PullPolicy::Never, also_tag: None };
+    let plan = world.plan();
+    assert!(plan.steps.is_empty());
+    assert_eq!(held(&plan, "image web:2").why, HeldReason::ImageMissing { reference: "web:2".into() });
+    assert!(matches!(held(&plan, "shop/web/1").why, HeldReason::Needs(_)));
+}
+
+#[test]
+fn a_retagged_image_is_drift() {
+    let mut world = two();
+    let mut moved = world.observed.images["web:1"].clone();
+    moved.id = "sha256:0123456789abcdef".into();
+    world.observed.images.insert("web:1".into(), moved);
+    let plan = world.plan();
+    let change = &step(&plan, "shop/web/1").changes[0];
+    assert_eq!(change.field.to_string(), "image");
+    assert_eq!(change.origin, crate::plan::Origin::Drift);
+}
+
+#[test]
+fn stopping_and_removing_go_from_dependants_to_dependencies_and_starting_the_other_way() {
+    let mut world = two();
+    let db = crate::model::ServiceRef {
+        deployment: crate::model::DeploymentName::new("shop"),
+        service: crate::model::ServiceId::new("db"),
+    };
+    world.container("shop-web-1").needs = vec![db];
+    let all = BTreeSet::new();
+    let order = |plan: &Plan| plan.steps.iter().map(|step| step.subject.to_string()).collect::<Vec<_>>();
+    let stop = world.with(|input| teardown(input, Teardown::Stop, &all));
+    assert_eq!(order(&stop), ["container shop-web-1", "container shop-db-1"]);
+    let remove = world.with(|input| teardown(input, Teardown::Remove, &all));
+    assert_eq!(order(&remove), ["container shop-web-1", "container shop-db-1", "network shop_net"]);
+    for container in &mut world.observed.containers {
+        container.status = Status::Exited { code: 0, oom: false };
+    }
+    let start = world.with(|input| teardown(input, Teardown::Start, &all));
+    assert_eq!(order(&start), ["container shop-db-1", "container shop-web-1"]);
+}

@@ -7,8 +7,13 @@ use crate::model::{Container, ContainerId};
 use crate::plan::{Launch, Milestone, NEXT};
 use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions, RenameContainerOptions};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+/// How long a name may be reserved by a call under way.
+const NAME_TRIES: u32 = 50;
+const NAME_PAUSE: Duration = Duration::from_millis(100);
 
 impl Docker {
     /// Creates a container and does not start it, so that what the engine makes of its settings can be looked at.
@@ -59,16 +64,27 @@ impl Work<'_> {
     pub(super) async fn make(&self, launch: &Launch, name: &str) -> Result<ContainerId, ActError> {
         let (body, more) = translate::create_body(launch);
         let options = CreateContainerOptions { name: Some(name.to_owned()), ..Default::default() };
-        let id = match self.docker.api.create_container(Some(options), body).await {
-            Ok(created) => ContainerId::new(created.id),
-            Err(error) if is_conflict(&error) => {
-                let source = error;
-                return match self.docker.find(name).await? {
-                    Some(holder) => self.adopt(launch, name, holder),
-                    None => Err(EngineError::CreateContainer { name: name.to_owned(), source }.into()),
-                };
+        let mut tries = 0;
+        let id = loop {
+            let source = match self.docker.api.create_container(Some(options.clone()), body.clone()).await {
+                Ok(created) => break ContainerId::new(created.id),
+                Err(source) => source,
+            };
+            if is_conflict(&source) {
+                match self.docker.find(name).await? {
+                    // Whether a former try completed it cannot be told.
+                    Some(_) if name.ends_with(NEXT) => self.discard_named(name, None).await?,
+                    Some(holder) => return self.adopt(launch, name, holder),
+                    // The name is reserved by a call that is still under way: a creation, or a removal.
+                    None => {}
+                }
+                if tries < NAME_TRIES {
+                    tries += 1;
+                    tokio::time::sleep(NAME_PAUSE).await;
+                    continue;
+                }
             }
-            Err(source) => return Err(EngineError::CreateContainer { name: name.to_owned(), source }.into()),
+            return Err(EngineError::CreateContainer { name: name.to_owned(), source }.into());
         };
         let completed = async {
             for network in &more {
@@ -81,7 +97,7 @@ impl Work<'_> {
                     EngineError::ConnectNetwork { container: name.to_owned(), network: network.clone(), source }
                 })?;
             }
-            self.write_configs(&id, name, &launch.spec.configs).await
+            self.write_configs(&id, name, &launch.spec.configs, &launch.spec.mounts).await
         };
         if let Err(error) = completed.await {
             let _ = self.remove(&id, name).await;
@@ -91,7 +107,7 @@ impl Work<'_> {
     }
 
     /// A container that a former try of the same launch left is taken over; anything else keeps the name.
-    fn adopt(&self, launch: &Launch, name: &str, holder: Container) -> Result<ContainerId, ActError> {
+    pub(super) fn adopt(&self, launch: &Launch, name: &str, holder: Container) -> Result<ContainerId, ActError> {
         let is_same = holder.owner.as_ref() == Some(&launch.owner)
             && holder.instance.as_ref() == Some(&launch.instance)
             && holder.applied == launch.applied;

@@ -9,7 +9,7 @@
 use super::{ActError, Outcome, Work};
 use crate::engine::docker::gate::GateError;
 use crate::model::{ContainerId, Status};
-use crate::plan::{Launch, Milestone, NEXT, PREV};
+use crate::plan::{Gate, Launch, Milestone, NEXT, PREV};
 use std::time::Duration;
 
 /// How a replacement goes.
@@ -46,22 +46,25 @@ impl Work<'_> {
         order: Order,
     ) -> Result<Outcome, ActError> {
         let found = self.ours(old).await?;
-        let ran = matches!(found.status, Status::Running | Status::Paused | Status::Restarting);
         let main = launch.name.clone();
         let names = Names { next: format!("{main}{NEXT}"), prev: format!("{main}{PREV}"), main };
-        // Interrupted half-way, the old one may still stand under the name it was set aside with.
-        let name = if found.name == names.prev { names.main.clone() } else { found.name };
-        let old = Old { id: old, name, ran };
+        // Set aside by a former try that was interrupted, and perhaps stopped by it as well.
+        let found_name = found.name;
+        let was_aside = found_name == names.prev;
+        let is_job = matches!(launch.gate, Gate::Completed { .. });
+        let runs = matches!(found.status, Status::Running | Status::Paused | Status::Restarting);
+        let has_own_name = !was_aside && found_name != names.next;
+        let name = if has_own_name { found_name.clone() } else { names.main.clone() };
+        let old = Old { id: old, name, ran: runs || was_aside && !is_job };
         if let Some(holder) = self.docker.find(&names.main).await?
             && holder.id != *old.id
         {
-            let is_ours_before = holder.owner.as_ref() == Some(self.owner) && holder.applied == launch.applied;
-            let is_same = is_ours_before && holder.instance.as_ref() == Some(&launch.instance);
-            return if is_same {
-                self.finish_former_try(&old, &holder.id, launch, order).await
-            } else {
-                Err(self.taken(&names.main, &holder))
-            };
+            let new = self.adopt(launch, &names.main, holder)?;
+            return self.finish(&old, &new, launch, &names, order).await;
+        }
+        if found_name == names.next {
+            // That name is about to be cleared.
+            self.rename(old.id, &names.next, &names.main).await?;
         }
         self.discard_named(&names.next, Some(old.id)).await?;
         self.discard_named(&names.prev, Some(old.id)).await?;
@@ -117,17 +120,32 @@ impl Work<'_> {
         let switched = async {
             self.rename(old.id, &old.name, &names.prev).await?;
             self.stop(old.id, &names.prev, order.grace).await?;
-            self.rename(new, &names.next, &names.main).await?;
-            self.start(new, &names.main).await?;
-            Ok::<(), ActError>(())
+            self.rename(new, &names.next, &names.main).await
         };
         if let Err(error) = switched.await {
             self.put_back(old, new, names).await?;
             return Err(error);
         }
+        self.finish(old, new, launch, names, order).await
+    }
+
+    /// The new one has its name: what is left is its start, its gate, and the end of the old one.
+    async fn finish(
+        &self,
+        old: &Old<'_>,
+        new: &ContainerId,
+        launch: &Launch,
+        names: &Names,
+        order: Order,
+    ) -> Result<Outcome, ActError> {
+        if let Err(error) = self.start(new, &names.main).await {
+            self.put_back(old, new, names).await?;
+            return Err(error.into());
+        }
         self.reached(Milestone::Started).await;
         match self.docker.pass(new, &launch.gate, true, &self.superseded).await {
             Ok(evidence) => {
+                self.stop(old.id, &names.prev, order.grace).await?;
                 self.remove(old.id, &names.prev).await?;
                 Ok(Outcome { container: Some(new.clone()), evidence })
             }
@@ -159,22 +177,6 @@ impl Work<'_> {
             first = first.and(self.start(old.id, &old.name).await.map_err(ActError::from));
         }
         first
-    }
-
-    /// A former try came as far as giving the new container its name; what is left is the gate and the old one.
-    async fn finish_former_try(
-        &self,
-        old: &Old<'_>,
-        new: &ContainerId,
-        launch: &Launch,
-        order: Order,
-    ) -> Result<Outcome, ActError> {
-        self.start(new, &launch.name).await?;
-        self.reached(Milestone::Started).await;
-        let evidence = self.docker.pass(new, &launch.gate, false, &self.superseded).await?;
-        self.stop(old.id, &old.name, order.grace).await?;
-        self.remove(old.id, &old.name).await?;
-        Ok(Outcome { container: Some(new.clone()), evidence })
     }
 }
 

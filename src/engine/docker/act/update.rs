@@ -22,7 +22,9 @@ impl Work<'_> {
         for update in updates {
             self.update(id, &mut name, update).await?;
         }
-        self.reached(Milestone::Started).await;
+        if self.ours(id).await?.status == Status::Running {
+            self.reached(Milestone::Started).await;
+        }
         let fresh = updates.iter().any(|update| matches!(update, Update::Start | Update::Restart { .. }));
         let evidence = self.docker.pass(id, gate, fresh, &self.superseded).await?;
         Ok(Outcome { container: Some(id.clone()), evidence })
@@ -40,7 +42,9 @@ impl Work<'_> {
             Update::Connect { network, attachment } => self.connect(id, name, network, attachment).await?,
             Update::Disconnect { network } => self.disconnect(id, name, network).await?,
             Update::WriteConfig { target, file } => {
-                self.write_configs(id, name, &BTreeMap::from([(target.clone(), file.clone())])).await?;
+                let mounts = self.ours(id).await?.spec.mounts;
+                let files = BTreeMap::from([(target.clone(), file.clone())]);
+                self.write_configs(id, name, &files, &mounts).await?;
             }
             Update::Signal(signal) => {
                 let options = KillContainerOptions { signal: signal.clone() };

@@ -12,6 +12,17 @@ use std::io::{BufReader, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// The declared registry that an image comes from: of those at its host, the one whose project is the longest part of its
+/// path; one without a project stands for all of the host.
+fn declared<'a>(reference: &str, host: &str, registries: &'a [Registry]) -> Option<&'a Registry> {
+    let path = reference.strip_prefix(host).map_or(reference, |path| path.trim_start_matches('/'));
+    let holds = |project: &String| path.strip_prefix(project.as_str()).is_some_and(|rest| rest.starts_with('/'));
+    registries
+        .iter()
+        .filter(|registry| bare(&registry.address) == host && registry.project.as_ref().is_none_or(holds))
+        .max_by_key(|registry| registry.project.as_ref().map_or(0, String::len))
+}
+
 /// The key under which Docker's config file keeps the login of Docker Hub.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
 
@@ -67,8 +78,7 @@ impl Docker {
         registries: &[Registry],
     ) -> Result<Option<DockerCredentials>, EngineError> {
         let host = reference::registry(reference);
-        let same_host = |registry: &&Registry| bare(&registry.address) == host;
-        if let Some(registry) = registries.iter().find(same_host)
+        if let Some(registry) = declared(reference, host, registries)
             && let Some(password) = self.password(registry, host)?
         {
             return Ok(Some(DockerCredentials {
@@ -116,8 +126,10 @@ async fn from_docker_config(credentials: &Credentials, host: &str) -> Result<Opt
         match docker_credential::get_credential_from_reader(BufReader::new(file), &key) {
             Ok(credential) => Ok(Some(credential)),
             Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(None),
-            // A helper that knows nothing about this registry says so with a failure; what it prints may be secret.
-            Err(CredentialRetrievalError::HelperFailure { .. }) => Ok(None),
+            // A helper that knows nothing about this registry says so with a failure.
+            Err(CredentialRetrievalError::HelperFailure { stdout, .. }) if stdout.contains("not found") => Ok(None),
+            // What it prints otherwise may be secret.
+            Err(CredentialRetrievalError::HelperFailure { helper, .. }) => Err(format!("the helper {helper} failed")),
             Err(error) => Err(error.to_string()),
         }
     })
@@ -130,4 +142,28 @@ async fn from_docker_config(credentials: &Credentials, host: &str) -> Result<Opt
         }
         DockerCredential::IdentityToken(token) => DockerCredentials { identitytoken: Some(token), ..login },
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_tells_two_logins_of_one_registry_apart() {
+        let at = crate::model::Location { file: "a".into(), line: 1, column: 1 };
+        let registry = |project: Option<&str>| Registry {
+            address: "https://r.example.org".to_owned(),
+            project: project.map(str::to_owned),
+            username: None,
+            password_env: None,
+            inline_token: None,
+            at: at.clone(),
+        };
+        let all = [registry(None), registry(Some("shop")), registry(Some("shop/api"))];
+        let project = |image: &str| declared(image, "r.example.org", &all).map(|registry| registry.project.clone());
+        assert_eq!(project("r.example.org/shop/api/web:1"), Some(Some("shop/api".to_owned())));
+        assert_eq!(project("r.example.org/shop/api:1"), Some(Some("shop".to_owned())));
+        assert_eq!(project("r.example.org/shopping/api:1"), Some(None));
+        assert!(declared("docker.io/library/x:1", "docker.io", &all).is_none());
+    }
 }

@@ -10,7 +10,11 @@ use bollard::errors::Error as Cause;
 use bollard::models::ErrorDetail;
 use bollard::query_parameters::{CreateImageOptions, PushImageOptions, RemoveImageOptions, TagImageOptions};
 use futures_util::StreamExt;
+use std::time::Duration;
 use tokio::sync::mpsc;
+
+/// The engine answers when the registry does.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Docker {
     /// Gets an image from its registry and points `also_tag` at it.
@@ -33,7 +37,7 @@ impl Docker {
             ..Default::default()
         };
         let mut progress = Progress::new(news);
-        let mut stream = self.api.create_image(Some(options), None, login);
+        let mut stream = self.patient(PATIENCE).create_image(Some(options), None, login).boxed();
         while let Some(message) = stream.next().await {
             let message = message.map_err(failed)?;
             refuse(message.error_detail).map_err(failed)?;
@@ -61,7 +65,7 @@ impl Docker {
         let (repository, tag) = reference::split(reference);
         let options = PushImageOptions { tag: tag.map(str::to_owned), platform: None };
         let mut progress = Progress::new(news);
-        let mut stream = std::pin::pin!(self.api.push_image(repository, Some(options), Some(login)));
+        let mut stream = self.patient(PATIENCE).push_image(repository, Some(options), Some(login)).boxed();
         while let Some(message) = stream.next().await {
             let message = message.map_err(failed)?;
             refuse(message.error_detail).map_err(failed)?;

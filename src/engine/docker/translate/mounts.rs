@@ -91,7 +91,7 @@ fn entry(mount: &models::Mount) -> Option<(String, Mount)> {
         MountType::VOLUME => Mount::Volume { name: source, read_only },
         MountType::BIND => {
             let word = mount.bind_options.as_ref().and_then(|options| options.propagation);
-            Mount::Bind { source, read_only, propagation: word.and_then(|word| propagation(&word.to_string())) }
+            Mount::Bind { source, read_only, propagation: word.and_then(|word| propagation(word.as_ref())) }
         }
         MountType::TMPFS => {
             let options = mount.tmpfs_options.as_ref();
@@ -117,5 +117,44 @@ fn tmpfs(options: &str) -> Mount {
     Mount::Tmpfs {
         size: value("size").and_then(|text| crate::model::parse_size(text, 1).ok()),
         mode: value("mode").and_then(|text| u32::from_str_radix(text, 8).ok()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binds_of_other_tools_are_read_as_well() {
+        let host = HostConfig {
+            binds: Some(vec![
+                "/srv:/data:z,ro,rprivate".to_owned(),
+                "cache:/cache".to_owned(),
+                "/log:/log:rw,rslave".to_owned(),
+            ]),
+            tmpfs: Some([("/run".to_owned(), "rw,size=64m,mode=1777".to_owned())].into()),
+            ..Default::default()
+        };
+        let bind = |source: &str, read_only, word: Option<&str>| Mount::Bind {
+            source: source.to_owned(),
+            read_only,
+            propagation: word.map(str::to_owned),
+        };
+        let expected = BTreeMap::from([
+            ("/data".to_owned(), bind("/srv", true, None)),
+            ("/log".to_owned(), bind("/log", false, Some("rslave"))),
+            ("/cache".to_owned(), Mount::Volume { name: "cache".to_owned(), read_only: false }),
+            ("/run".to_owned(), Mount::Tmpfs { size: Some(64 << 20), mode: Some(0o1777) }),
+        ]);
+        assert_eq!(read(&host), expected);
+    }
+
+    #[test]
+    fn a_path_with_a_colon_is_written_where_it_can_stand() {
+        let mount = Mount::Bind { source: "/a:b".to_owned(), read_only: true, propagation: Some("rslave".to_owned()) };
+        let mounts = BTreeMap::from([("/data".to_owned(), mount)]);
+        let mut host = HostConfig::default();
+        write(&mounts, &mut host);
+        assert_eq!((host.binds.is_none(), read(&host)), (true, mounts));
     }
 }

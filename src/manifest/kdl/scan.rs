@@ -2,8 +2,8 @@
 //! nested comments are counted first. The scan knows strings and comments exactly; where a text breaks their rules it is
 //! refused here, because what the parser would make of the rest is anyone's guess.
 
-use super::text::Span;
-use super::tree::DEPTH_LIMIT;
+use crate::manifest::text::Span;
+use crate::manifest::tree::DEPTH_LIMIT;
 
 /// Why a text is not given to the parser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

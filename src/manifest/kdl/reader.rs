@@ -1,128 +1,20 @@
-//! KDL → [`Node`], led by the shapes of the file's kind, so that both formats give the same tree.
-//!
-//! A node is a key, with `-` for `_`. One argument is a text, several are a list, properties and children are a map;
-//! children called `-` are the items of a list. An argument beside properties or children is the key that the object
-//! names (`x-kdl-argument`), or the key of the entry where a map has free keys. A singular node (`service "api" { … }`)
-//! is one item of its plural.
+//! Nodes → tree, by the shapes of their keys.
 
-use super::kdl_scan::{Refusal, scan};
-use super::report::{Certainty, Diagnostic};
-use super::shape::{Object, Shape, Shapes};
-use super::text::{Place, SourceFile, Span};
-use super::tree::{DEPTH_LIMIT, Key, Node, Value};
+use super::entries::Entries;
+use crate::manifest::report::{Certainty, Diagnostic};
+use crate::manifest::shape::{Object, Shape, Shapes};
+use crate::manifest::text::{Place, SourceFile, Span};
+use crate::manifest::tree::{Key, Node, Value};
 use ::kdl::{KdlDocument, KdlEntry, KdlNode, KdlValue};
 use std::sync::Arc;
 
-/// A parsed document.
-#[derive(Debug)]
-pub struct Document(KdlDocument);
-
-/// Parses a text.
-///
-/// # Errors
-/// What is not KDL.
-pub fn parse(source: &Arc<SourceFile>) -> Result<Document, Vec<Diagnostic>> {
-    let mistake = |code, span, message: String| {
-        let place = Place { source: Arc::clone(source), span };
-        Diagnostic::new(code, Certainty::Syntax, &place, message)
-    };
-    if let Err((refusal, span)) = scan(source.text()) {
-        let (code, message, help) = match refusal {
-            Refusal::TooDeep => (
-                "too-deep",
-                format!("this is nested more than {DEPTH_LIMIT} levels deep"),
-                "no key of a manifest needs that; look for a missing `}`",
-            ),
-            Refusal::OpenString => {
-                ("kdl-syntax", "this text does not end".to_owned(), "close the quotes on the same line")
-            }
-            Refusal::OpenComment => ("kdl-syntax", "this comment does not end".to_owned(), "close it with `*/`"),
-            Refusal::GluedString => (
-                "kdl-syntax",
-                "a quoted text stands right beside a word".to_owned(),
-                "put a space between them, or the whole word in quotes",
-            ),
-            Refusal::ExtraBrace => {
-                ("kdl-syntax", "this `}` closes nothing".to_owned(), "remove it, or add the `{` that it belongs to")
-            }
-        };
-        return Err(vec![mistake(code, span, message).help(help)]);
-    }
-    match KdlDocument::parse_v2(source.text()) {
-        Ok(document) => Ok(Document(document)),
-        Err(error) => {
-            let mut mistakes: Vec<Diagnostic> = error
-                .diagnostics
-                .iter()
-                .map(|found| {
-                    let span = Span { start: found.span.offset(), end: found.span.offset() + found.span.len() };
-                    let message = found.message.as_deref().unwrap_or("this cannot stand here");
-                    let label = found.label.clone().unwrap_or_else(|| "not valid here".to_owned());
-                    let help = if message.contains("closing '}'") {
-                        "add the missing `}`"
-                    } else {
-                        "write `key \"value\"` or `key { … }`; true, false and null are `#true`, `#false` and `#null`"
-                    };
-                    let help = found.help.clone().unwrap_or_else(|| help.to_owned());
-                    let message = format!("this is not valid KDL: {}", lower_first(message));
-                    mistake("kdl-syntax", span, message).label(label).help(help)
-                })
-                .collect();
-            // The parser goes on after a mistake, and says the same again in other words.
-            mistakes.sort_by_key(|mistake| mistake.location.line);
-            mistakes.dedup_by_key(|mistake| mistake.location.line);
-            Err(mistakes)
-        }
-    }
-}
-
-fn lower_first(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
-}
-
-impl Document {
-    /// The names of its nodes as keys, with their places.
-    pub fn root_keys(&self) -> Vec<Key> {
-        self.0
-            .nodes()
-            .iter()
-            .map(|node| Key { text: snake(node.name().value()).into(), span: name_span(node) })
-            .collect()
-    }
-
-    /// Whether there is no node at all.
-    pub fn is_empty(&self) -> bool {
-        self.0.nodes().is_empty()
-    }
-
-    /// The tree of the document.
-    pub fn tree(
-        &self,
-        source: &Arc<SourceFile>,
-        shapes: &Shapes,
-        shape: &Shape,
-        mistakes: &mut Vec<Diagnostic>,
-    ) -> Arc<Node> {
-        let mut reader = Reader { source, shapes, mistakes };
-        let nodes = self.0.nodes();
-        let span = Span { start: nodes.first().map_or(0, |node| name_span(node).start), end: source.text().len() };
-        let parts = Parts { arguments: Vec::new(), properties: Vec::new(), children: Some(nodes), span };
-        let object = reader.forms(shape).object;
-        Arc::new(match object {
-            Some(object) => reader.object(&parts, object),
-            None => reader.map(&parts, &Shape::Text),
-        })
-    }
-}
-
 /// The parts of a node; a part may be taken off for a key.
 #[derive(Clone)]
-struct Parts<'k> {
-    arguments: Vec<&'k KdlEntry>,
-    properties: Vec<&'k KdlEntry>,
-    children: Option<&'k [KdlNode]>,
-    span: Span,
+pub(super) struct Parts<'k> {
+    pub(super) arguments: Vec<&'k KdlEntry>,
+    pub(super) properties: Vec<&'k KdlEntry>,
+    pub(super) children: Option<&'k [KdlNode]>,
+    pub(super) span: Span,
 }
 
 impl<'k> Parts<'k> {
@@ -146,21 +38,21 @@ impl<'k> Parts<'k> {
 
 /// The forms of a shape by what they look like.
 #[derive(Clone, Copy, Default)]
-struct Forms<'s> {
+pub(super) struct Forms<'s> {
     scalar: bool,
     list: Option<&'s Shape>,
     map: Option<&'s Shape>,
-    object: Option<&'s Object>,
+    pub(super) object: Option<&'s Object>,
 }
 
-struct Reader<'a, 's> {
-    source: &'a Arc<SourceFile>,
-    shapes: &'s Shapes,
-    mistakes: &'a mut Vec<Diagnostic>,
+pub(super) struct Reader<'a, 's> {
+    pub(super) source: &'a Arc<SourceFile>,
+    pub(super) shapes: &'s Shapes,
+    pub(super) mistakes: &'a mut Vec<Diagnostic>,
 }
 
 impl<'s> Reader<'_, 's> {
-    fn forms(&self, shape: &'s Shape) -> Forms<'s> {
+    pub(super) fn forms(&self, shape: &'s Shape) -> Forms<'s> {
         let mut forms = Forms::default();
         for form in self.shapes.forms(shape) {
             match form {
@@ -264,14 +156,14 @@ impl<'s> Reader<'_, 's> {
     }
 
     /// A map with free keys: properties and children, their names as they are.
-    fn map(&mut self, parts: &Parts<'_>, shape: &'s Shape) -> Node {
+    pub(super) fn map(&mut self, parts: &Parts<'_>, shape: &'s Shape) -> Node {
         let mut entries = Entries::default();
         if let Some((first, rest)) = parts.split_first() {
             // `ulimit "nofile" 65536`: the key, then its value.
             let key = Key { text: entry_text(first).into(), span: self.value_span(first) };
             let node = self.value(&rest, shape, "");
             entries.add(self, key, node, false);
-            return Node::new(Value::Map(entries.0), parts.span);
+            return Node::new(entries.into_value(), parts.span);
         }
         for property in &parts.properties {
             let key = property_key(property);
@@ -283,11 +175,11 @@ impl<'s> Reader<'_, 's> {
             let node = self.value(&Parts::of(child), shape, "");
             entries.add(self, key, node, false);
         }
-        Node::new(Value::Map(entries.0), parts.span)
+        Node::new(entries.into_value(), parts.span)
     }
 
     /// A map with known keys.
-    fn object(&mut self, parts: &Parts<'_>, object: &'s Object) -> Node {
+    pub(super) fn object(&mut self, parts: &Parts<'_>, object: &'s Object) -> Node {
         let mut entries = Entries::default();
         match (parts.arguments.as_slice(), &object.argument) {
             ([], _) => {}
@@ -315,7 +207,7 @@ impl<'s> Reader<'_, 's> {
         for child in parts.children.unwrap_or_default() {
             self.child(child, object, &mut entries);
         }
-        Node::new(Value::Map(entries.0), parts.span)
+        Node::new(entries.into_value(), parts.span)
     }
 
     fn child(&mut self, child: &KdlNode, object: &'s Object, entries: &mut Entries) {
@@ -355,76 +247,8 @@ impl<'s> Reader<'_, 's> {
     }
 }
 
-/// The entries of a map while it is collected.
-#[derive(Default)]
-struct Entries(Vec<(Key, Arc<Node>)>);
-
-impl Entries {
-    /// Adds an entry; one that comes again is joined with the first where `collects`, and a mistake otherwise.
-    fn add(&mut self, reader: &mut Reader<'_, '_>, key: Key, node: Node, collects: bool) {
-        let Some((first, there)) = self.0.iter_mut().find(|(own, _)| own.text == key.text) else {
-            self.0.push((key, Arc::new(node)));
-            return;
-        };
-        let joined = if collects { join(there, &node) } else { None };
-        match joined {
-            Some(joined) => *there = Arc::new(joined),
-            None => {
-                let place = |span| Place { source: Arc::clone(reader.source), span };
-                let message = format!("`{}` is given twice", key.text);
-                reader.mistakes.push(
-                    Diagnostic::new("duplicate-key", Certainty::Syntax, &place(key.span), message)
-                        .label("again here")
-                        .help("keep one of the two")
-                        .also(place(first.span), "first here"),
-                );
-            }
-        }
-    }
-}
-
-/// Two values of one key as one; `None` when they cannot be joined.
-fn join(first: &Node, second: &Node) -> Option<Node> {
-    let items = |node: &Node| match &node.value {
-        Value::Seq(items) => Some(items.clone()),
-        Value::Scalar { .. } => Some(vec![Arc::new(node.clone())]),
-        _ => None,
-    };
-    let value = match (&first.value, &second.value) {
-        (Value::Null, Value::Null) => Value::Null,
-        (Value::Map(a), Value::Map(b)) => {
-            if b.iter().any(|(key, _)| a.iter().any(|(own, _)| own.text == key.text)) {
-                return None;
-            }
-            Value::Map(a.iter().chain(b).cloned().collect())
-        }
-        // `network "a"` beside `network "b" { … }`: a name alone is an entry without settings.
-        (Value::Map(_), Value::Seq(_)) | (Value::Seq(_), Value::Map(_)) => {
-            let named = |node: &Node| match &node.value {
-                Value::Seq(items) => items
-                    .iter()
-                    .map(|item| {
-                        let key = Key { text: item.text()?.into(), span: item.span };
-                        Some((key, Arc::new(Node::new(Value::Null, item.span))))
-                    })
-                    .collect::<Option<Vec<_>>>(),
-                _ => Some(node.entries().to_vec()),
-            };
-            let mut all = named(first)?;
-            all.extend(named(second)?);
-            Value::Map(all)
-        }
-        _ => {
-            let mut all = items(first)?;
-            all.extend(items(second)?);
-            Value::Seq(all)
-        }
-    };
-    Some(Node::new(value, first.span))
-}
-
 /// `kebab-case` as the keys have it.
-fn snake(name: &str) -> String {
+pub(super) fn snake(name: &str) -> String {
     name.replace('-', "_")
 }
 
@@ -434,7 +258,7 @@ fn plural_of(name: &str, plural: &str) -> bool {
         || plural.strip_suffix("ies").is_some_and(|stem| name.strip_suffix('y') == Some(stem))
 }
 
-fn name_span(node: &KdlNode) -> Span {
+pub(super) fn name_span(node: &KdlNode) -> Span {
     let span = node.name().span();
     Span { start: span.offset(), end: span.offset() + span.len() }
 }

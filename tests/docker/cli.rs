@@ -1,0 +1,450 @@
+//! The real program as a person runs it: a config repo, a state folder, an engine, and the clean-up of all that.
+
+use super::support;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+static PORT: AtomicU16 = AtomicU16::new(0);
+static SHARED: Mutex<Shared> = Mutex::new(Shared { users: 0, folder: None });
+
+/// What all tests use; the last one removes it.
+struct Shared {
+    users: u32,
+    /// Holds a copy of the program, so that a build meanwhile does not exchange it.
+    folder: Option<TempDir>,
+}
+
+/// One host with one config repo. Its drop removes all that the test made, also when the test panicked.
+pub struct Host {
+    pub dir: TempDir,
+    /// Begins every name on the engine; also the name of the environment and of the usual deployment.
+    pub name: String,
+    program: PathBuf,
+}
+
+/// How a run of the program ended.
+#[derive(Debug)]
+pub struct Run {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+/// The image that every service runs unless it says otherwise.
+pub fn image() -> String {
+    format!("sptest-e2e-busybox:{}", std::process::id())
+}
+
+/// A host, or `None` when there is no engine and that is allowed.
+pub fn host() -> Option<Host> {
+    let connected = block_on(async { setpoint::engine::docker::Docker::connect(None).await.map(drop) });
+    if let Err(error) = connected {
+        support::skip("Docker engine", &error);
+        return None;
+    }
+    let program = {
+        let mut shared = shared();
+        if shared.users == 0 {
+            block_on(support::import(&image(), &[]));
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::copy(env!("CARGO_BIN_EXE_setpoint"), folder.path().join("setpoint")).unwrap();
+            shared.folder = Some(folder);
+        }
+        shared.users += 1;
+        shared.folder.as_ref().unwrap().path().join("setpoint")
+    };
+    let name = format!("sptest-e2e-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let host = Host { dir: tempfile::tempdir().unwrap(), name, program };
+    std::fs::create_dir(host.repo()).unwrap();
+    host.git(&["init", "--quiet", "--initial-branch", "main"]);
+    host.settings("");
+    Some(host)
+}
+
+fn shared() -> MutexGuard<'static, Shared> {
+    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let list = |args: &[&str]| -> Vec<String> {
+            let output = Command::new("docker").args(args).output().unwrap();
+            String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+        };
+        let remove = |args: &[&str], names: Vec<String>| {
+            if !names.is_empty() {
+                let _ = Command::new("docker").args(args).args(names).output();
+            }
+        };
+        let labels = "{{.Names}} {{.Label \"dev.setpoint.owner\"}}";
+        let ours = |line: &String| {
+            let (name, owner) = line.split_once(' ').unwrap_or((line, ""));
+            (self.owns(name) || owner.ends_with(&format!("/{}", self.name))).then(|| name.to_owned())
+        };
+        let containers = list(&["ps", "--all", "--format", labels]);
+        remove(&["rm", "--force", "--volumes"], containers.iter().filter_map(ours).collect());
+        let named = |names: Vec<String>| names.into_iter().filter(|name| self.owns(name)).collect();
+        remove(&["network", "rm"], named(list(&["network", "ls", "--format", "{{.Name}}"])));
+        remove(&["volume", "rm", "--force"], named(list(&["volume", "ls", "--format", "{{.Name}}"])));
+        let images = list(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
+        remove(&["image", "rm", "--force"], images.into_iter().filter(|image| image.contains(&self.name)).collect());
+        let mut shared = shared();
+        shared.users -= 1;
+        if shared.users == 0 {
+            shared.folder = None;
+            remove(&["image", "rm", "--force"], vec![image()]);
+        }
+    }
+}
+
+impl Host {
+    /// Whether an object of the engine is this test's, by its name.
+    fn owns(&self, name: &str) -> bool {
+        name.strip_prefix(&self.name).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+    }
+
+    pub fn repo(&self) -> PathBuf {
+        self.dir.path().join("repo")
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// Name of an object of this test on the engine.
+    pub fn named(&self, rest: &str) -> String {
+        format!("{}-{rest}", self.name)
+    }
+
+    /// Name of a container of the usual deployment.
+    pub fn container(&self, service: &str) -> String {
+        format!("{}-{service}-1", self.name)
+    }
+
+    // ── the repo ──
+
+    pub fn git(&self, args: &[&str]) -> String {
+        git(&self.repo(), args)
+    }
+
+    pub fn write(&self, path: &str, text: impl AsRef<[u8]>) {
+        let path = self.repo().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// Commits all that lies in the folder; the commit.
+    pub fn commit(&self, message: &str) -> String {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// `setpoint.kdl`: quick waits, and `more` within `apply`.
+    pub fn settings(&self, more: &str) {
+        let has = |key: &str| more.contains(key);
+        let line = |key: &str, value: &str| if has(key) { String::new() } else { format!("    {key} {value}\n") };
+        let text = format!(
+            "environment \"{}\"\napply {{\n{}{}{}{}    {more}\n}}\n",
+            self.name,
+            line("strategy", "\"parallel\" max-parallel=4"),
+            line("startup-timeout", "\"20s\""),
+            line("stability-window", "\"200ms\""),
+            line("prune", "#true budget=\"100%\""),
+        );
+        self.write("setpoint.kdl", text);
+    }
+
+    /// The usual deployment; each service is its id and further lines, which may be several.
+    pub fn deploy(&self, services: &[(&str, &str)]) {
+        self.write("deployments/main.yaml", self.deployment(&self.name, "", services));
+    }
+
+    /// Commits the usual deployment; the commit.
+    pub fn want(&self, services: &[(&str, &str)]) -> String {
+        self.deploy(services);
+        self.commit("change")
+    }
+
+    /// The text of a deployment. Services get an image, a command that sleeps, no network, and stop at once, unless
+    /// their lines say otherwise.
+    pub fn deployment(&self, name: &str, head: &str, services: &[(&str, &str)]) -> String {
+        let mut text = format!("deployment:\n  name: {name}\n");
+        for line in head.lines() {
+            text += &format!("  {line}\n");
+        }
+        text += "  services:\n";
+        for (id, lines) in services {
+            text += &format!("    - id: {id}\n");
+            let has = |key: &str| lines.lines().any(|line| line.starts_with(&format!("{key}:")));
+            let mut default = |keys: &[&str], value: &str| {
+                if !keys.iter().any(|key| has(key)) {
+                    text += &format!("      {}: {value}\n", keys[0]);
+                }
+            };
+            default(&["image", "build"], &image());
+            default(&["command", "entrypoint"], "[sleep, '600']");
+            default(&["stop_signal", "stop_grace_period"], "SIGKILL");
+            default(&["network_mode", "networks", "ports"], "none");
+            for line in lines.lines() {
+                text += &format!("      {line}\n");
+            }
+        }
+        text
+    }
+
+    // ── the program ──
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        for name in ["REPO", "STATE_DIR", "SOCKET", "ENGINE", "LOG"] {
+            command.env_remove(format!("SETPOINT_{name}"));
+        }
+        command.current_dir(self.repo()).arg("--state-dir").arg(self.state()).args(args).stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Run {
+        let output = self.command(args).output().unwrap();
+        Run {
+            code: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// A run that must end well; its output.
+    pub fn ok(&self, args: &[&str]) -> String {
+        let run = self.run(args);
+        assert_eq!(run.code, Some(0), "{args:?}\n{}{}", run.out, run.err);
+        run.out
+    }
+
+    pub fn json(&self, args: &[&str]) -> Value {
+        let text = self.ok(&[args, &["--json"]].concat());
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    pub fn plan(&self) -> Value {
+        self.json(&["plan"])
+    }
+
+    /// `verb subject` of every step of the plan, without the name of this test.
+    pub fn steps(&self) -> Vec<String> {
+        let plan = self.plan();
+        let text = |step: &Value| format!("{} {}", text(&step["action"]), self.short(text(&step["subject"])));
+        plan["steps"].as_array().unwrap().iter().map(text).collect()
+    }
+
+    /// `subject field origin: old → new` of every changed field of the plan, without the name of this test.
+    pub fn changes(&self) -> Vec<String> {
+        let plan = self.plan();
+        let mut all = Vec::new();
+        for detail in plan["details"].as_array().unwrap() {
+            for change in detail["changes"].as_array().unwrap() {
+                let (field, origin) = (text(&change["field"]), text(&change["origin"]));
+                let values = format!("{} → {}", text(&change["old"]), text(&change["new"]));
+                all.push(format!("{} {field} {origin}: {values}", self.short(text(&detail["subject"]))));
+            }
+        }
+        all
+    }
+
+    fn short(&self, subject: &str) -> String {
+        subject.replace(&format!("{}/", self.name), "").replace(&format!("{}-", self.name), "")
+    }
+
+    /// Applies, which must end well, and then nothing may be left to do.
+    pub fn apply(&self) -> String {
+        self.apply_with(&[])
+    }
+
+    pub fn apply_with(&self, args: &[&str]) -> String {
+        let out = self.ok(&[&["apply", "--yes"], args].concat());
+        self.settled();
+        out
+    }
+
+    /// Applies, which must end with a failure; what it said.
+    pub fn fails(&self) -> String {
+        let run = self.run(&["apply", "--yes"]);
+        assert_eq!(run.code, Some(1), "{}{}", run.out, run.err);
+        format!("{}{}", run.out, run.err)
+    }
+
+    /// The plan is empty and nothing is held.
+    pub fn settled(&self) {
+        let run = self.run(&["plan", "--detailed-exitcode"]);
+        assert!(run.out.contains("no changes"), "the plan after an apply is not empty\n{}{}", run.out, run.err);
+        assert_eq!(run.code, Some(0), "{}{}", run.out, run.err);
+    }
+
+    // ── the engine ──
+
+    /// Names of all containers of this test, without its prefix, sorted.
+    pub fn containers(&self) -> Vec<String> {
+        let all = docker(&["ps", "--all", "--format", "{{.Names}}"]);
+        let mut names: Vec<String> = all.lines().filter(|name| self.owns(name)).map(|name| self.short(name)).collect();
+        names.sort();
+        names
+    }
+
+    /// What the engine says about a container of the usual deployment.
+    pub fn inspect(&self, service: &str) -> Value {
+        inspect(&self.container(service))
+    }
+
+    pub fn id(&self, service: &str) -> String {
+        text(&self.inspect(service)["Id"]).to_owned()
+    }
+
+    // ── the daemon ──
+
+    /// Starts a daemon that follows the repo.
+    pub fn daemon(&self) -> Daemon {
+        self.daemon_of(&self.repo(), "")
+    }
+
+    /// Starts a daemon with further settings.
+    pub fn daemon_of(&self, repo: &Path, more: &str) -> Daemon {
+        let resync = if more.contains("resync") { "" } else { "resync \"10s\"\n" };
+        let text = format!("repo \"{}\" branch=\"main\" {{\n    poll \"1s\"\n}}\n{resync}{more}\n", repo.display());
+        let config = self.dir.path().join("daemon.kdl");
+        std::fs::write(&config, text).unwrap();
+        let log = self.dir.path().join("daemon.log");
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let mut command = self.command(&["daemon", "--config"]);
+        command.arg(config).stdout(Stdio::null()).stderr(file);
+        Daemon { child: command.spawn().unwrap(), log }
+    }
+
+    pub fn status(&self) -> Value {
+        self.json(&["status"])
+    }
+
+    /// Waits until the daemon says that this commit is applied and nothing is left to do.
+    pub fn converged(&self, commit: &str, daemon: &Daemon) {
+        self.until(daemon, &format!("{commit} is applied"), || {
+            let status = self.status();
+            status["revision"]["applied"]["commit"] == commit && text(&status["verdict"]).contains("no changes")
+        });
+    }
+
+    /// Waits for something that a daemon is to bring about.
+    pub fn until(&self, daemon: &Daemon, what: &str, done: impl FnMut() -> bool) {
+        if !within(Duration::from_secs(60), done) {
+            let status = self.run(&["status"]);
+            panic!("never: {what}\n{}{}\n{}", status.out, status.err, daemon.log());
+        }
+    }
+
+    /// Kinds of all recorded facts, oldest first.
+    pub fn events(&self) -> Vec<Value> {
+        let out = self.ok(&["events", "--limit", "1000", "--json"]);
+        let all: Vec<Value> = serde_json::Deserializer::from_str(&out).into_iter().map(Result::unwrap).collect();
+        all.into_iter().flat_map(|one| one["events"].as_array().cloned().unwrap_or_else(|| vec![one])).collect()
+    }
+}
+
+/// A daemon; its drop kills it.
+pub struct Daemon {
+    pub child: Child,
+    log: PathBuf,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Daemon {
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM; its exit code.
+    pub fn stop(mut self) -> Option<i32> {
+        signal(&self.child, "TERM");
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(began.elapsed() < Duration::from_secs(45), "the daemon does not stop\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Sends a process of ours a signal.
+pub fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status().unwrap();
+    assert!(status.success());
+}
+
+pub fn within(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
+    let began = Instant::now();
+    loop {
+        if done() {
+            return true;
+        }
+        if began.elapsed() > limit {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The text of a JSON value; empty when it is none.
+pub fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+pub fn git(folder: &Path, args: &[&str]) -> String {
+    let mut command = Command::new("git");
+    command.args(["-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "gc.auto=0"]);
+    let output = command.args(args).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// The plain client, as a person at the host uses it.
+pub fn docker(args: &[&str]) -> String {
+    let output = Command::new("docker").args(args).output().unwrap();
+    assert!(output.status.success(), "docker {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// What the engine says about a container; null when there is none.
+pub fn inspect(container: &str) -> Value {
+    let output = Command::new("docker").args(["container", "inspect", container]).output().unwrap();
+    let all: Value = serde_json::from_slice(&output.stdout).unwrap();
+    all[0].clone()
+}
+
+/// A host port that nobody uses, outside of the range from which the kernel chooses by itself.
+pub fn port() -> u16 {
+    let base = 20000 + u16::try_from(std::process::id() % 40).unwrap() * 250;
+    (0..250)
+        .map(|_| base + PORT.fetch_add(1, Ordering::Relaxed) % 250)
+        .find(|port| std::net::TcpListener::bind(("0.0.0.0", *port)).is_ok())
+        .unwrap()
+}

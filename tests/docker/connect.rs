@@ -1,0 +1,52 @@
+//! Endpoints, and what is said when nobody answers.
+
+use crate::support::rig;
+use setpoint::engine::docker::{Docker, EngineError};
+use std::error::Error;
+use tokio::net::{TcpListener, UnixStream};
+
+#[tokio::test]
+async fn an_endpoint_that_nobody_serves_is_named_with_a_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let absent = format!("unix://{}/docker.sock", folder.path().display());
+    let error = Docker::connect(Some(&absent)).await.unwrap_err();
+    assert!(error.to_string().contains(&absent) && error.is_retryable());
+    assert!(error.hint().unwrap().contains("start it"));
+    // A socket that an engine left behind.
+    drop(std::os::unix::net::UnixListener::bind(folder.path().join("docker.sock")).unwrap());
+    let error = Docker::connect(Some(&absent)).await.unwrap_err();
+    assert!(error.hint().unwrap().contains("start it"), "{error:?}");
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = Docker::connect(Some(&format!("tcp://{unused}"))).await.unwrap_err();
+    assert!(matches!(&error, EngineError::Connect { .. }) && error.source().is_some());
+    assert!(error.hint().unwrap().contains("start it"), "{error:?}");
+    for other in ["https://127.0.0.1:2376", "ssh://host", "/var/run/docker.sock"] {
+        let error = Docker::connect(Some(other)).await.unwrap_err();
+        assert!(matches!(&error, EngineError::Endpoint { .. }) && error.to_string().contains(other));
+    }
+}
+
+#[tokio::test]
+async fn the_engine_describes_itself_over_a_socket_and_over_tcp() {
+    let Some(rig) = rig().await else { return };
+    let local = rig.docker.info().await.unwrap();
+    assert!(!local.version.is_empty() && local.api_version.starts_with("1."), "{local:?}");
+    assert!(!local.storage_driver.is_empty() && !local.log_driver.is_empty() && local.cpus > 0 && local.memory > 0);
+    assert!(["1", "2"].contains(&local.cgroup_version.as_str()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
+    // One connection at a time is enough: it is kept open from call to call.
+    let relay = async {
+        loop {
+            let mut client = listener.accept().await.unwrap().0;
+            let mut engine = UnixStream::connect("/var/run/docker.sock").await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut engine).await;
+        }
+    };
+    let talk = async { Docker::connect(Some(&endpoint)).await.unwrap().info().await.unwrap() };
+    let remote = tokio::select! {
+        remote = talk => remote,
+        () = relay => unreachable!("the relay goes on"),
+    };
+    assert_eq!(remote, local);
+}
