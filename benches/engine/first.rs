@@ -6,7 +6,7 @@ use crate::rig::Rig;
 use std::time::{Duration, Instant};
 
 const CONTAINERS: usize = 50;
-const TIMES: usize = 5;
+const TIMES: usize = 3;
 
 pub async fn run(rig: &Rig) {
     for (kind, strategy, at_once, reach) in

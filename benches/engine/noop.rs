@@ -17,7 +17,7 @@ use std::time::Instant;
 pub const CONTAINERS: usize = 100;
 const LOOKS: usize = 41;
 const PROCESSES: usize = 15;
-const COMPOSES: usize = 9;
+const COMPOSES: usize = 5;
 
 /// A hundred containers that the program applied, and what looking at them takes.
 pub struct Fleet<'a> {

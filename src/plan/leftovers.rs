@@ -58,7 +58,11 @@ impl<'a> Instance<'_, 'a> {
                 let subject = Subject::Container(prev.name.clone());
                 let draft = self.draft(action, self.ours(prev), Reason::Interrupted, Disruption::Restart);
                 drafts.steps.insert(subject.clone(), Draft { needs, ..self.leftover(draft) });
-                Some(Main { container: Cow::Owned(container), after: BTreeSet::from([(subject, Milestone::Done)]), predecessor: None })
+                Some(Main {
+                    container: Cow::Owned(container),
+                    after: BTreeSet::from([(subject, Milestone::Done)]),
+                    predecessor: None,
+                })
             }
         }
     }
