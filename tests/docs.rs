@@ -1,6 +1,8 @@
 //! The documentation is held against the program: blocks compile, keys exist and are all described, commands and their
 //! options are known, links lead somewhere. `docs/README.md` tells how a block is written.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test program: a panic is how it reports")]
+
 use setpoint::manifest::{self, Kind, Style};
 use setpoint::model::{Desired, FileEntry, FileKind, FileTree};
 use std::collections::{BTreeMap, BTreeSet};
@@ -250,7 +252,7 @@ fn every_link_leads_somewhere() {
 fn the_example_repo_compiles() {
     let tree = folder("examples/infra-repo");
     let desired = compiled("examples/infra-repo", &tree);
-    let names: Vec<&str> = desired.deployments.keys().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = desired.deployments.keys().map(setpoint::model::DeploymentName::as_str).collect();
     assert_eq!(names, ["grpc-orchestrator", "notes", "shop"]);
     assert_eq!(desired.builds.len(), 1);
     assert_eq!(desired.settings.environment, "demo");

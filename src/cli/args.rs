@@ -94,6 +94,14 @@ pub(super) struct LoginArgs {
     pub(super) known_hosts: Option<PathBuf>,
 }
 
+/// Which environment is meant where no repo names it.
+#[derive(Clone, Debug, Args)]
+pub(super) struct EnvironmentArgs {
+    /// Environment, as named in setpoint.kdl [default: the only one of this host]
+    #[arg(long, value_name = "NAME")]
+    pub(super) environment: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Validate(super::validate::ValidateArgs),

@@ -126,7 +126,7 @@ impl<'a> Demo<'a> {
         self.settled().await?;
 
         self.chapter("Why is it as it is?")?;
-        self.say(&["why", "shop/db/1", "--environment", ENVIRONMENT])?;
+        self.say(&["why", "shop/db/1"])?;
         Ok(())
     }
 
@@ -274,8 +274,7 @@ impl<'a> Demo<'a> {
             }
             daemon.wait()?;
         }
-        let cleaned =
-            self.command(&["cleanup", "--yes", "--environment", ENVIRONMENT]).stdout(Stdio::null()).status()?;
+        let cleaned = self.command(&["cleanup", "--yes"]).stdout(Stdio::null()).status()?;
         let (tree, _) = read_folder(&self.repo)?;
         let mut left = Vec::new();
         if let Ok(desired) = crate::manifest::compile(&tree) {

@@ -1,5 +1,6 @@
 //! `setpoint logs`
 
+use super::args::EnvironmentArgs;
 use super::exit::{Exit, Failure};
 use super::session::Session;
 use crate::engine::docker::{LogLine, LogOptions, LogStream, Scope};
@@ -29,14 +30,14 @@ pub(super) struct LogsArgs {
     /// With the time of each line
     #[arg(long, short)]
     timestamps: bool,
-    /// Environment, as named in setpoint.kdl
-    #[arg(long, default_value = "default", value_name = "NAME")]
-    environment: String,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
 }
 
 pub(super) async fn run(session: &Session, args: &LogsArgs) -> Result<Exit, Failure> {
     let docker = session.engine().await?;
-    let owner = session.store()?.owner(&args.environment);
+    let ledger = session.ledger(&args.environment)?;
+    let owner = ledger.owner();
     let observed = docker.observe(&Scope { owner: owner.clone(), images: BTreeSet::new() }).await?;
     let chosen: Vec<&Container> = observed
         .containers
@@ -46,7 +47,8 @@ pub(super) async fn run(session: &Session, args: &LogsArgs) -> Result<Exit, Fail
     if chosen.is_empty() {
         return Err(Failure::new(format!(
             "there is no instance `{}` of environment `{}` here",
-            args.name, args.environment
+            args.name,
+            ledger.environment()
         ))
         .hint("`setpoint status` lists them"));
     }

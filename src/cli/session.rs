@@ -1,12 +1,12 @@
 //! What commands have in common: the files of the repo, the store, the engine, a look at it, and the plan.
 
-use super::args::{Global, LoginArgs, RepoArgs};
+use super::args::{EnvironmentArgs, Global, LoginArgs, RepoArgs};
 use super::exit::Failure;
 use super::printer::Printer;
 use crate::daemon::observe;
 use crate::engine::docker::{Credentials, Docker};
 use crate::manifest;
-use crate::model::{Desired, FileTree, Observed, Revision};
+use crate::model::{Desired, FileTree, Observed, Revision, Settings};
 use crate::plan::{Allow, Memory, Plan, PlanInput, lint, plan};
 use crate::process::{clock, config};
 use crate::source::{Address, Blobs, Credentials as GitCredentials, Source, SourceConfig, read_folder, read_index};
@@ -61,6 +61,22 @@ impl Session {
     pub(super) fn store(&self) -> Result<Store, Failure> {
         Store::open(&self.state_dir())
             .map_err(|error| Failure::from(error).hint("`--state-dir DIR` or SETPOINT_STATE_DIR names another folder"))
+    }
+
+    /// The part of the store that the arguments name, or the only one there is.
+    pub(super) fn ledger(&self, args: &EnvironmentArgs) -> Result<Ledger, Failure> {
+        let store = self.store()?;
+        if let Some(name) = &args.environment {
+            return Ok(store.ledger(name));
+        }
+        match store.environments()?.as_slice() {
+            [] => Ok(store.ledger(&Settings::default().environment)),
+            [only] => Ok(store.ledger(only)),
+            several => Err(Failure::Usage(format!(
+                "this host has several environments; name one with --environment: {}",
+                several.join(", ")
+            ))),
+        }
     }
 
     pub(super) async fn engine(&self) -> Result<Docker, Failure> {

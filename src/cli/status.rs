@@ -1,5 +1,6 @@
 //! `setpoint status`
 
+use super::args::EnvironmentArgs;
 use super::exit::{Exit, Failure};
 use super::session::Session;
 use crate::api::{Client, ClientError};
@@ -21,9 +22,8 @@ Examples:
 
 Without a daemon it looks at the engine itself.")]
 pub(super) struct StatusArgs {
-    /// Environment, as named in setpoint.kdl; only for a look without a daemon
-    #[arg(long, default_value = "default", value_name = "NAME")]
-    environment: String,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
 }
 
 /// What can be said without a daemon.
@@ -126,7 +126,8 @@ fn trouble(error: Option<&str>) -> String {
 
 async fn of_engine(session: &Session, args: &StatusArgs) -> Result<Exit, Failure> {
     let docker = session.engine().await?;
-    let owner = session.store()?.owner(&args.environment);
+    let ledger = session.ledger(&args.environment)?;
+    let owner = ledger.owner();
     let observed = docker.observe(&Scope { owner: owner.clone(), images: BTreeSet::new() }).await?;
     let rows: Vec<Row> = by_instance(&observed, &owner)
         .into_iter()
@@ -140,8 +141,12 @@ async fn of_engine(session: &Session, args: &StatusArgs) -> Result<Exit, Failure
         })
         .collect();
     if session.printer.json {
-        let look =
-            Look { version: Status::VERSION, daemon: None, environment: args.environment.clone(), instances: rows };
+        let look = Look {
+            version: Status::VERSION,
+            daemon: None,
+            environment: ledger.environment().to_owned(),
+            instances: rows,
+        };
         session.printer.data(&look)?;
         return Ok(Exit::Ok);
     }

@@ -1,7 +1,7 @@
 //! `setpoint stop`, `start` and `cleanup`: whole deployments, from what is on the host alone.
 
 use super::apply::{carry_out, lock};
-use super::args::parse_deployment;
+use super::args::{EnvironmentArgs, parse_deployment};
 use super::exit::{Exit, Failure};
 use super::session::{Host, Session};
 use crate::engine::docker::Scope;
@@ -49,9 +49,8 @@ struct WhichArgs {
     /// Deployments [default: all of the environment]
     #[arg(value_name = "DEPLOYMENT", value_parser = parse_deployment)]
     deployments: Vec<DeploymentName>,
-    /// Environment, as named in setpoint.kdl
-    #[arg(long, default_value = "default", value_name = "NAME")]
-    environment: String,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
     /// Go ahead without asking
     #[arg(long, short = 'y')]
     yes: bool,
@@ -72,7 +71,7 @@ pub(super) async fn cleanup(session: &Session, args: &CleanupArgs) -> Result<Exi
 async fn run(session: &Session, args: &WhichArgs, what: Teardown, name: &str) -> Result<Exit, Failure> {
     let lock = lock(session, name).await?;
     let docker = session.engine().await?;
-    let ledger = session.store()?.ledger(&args.environment);
+    let ledger = session.ledger(&args.environment)?;
     let owner = ledger.owner();
     let observed = docker.observe(&Scope { owner: owner.clone(), images: BTreeSet::new() }).await?;
     let memory = ledger.memory(clock::now())?;
@@ -83,7 +82,7 @@ async fn run(session: &Session, args: &WhichArgs, what: Teardown, name: &str) ->
         let names: Vec<&str> = known.iter().map(DeploymentName::as_str).collect();
         return Err(Failure::new(format!(
             "there is no deployment `{unknown}` of environment `{}` here",
-            args.environment
+            ledger.environment()
         ))
         .hint(if names.is_empty() {
             "there is none at all; `--environment` names another".to_owned()
@@ -91,7 +90,7 @@ async fn run(session: &Session, args: &WhichArgs, what: Teardown, name: &str) ->
             format!("there are: {}", names.join(", "))
         }));
     }
-    let plan = planned(&host, args, what, &chosen)?;
+    let plan = planned(&host, what, &chosen)?;
     if !session.printer.json && !plan.steps.is_empty() {
         session.printer.out(&text(&View::new(&plan)))?;
     }
@@ -120,8 +119,8 @@ fn deployments(observed: &Observed, host: &Host) -> BTreeSet<DeploymentName> {
     ours.filter_map(|one| Some(one.instance.as_ref()?.service.deployment.clone())).collect()
 }
 
-fn planned(host: &Host, args: &WhichArgs, what: Teardown, chosen: &BTreeSet<DeploymentName>) -> Result<Plan, Failure> {
-    let settings = Settings { environment: args.environment.clone(), ..Settings::default() };
+fn planned(host: &Host, what: Teardown, chosen: &BTreeSet<DeploymentName>) -> Result<Plan, Failure> {
+    let settings = Settings { environment: host.ledger.environment().to_owned(), ..Settings::default() };
     let desired = Desired { settings, ..Desired::default() };
     let revision = Revision {
         commit: String::new(),

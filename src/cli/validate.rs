@@ -38,7 +38,10 @@ pub(super) async fn run(session: &Session, args: &ValidateArgs) -> Result<Exit, 
     let files = session.files(&args.repo, which).await?;
     let desired = match manifest::compile(&files.tree) {
         Err(report) if session.printer.json => {
-            session.printer.data(&report.to_json())?;
+            let mistakes = &report.to_json()["diagnostics"];
+            session.printer.data(&json!({
+                "version": 1, "valid": false, "revision": files.revision, "mistakes": mistakes,
+            }))?;
             return Ok(Exit::Failed);
         }
         result => result?,

@@ -1,5 +1,6 @@
 //! `setpoint why`
 
+use super::args::EnvironmentArgs;
 use super::exit::{Exit, Failure};
 use super::session::Session;
 use crate::daemon::why::{End, Link, Why, why};
@@ -18,15 +19,14 @@ pub(super) struct WhyArgs {
     /// Instance: `deployment/service/slot`
     #[arg(value_name = "INSTANCE")]
     instance: InstanceId,
-    /// Environment, as named in setpoint.kdl
-    #[arg(long, default_value = "default", value_name = "NAME")]
-    environment: String,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
 }
 
 pub(super) fn run(session: &Session, args: &WhyArgs) -> Result<Exit, Failure> {
-    let ledger = session.store()?.ledger(&args.environment);
+    let ledger = session.ledger(&args.environment)?;
     let answer = why(&ledger, &args.instance, clock::now())?.ok_or_else(|| {
-        Failure::new(format!("nothing is recorded about {} of environment `{}`", args.instance, args.environment))
+        Failure::new(format!("nothing is recorded about {} of environment `{}`", args.instance, ledger.environment()))
             .hint("`setpoint status` lists the instances; `--environment` names another environment")
     })?;
     if session.printer.json {

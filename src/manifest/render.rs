@@ -26,7 +26,7 @@ impl Default for Style {
     }
 }
 
-/// Mistakes drawn in full; the rest is only counted, because nobody reads a thousand of them.
+/// Mistakes drawn in full; the rest is a line each, because nobody scrolls through a thousand drawings.
 const SHOWN: usize = 100;
 /// Bytes of a line above which only the part around the mark is shown.
 const LINE: usize = 300;
@@ -54,7 +54,10 @@ impl Report {
             out.push('\n');
         }
         if self.len() > SHOWN {
-            let _ = writeln!(out, "… and {} more\n", self.len() - SHOWN);
+            for mistake in self.diagnostics.iter().skip(SHOWN) {
+                let _ = writeln!(out, "{mistake}");
+            }
+            out.push('\n');
         }
         out.push_str(&self.summary());
         out.push('\n');

@@ -14,7 +14,9 @@ use crate::model::{
     Change, Condition, Container, DriftPolicy, Field, FieldKind, Fields, Health, Mount, OnFailure, Order, ServiceRef,
     Status, digest,
 };
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How many repairs of the same fields of one instance within ten minutes make it count as flapping.
@@ -104,8 +106,8 @@ pub(super) fn grace(container: &Container) -> Duration {
 /// Fields of each service, and over each image it meets; computed once for all its replicas.
 #[derive(Default)]
 struct FieldCache {
-    own: HashMap<ServiceRef, Fields>,
-    over: HashMap<(ServiceRef, String), Fields>,
+    own: HashMap<ServiceRef, Arc<Fields>>,
+    over: HashMap<(ServiceRef, String), Arc<Fields>>,
 }
 
 /// One wanted instance under consideration.
@@ -121,13 +123,15 @@ pub(super) struct Instance<'c, 'a> {
 impl<'a> Instance<'_, 'a> {
     /// Steps or holds that bring the container to what is wanted.
     fn compare(&mut self, main: &Main<'a>, drafts: &mut Drafts, seen: &mut Seen) {
-        let container = &main.container;
+        let container: &Container = &main.container;
         let wanted_fields = self.wanted_over_image(container);
-        let remembered = self.cx.input.memory.applied.get(&container.id);
-        let mut base = container.applied.clone();
-        base.extend(remembered.into_iter().flatten().map(|(field, digest)| (field.clone(), digest.clone())));
-        // What was unset in place is remembered as nothing.
-        base.retain(|_, digest| !digest.is_empty());
+        let mut base = Cow::Borrowed(&container.applied);
+        if let Some(remembered) = self.cx.input.memory.applied.get(&container.id) {
+            let base = base.to_mut();
+            base.extend(remembered.iter().map(|(field, digest)| (field.clone(), digest.clone())));
+            // What was unset in place is remembered as nothing.
+            base.retain(|_, digest| !digest.is_empty());
+        }
         let changes = Comparison {
             service: self.wanted.service,
             name: &self.wanted.name,
@@ -156,29 +160,27 @@ impl<'a> Instance<'_, 'a> {
     }
 
     /// The service's fields over those of the image that the container runs.
-    fn wanted_over_image(&mut self, container: &Container) -> Fields {
-        let service = &self.wanted.id.service;
+    fn wanted_over_image(&mut self, container: &Container) -> Arc<Fields> {
+        let service = self.wanted.service;
         match self.cx.observed().images.get(&container.image_id) {
             Some(image) => {
-                let key = (service.clone(), image.id.clone());
-                self.fields
-                    .over
-                    .entry(key)
-                    .or_insert_with(|| effective(&self.wanted.service.spec, &image.config))
-                    .clone()
+                let key = (self.wanted.id.service.clone(), image.id.clone());
+                let fields = || Arc::new(effective(&service.spec, &image.config));
+                Arc::clone(self.fields.over.entry(key).or_insert_with(fields))
             }
-            None => self.own_fields().clone(),
+            None => self.own_fields(),
         }
     }
 
-    fn own_fields(&mut self) -> &Fields {
+    fn own_fields(&mut self) -> Arc<Fields> {
         let service = self.wanted.service;
-        self.fields.own.entry(self.wanted.id.service.clone()).or_insert_with(|| service.spec.fields())
+        let fields = self.fields.own.entry(self.wanted.id.service.clone());
+        Arc::clone(fields.or_insert_with(|| Arc::new(service.spec.fields())))
     }
 
     /// A container that is as it should be but still starting is waited for, as others may depend on it.
     fn await_if_unsettled(&self, main: &Main<'_>) -> Option<Draft> {
-        let container = &main.container;
+        let container: &Container = &main.container;
         let unsettled = match self.gate {
             Gate::Started => false,
             Gate::Healthy { .. } => container.health == Health::Starting || container.status == Status::Restarting,
@@ -222,7 +224,7 @@ impl<'a> Instance<'_, 'a> {
 
     /// A replacement or an update, unless something holds it.
     fn change(&mut self, main: &Main<'_>, changes: Vec<FieldChange>, drafts: &mut Drafts) -> Option<Draft> {
-        let container = &main.container;
+        let container: &Container = &main.container;
         let service = self.wanted.service;
         let heaviest = |changes: &[FieldChange]| {
             changes.iter().map(|change| class(change, service, container)).max().unwrap_or(Change::InPlace)
@@ -301,7 +303,7 @@ impl<'a> Instance<'_, 'a> {
         let retry = self.cx.allows(AllowedGuard::Retry, &id.to_string());
         let of_instance = |one: &&super::input::Quarantine| one.instance == id;
         if !retry && let Some(failed) = memory.quarantine.iter().find(of_instance) {
-            let spec = spec_digest(self.own_fields());
+            let spec = spec_digest(&self.own_fields());
             if failed.spec == spec {
                 let (revision, verdict) = (failed.revision.clone(), failed.verdict.clone());
                 return Some(HeldReason::Quarantined { revision, verdict });
@@ -350,7 +352,7 @@ impl<'a> Instance<'_, 'a> {
 
     fn launch(&mut self) -> Launch {
         let name = self.wanted.name.clone();
-        let applied = applied(self.own_fields(), &name);
+        let applied = applied(&self.own_fields(), &name);
         Launch {
             instance: self.wanted.id.clone(),
             name,

@@ -6,11 +6,12 @@ use super::instances::{Instance, grace};
 use super::step::{Disruption, HeldReason, Milestone, Reason, Subject};
 use super::wanted::{NEXT, PREV, Present};
 use crate::model::{Container, Health, Status};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// The container that stands for an instance, as it will be once its leftovers are settled.
 pub(super) struct Main<'a> {
-    pub(super) container: Container,
+    pub(super) container: Cow<'a, Container>,
     /// Steps that settle its leftovers and must come first.
     pub(super) after: BTreeSet<(Subject, Milestone)>,
     /// A set-aside predecessor that goes once this one passed its gate.
@@ -40,9 +41,9 @@ impl<'a> Instance<'_, 'a> {
         let carries = |main: &Container| main.status == Status::Running && main.health != Health::Unhealthy;
         match (first, kept) {
             (None, None) => None,
-            (Some(main), None) => Some(Main { container: main.clone(), after, predecessor: None }),
+            (Some(main), None) => Some(Main { container: Cow::Borrowed(main), after, predecessor: None }),
             (Some(main), Some(prev)) if carries(main) => {
-                Some(Main { container: main.clone(), after, predecessor: Some(prev) })
+                Some(Main { container: Cow::Borrowed(main), after, predecessor: Some(prev) })
             }
             (failed, Some(prev)) => {
                 let name = prev.name.trim_end_matches(PREV).to_owned();
@@ -57,7 +58,11 @@ impl<'a> Instance<'_, 'a> {
                 let subject = Subject::Container(prev.name.clone());
                 let draft = self.draft(action, self.ours(prev), Reason::Interrupted, Disruption::Restart);
                 drafts.steps.insert(subject.clone(), Draft { needs, ..self.leftover(draft) });
-                Some(Main { container, after: BTreeSet::from([(subject, Milestone::Done)]), predecessor: None })
+                Some(Main {
+                    container: Cow::Owned(container),
+                    after: BTreeSet::from([(subject, Milestone::Done)]),
+                    predecessor: None,
+                })
             }
         }
     }

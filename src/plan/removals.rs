@@ -14,16 +14,13 @@ pub(super) fn removals(cx: &Context<'_>, drafts: &mut Drafts) {
     let unwanted: Vec<&InstanceId> = cx.present.keys().filter(|id| !cx.wanted.contains_key(*id)).collect();
     let (surplus, dropped): (Vec<_>, Vec<_>) =
         unwanted.into_iter().partition(|id| cx.desired().service(&id.service).is_some());
-    let (allowed, asked): (usize, Vec<_>) = {
-        let within: Vec<_> =
-            dropped.iter().filter(|id| !cx.allows(AllowedGuard::Prune, &id.to_string())).copied().collect();
-        (budget(cx), within)
-    };
+    let dropped: Vec<(&InstanceId, bool)> =
+        dropped.into_iter().map(|id| (id, !cx.allows(AllowedGuard::Prune, &id.to_string()))).collect();
+    let (allowed, asked) = (budget(cx), dropped.iter().filter(|(_, needs_budget)| *needs_budget).count());
 
-    for id in surplus.iter().chain(&dropped) {
-        let subject = Subject::Instance((*id).clone());
-        let is_surplus = surplus.contains(id);
-        let needs_budget = !is_surplus && asked.contains(id);
+    let surplus = surplus.into_iter().map(|id| (id, true, false));
+    for (id, is_surplus, needs_budget) in surplus.chain(dropped.into_iter().map(|(id, asks)| (id, false, asks))) {
+        let subject = Subject::Instance(id.clone());
         let suspended = is_surplus && cx.input.memory.suspended.contains(&id.service.deployment);
         if !cx.observed().is_complete() {
             drafts.hold(subject, "remove", HeldReason::Incomplete, Vec::new());
@@ -31,8 +28,8 @@ pub(super) fn removals(cx: &Context<'_>, drafts: &mut Drafts) {
             drafts.hold(subject, "remove", HeldReason::Suspended, Vec::new());
         } else if needs_budget && !cx.desired().settings.prune.enabled {
             drafts.hold(subject, "remove", HeldReason::PruneDisabled, Vec::new());
-        } else if needs_budget && asked.len() > allowed {
-            drafts.hold(subject, "remove", HeldReason::PruneBudget { wanted: asked.len(), allowed }, Vec::new());
+        } else if needs_budget && asked > allowed {
+            drafts.hold(subject, "remove", HeldReason::PruneBudget { wanted: asked, allowed }, Vec::new());
         } else {
             let reason = match cx.desired().service(&id.service) {
                 Some(service) => Reason::ScaledDown { from: cx.replicas_present(&id.service), to: service.replicas },

@@ -34,6 +34,17 @@ impl Store {
         Ledger { store: self.clone(), environment: environment.into() }
     }
 
+    /// The environments that were ever applied, sorted.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn environments(&self) -> Result<Vec<String>, StoreError> {
+        self.with("list the environments", |db| {
+            let mut statement = db.prepare_cached("SELECT name FROM environments ORDER BY name")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        })
+    }
+
     /// Takes an environment for a repo; every apply begins with it. The same repo may come from another address, and
     /// the same address may hold a rewritten repo.
     ///

@@ -7,6 +7,7 @@
     reason = "helpers outside test functions count as product code for these lints"
 )]
 
+mod cli;
 mod source_http;
 mod source_local;
 mod source_ssh;
