@@ -26,8 +26,10 @@ impl Default for Style {
     }
 }
 
-/// Mistakes drawn in full; the rest is a line each, because nobody scrolls through a thousand drawings.
+/// Mistakes drawn in full, because nobody scrolls through a thousand drawings.
 const SHOWN: usize = 100;
+/// Mistakes that follow with a line each; what is beyond that is only counted.
+const LISTED: usize = 400;
 /// Bytes of a line above which only the part around the mark is shown.
 const LINE: usize = 300;
 /// Lines between two marks of one picture.
@@ -54,8 +56,11 @@ impl Report {
             out.push('\n');
         }
         if self.len() > SHOWN {
-            for mistake in self.diagnostics.iter().skip(SHOWN) {
+            for mistake in self.diagnostics.iter().skip(SHOWN).take(LISTED) {
                 let _ = writeln!(out, "{mistake}");
+            }
+            if self.len() > SHOWN + LISTED {
+                let _ = writeln!(out, "… and {} more", self.len() - SHOWN - LISTED);
             }
             out.push('\n');
         }

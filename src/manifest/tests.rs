@@ -196,7 +196,7 @@ fn other_files_are_left_alone() {
 #[test]
 fn settings_are_the_defaults_of_deployments() {
     let settings = r#"
-environment "prod" branch="main" path="."
+environment "prod"
 apply {
     strategy "parallel" max-parallel=4
     wait-for-healthy #true
@@ -208,7 +208,7 @@ apply {
 }
 "#;
     let desired = desired(&[("setpoint.kdl", settings), ("deployments/a.yaml", "services: [{id: a, image: b}]\n")]);
-    assert_eq!((desired.settings.environment.as_str(), desired.settings.branch.as_deref()), ("prod", Some("main")));
+    assert_eq!(desired.settings.environment, "prod");
     assert_eq!(desired.settings.prune.budget_percent, 35);
     let strategy = &desired.deployments.values().next().unwrap().strategy;
     assert_eq!((strategy.max_parallel, strategy.startup_timeout), (4, Duration::from_secs(90)));

@@ -62,10 +62,6 @@ pub struct Prune {
 pub struct Settings {
     /// Name of the environment; part of the owner, so that two repos on one host keep out of each other's way.
     pub environment: String,
-    /// The branch that the environment follows, when the settings name one.
-    pub branch: Option<String>,
-    /// The folder of the repo that holds the files, when the settings name one.
-    pub path: Option<String>,
     /// Default strategy of a deployment.
     pub strategy: StrategyKind,
     /// Default number of steps at once under [`StrategyKind::Parallel`].
@@ -90,8 +86,6 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             environment: "default".to_owned(),
-            branch: None,
-            path: None,
             strategy: StrategyKind::Sequential,
             max_parallel: 8,
             wait_for_healthy: true,

@@ -1,7 +1,6 @@
 //! The policy of a config repo: `setpoint.kdl` or `setpoint.yaml` in its root.
 
 use super::deployment::{OnFailureName, StrategyName};
-use super::text::Text;
 use super::units::{Name, Percent, Seconds};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -23,10 +22,6 @@ pub struct SettingsFile {
 pub struct Environment {
     /// Its name; part of the owner of everything on the engine.
     pub name: Name,
-    /// The branch it follows.
-    pub branch: Option<Text>,
-    /// The folder of the repo that holds its files.
-    pub path: Option<Text>,
 }
 
 /// How plans are carried out.

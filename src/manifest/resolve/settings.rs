@@ -11,8 +11,6 @@ pub(crate) fn settings(raw: SettingsFile, at: Cursor<'_>) -> Settings {
     let mut settings = Settings { at: Some(at.location()), ..default };
     if let Some(environment) = raw.environment {
         settings.environment = environment.name.0;
-        settings.branch = environment.branch.map(|branch| branch.0);
-        settings.path = environment.path.map(|path| path.0);
     }
     let Some(apply) = raw.apply else { return settings };
     let strategy = match apply.strategy {
