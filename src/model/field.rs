@@ -1,8 +1,10 @@
 //! A container's settings as a sorted list of named values, which is how they are compared and shown.
 
 use super::quantity::{cpus_text, duration_text, size_text};
-use super::spec::{
-    Attachment, ConfigFile, ContainerSpec, Healthcheck, Mount, OnChange, PortBinding, Restart, Test, Ulimit,
+use super::spec::{ContainerSpec, PortBinding};
+use super::text::{
+    attachment_text, config_text, healthcheck_text, mount_text, pairs_text, restart_text, swap_text, ulimit_text,
+    words_text,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -324,95 +326,4 @@ impl Out {
         }
         value.push_str(&host);
     }
-}
-
-/// Words as a JSON list, so that spaces and quotes in them are exact.
-fn words_text(words: &[String]) -> String {
-    serde_json::to_string(words).unwrap_or_default()
-}
-
-fn pairs_text(first: &str, pairs: &BTreeMap<String, String>) -> String {
-    let mut text = first.to_owned();
-    for (key, value) in pairs {
-        text.push_str(&format!(" {key}={value}"));
-    }
-    text
-}
-
-fn mount_text(mount: &Mount) -> String {
-    let mode = |read_only: &bool| if *read_only { " ro" } else { "" };
-    match mount {
-        Mount::Volume { name, read_only } => format!("volume {name}{}", mode(read_only)),
-        Mount::Bind { source, read_only, propagation } => {
-            let propagation = propagation.as_deref().map(|word| format!(" {word}")).unwrap_or_default();
-            format!("bind {source}{}{propagation}", mode(read_only))
-        }
-        Mount::Tmpfs { size, mode } => {
-            let size = size.map(|bytes| format!(" size={}", size_text(bytes))).unwrap_or_default();
-            let mode = mode.map(|bits| format!(" mode={bits:o}")).unwrap_or_default();
-            format!("tmpfs{size}{mode}")
-        }
-    }
-}
-
-fn config_text(file: &ConfigFile) -> String {
-    let on_change = match &file.on_change {
-        OnChange::Recreate => "",
-        OnChange::Restart => " restart",
-        OnChange::Signal(signal) => &format!(" signal={signal}"),
-        OnChange::Nothing => " keep",
-    };
-    let short = file.oid.get(..12).unwrap_or(&file.oid);
-    format!("{} @{short} {:04o} {}:{}{on_change}", file.source, file.mode, file.uid, file.gid)
-}
-
-fn attachment_text(attachment: &Attachment) -> String {
-    let mut text = "connected".to_owned();
-    if !attachment.aliases.is_empty() {
-        let aliases: Vec<&str> = attachment.aliases.iter().map(String::as_str).collect();
-        text.push_str(&format!(" as {}", aliases.join(",")));
-    }
-    for address in [&attachment.ipv4, &attachment.ipv6].into_iter().flatten() {
-        text.push_str(&format!(" at {address}"));
-    }
-    text
-}
-
-fn restart_text(restart: Restart) -> String {
-    match restart {
-        Restart::No => "no".to_owned(),
-        Restart::Always => "always".to_owned(),
-        Restart::UnlessStopped => "unless-stopped".to_owned(),
-        Restart::OnFailure(0) => "on-failure".to_owned(),
-        Restart::OnFailure(times) => format!("on-failure:{times}"),
-    }
-}
-
-fn swap_text(bytes: i64) -> String {
-    u64::try_from(bytes).map_or_else(|_| "unlimited".to_owned(), size_text)
-}
-
-fn ulimit_text(limit: &Ulimit) -> String {
-    let text = |value: i64| if value < 0 { "unlimited".to_owned() } else { value.to_string() };
-    if limit.soft == limit.hard { text(limit.soft) } else { format!("{}:{}", text(limit.soft), text(limit.hard)) }
-}
-
-fn healthcheck_text(check: &Healthcheck) -> String {
-    let mut text = match &check.test {
-        Test::Disabled => return "disabled".to_owned(),
-        Test::Inherit => "image's".to_owned(),
-        Test::Exec(words) => words_text(words),
-        Test::Shell(line) => line.clone(),
-    };
-    for (name, value) in
-        [("interval", check.interval), ("timeout", check.timeout), ("start_period", check.start_period)]
-    {
-        if let Some(value) = value {
-            text.push_str(&format!(" {name}={}", duration_text(value)));
-        }
-    }
-    if let Some(retries) = check.retries {
-        text.push_str(&format!(" retries={retries}"));
-    }
-    text
 }

@@ -11,6 +11,7 @@ mod observed;
 mod quantity;
 mod settings;
 mod spec;
+mod text;
 mod time;
 mod tree;
 

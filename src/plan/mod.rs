@@ -9,6 +9,7 @@ mod conflicts;
 mod context;
 mod diff;
 mod draft;
+mod gate;
 mod input;
 mod instances;
 mod leftovers;
