@@ -42,11 +42,10 @@ FROM scratch AS prebuilt
 COPY --from=prebuilt-root /rootfs/ /
 COPY --from=prebuilt-root --chown=65532:65532 /state/ /var/lib/setpoint/
 USER 65532:65532
-# The state folder and the socket in it follow from this: see docs/daemon.md. `poke` fails when no daemon answers on it;
-# one look at the repo a minute is what the daemon does by itself.
+# The state folder and the socket in it follow from this: see docs/daemon.md. `status --daemon` fails when no daemon answers on it.
 ENV XDG_STATE_HOME=/var/lib
 VOLUME /var/lib/setpoint
-HEALTHCHECK --interval=60s --timeout=5s --start-period=30s CMD ["/usr/bin/setpoint", "poke"]
+HEALTHCHECK --interval=60s --timeout=5s --start-period=30s CMD ["/usr/bin/setpoint", "status", "--daemon"]
 ENTRYPOINT ["/usr/bin/setpoint"]
 CMD ["daemon", "--config", "/etc/setpoint/daemon.kdl"]
 
@@ -70,6 +69,6 @@ COPY --from=compiled-root --chown=65532:65532 /state/ /var/lib/setpoint/
 USER 65532:65532
 ENV XDG_STATE_HOME=/var/lib
 VOLUME /var/lib/setpoint
-HEALTHCHECK --interval=60s --timeout=5s --start-period=30s CMD ["/usr/bin/setpoint", "poke"]
+HEALTHCHECK --interval=60s --timeout=5s --start-period=30s CMD ["/usr/bin/setpoint", "status", "--daemon"]
 ENTRYPOINT ["/usr/bin/setpoint"]
 CMD ["daemon", "--config", "/etc/setpoint/daemon.kdl"]

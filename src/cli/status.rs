@@ -20,10 +20,15 @@ Examples:
   setpoint status
   setpoint status --json | jq '.instances[] | select(.health == \"unhealthy\")'
 
+  setpoint status --daemon      fails when no daemon answers (for a health check)
+
 Without a daemon it looks at the engine itself.")]
 pub(super) struct StatusArgs {
     #[command(flatten)]
     environment: EnvironmentArgs,
+    /// Ask the daemon only, and fail when none answers
+    #[arg(long)]
+    daemon: bool,
 }
 
 /// What can be said without a daemon.
@@ -49,7 +54,7 @@ struct Row {
 pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Exit, Failure> {
     match Client::new(&session.socket()).status().await {
         Ok(status) => of_daemon(session, &status),
-        Err(ClientError::NotRunning { .. }) => of_engine(session, args).await,
+        Err(ClientError::NotRunning { .. }) if !args.daemon => of_engine(session, args).await,
         Err(error) => Err(Failure::new(crate::process::supervise::chain(&error))),
     }
 }
