@@ -9,7 +9,7 @@ use bollard::query_parameters::{EventsOptions, KillContainerOptions};
 use futures_util::StreamExt;
 use std::collections::HashMap;
 use std::process::{Child, Command};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long it is watched while nothing happens.
 const IDLE: Duration = Duration::from_secs(60);
@@ -73,26 +73,34 @@ pub async fn run(fleet: &Fleet<'_>) {
 }
 
 async fn idle(daemon: &Daemon, api: &Docker) {
-    let (begin, before) = (now(), daemon.cpu());
-    tokio::time::sleep(IDLE).await;
-    let share = (daemon.cpu() - before) / IDLE.as_secs_f64() * 100.0;
+    let (begin, before) = (Instant::now(), daemon.cpu());
+    let others = heard(api).await;
+    let share = (daemon.cpu() - before) / begin.elapsed().as_secs_f64() * 100.0;
     let rss = daemon.memory("status", "VmRSS:");
-    let others = heard(api, begin).await;
     note("events on networks, volumes and images of others meanwhile, each batch of which leads to a look", &others);
     verdict("daemon with 100 instances, memory", &format!("RSS {rss:.1} MiB"), "<= 25 MiB", rss <= 25.0);
     verdict("daemon with 100 instances, idle", &format!("{share:.2} % of one core"), "<= 0.5 %", share <= 0.5);
 }
 
-/// How many events there were since then that the daemon cannot tell from its own.
-async fn heard(api: &Docker, since: i64) -> String {
+/// Waits while nothing happens, and counts the events meanwhile that the daemon cannot tell from its own.
+async fn heard(api: &Docker) -> String {
     let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
     let filters = HashMap::from([
         ("type".to_owned(), words(&["network", "volume", "image"])),
         ("event".to_owned(), words(&["connect", "disconnect", "destroy", "tag", "untag", "delete"])),
     ]);
-    let seconds = |nanos: i64| Some((nanos / 1_000_000_000).to_string());
-    let options = EventsOptions { since: seconds(since), until: seconds(now()), filters: Some(filters) };
-    api.events(Some(options)).count().await.to_string()
+    let options = EventsOptions { filters: Some(filters), ..Default::default() };
+    let mut events = api.events(Some(options)).fuse();
+    let end = tokio::time::sleep(IDLE);
+    let mut end = std::pin::pin!(end);
+    let mut count = 0;
+    loop {
+        // Both arms are cancel-safe.
+        tokio::select! {
+            () = &mut end => return count.to_string(),
+            Some(_) = events.next() => count += 1,
+        }
+    }
 }
 
 async fn killed(fleet: &Fleet<'_>, api: &Docker) {

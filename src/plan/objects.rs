@@ -5,8 +5,8 @@ use super::context::Context;
 use super::draft::{Draft, Drafts, Phase, Rank};
 use super::step::{Disruption, FieldChange, HeldReason, Milestone, Origin, Reason, Subject};
 use crate::model::{
-    Attachment, ContainerId, Deployment, DeploymentName, DriftPolicy, Field, FieldKind, Image, Mount, Network,
-    NetworkState, PullPolicy, Service, ServiceRef, digest,
+    Attachment, Container, ContainerId, Deployment, DeploymentName, DriftPolicy, Field, FieldKind, Image, Mount,
+    Network, NetworkState, PullPolicy, Service, ServiceRef, digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -221,19 +221,31 @@ pub(super) fn images(cx: &Context<'_>, drafts: &mut Drafts) {
 /// Networks of ours that nothing wants any more; they go when all that was on them has gone.
 pub(super) fn unused_networks(cx: &Context<'_>, drafts: &mut Drafts) {
     let wanted: BTreeSet<&String> = cx.desired().deployments.values().flat_map(|one| one.networks.keys()).collect();
+    let mut users: BTreeMap<&String, Vec<&Container>> = BTreeMap::new();
+    for container in cx.ours() {
+        for network in container.spec.networks.keys() {
+            users.entry(network).or_default().push(container);
+        }
+    }
+    let mut foreign: BTreeMap<&String, &Container> = BTreeMap::new();
+    for container in cx.foreign() {
+        for network in container.addresses.keys() {
+            foreign.entry(network).or_insert(container);
+        }
+    }
     for (name, state) in &cx.observed().networks {
         if state.owner.as_ref() != Some(cx.input.owner) || wanted.contains(name) {
             continue;
         }
         let subject = Subject::Network(name.clone());
-        let users: Vec<_> = cx.ours().filter(|container| container.spec.networks.contains_key(name)).collect();
+        let users = users.get(name).map_or(&[][..], Vec::as_slice);
         let leaves = |instance| drafts.steps.contains_key(&Subject::Instance(instance));
         let stays = users.iter().find(|container| !container.instance.clone().is_some_and(leaves));
         if !cx.observed().is_complete() {
             drafts.hold(subject, "remove", HeldReason::Incomplete, Vec::new());
         } else if !cx.may_prune(&subject.to_string()) {
             drafts.hold(subject, "remove", HeldReason::PruneDisabled, Vec::new());
-        } else if let Some(foreign) = cx.foreign_on_network(name) {
+        } else if let Some(foreign) = foreign.get(name) {
             let why = HeldReason::InUseByForeign { holder: foreign.name.clone() };
             drafts.hold(subject, "remove", why, Vec::new());
         } else if let Some(stays) = stays {
