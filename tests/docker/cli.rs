@@ -98,8 +98,10 @@ impl Drop for Host {
         remove(&["volume", "rm", "--force"], named(list(&["volume", "ls", "--format", "{{.Name}}"])));
         // What was pulled and lost its tag to another has only its id.
         let images = list(&["image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]);
-        let images =
-            images.iter().filter_map(|line| line.split_once(' ')).filter(|(name, _)| name.contains(&self.name));
+        // Number 1 is not to remove the images of number 13.
+        let ends = |rest: &str| !rest.starts_with(|next: char| next.is_ascii_digit());
+        let ours = |image: &str| image.match_indices(&self.name).any(|(at, name)| ends(&image[at + name.len()..]));
+        let images = images.iter().filter_map(|line| line.split_once(' ')).filter(|(name, _)| ours(name));
         let images = images.map(|(name, id)| if name.ends_with(":<none>") { id } else { name }.to_owned()).collect();
         remove(&["image", "rm", "--force"], images);
         let mut shared = shared();
