@@ -1,4 +1,4 @@
-//! The command line: one file for each command, [`printer`] is the only one that prints, [`exit`] the only one that turns
+//! The command line: one file for each command, `printer` is the only one that prints, `exit` the only one that turns
 //! a failure into words and an exit code.
 
 mod apply;
