@@ -36,16 +36,16 @@ pub(super) struct Global {
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     pub(super) color: Color,
     /// What to log on stderr: a level, or target=level pairs [default: warn; the daemon: info]
-    #[arg(long, global = true, env = "SETPOINT_LOG", value_name = "FILTER")]
+    #[arg(long, global = true, env = "SETPOINT_LOG", hide_env_values = true, value_name = "FILTER")]
     pub(super) log: Option<String>,
     /// Folder that holds what setpoint remembers [default: /var/lib/setpoint, or ~/.local/state/setpoint for a user]
-    #[arg(long, global = true, env = "SETPOINT_STATE_DIR", value_name = "DIR")]
+    #[arg(long, global = true, env = "SETPOINT_STATE_DIR", hide_env_values = true, value_name = "DIR")]
     pub(super) state_dir: Option<PathBuf>,
     /// Socket of the daemon [default: setpoint.sock in the state folder]
-    #[arg(long, global = true, env = "SETPOINT_SOCKET", value_name = "PATH")]
+    #[arg(long, global = true, env = "SETPOINT_SOCKET", hide_env_values = true, value_name = "PATH")]
     pub(super) socket: Option<PathBuf>,
     /// Docker Engine to use [default: DOCKER_HOST, or /var/run/docker.sock]
-    #[arg(long, global = true, env = "SETPOINT_ENGINE", value_name = "ENDPOINT")]
+    #[arg(long, global = true, env = "SETPOINT_ENGINE", hide_env_values = true, value_name = "ENDPOINT")]
     pub(super) engine: Option<String>,
 }
 
@@ -61,7 +61,7 @@ pub(super) enum Color {
 #[derive(Clone, Debug, Args)]
 pub(super) struct RepoArgs {
     /// Config repo: a path or an address [default: the git repo around the current folder]
-    #[arg(long, env = "SETPOINT_REPO", value_name = "REPO")]
+    #[arg(long, env = "SETPOINT_REPO", hide_env_values = true, value_name = "REPO")]
     pub(super) repo: Option<String>,
     /// Commit, branch or tag [default: HEAD]
     #[arg(long, value_name = "REV")]
