@@ -5,6 +5,7 @@ use setpoint::daemon::{Config, Daemon, Handle};
 use setpoint::engine::docker::Docker;
 use setpoint::source::{Source, SourceConfig};
 use setpoint::store::EventFilter;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -32,7 +33,11 @@ pub fn rig() -> Option<Rig> {
     if !docker_works() {
         let required = ["CI", "SETPOINT_REQUIRE_ALL"].iter().any(|name| std::env::var_os(name).is_some());
         assert!(!required, "no Docker engine");
-        eprintln!("skipped: no Docker engine");
+        // Past the capture of the test runner, which would keep it from everybody as long as nothing fails.
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        ONCE.call_once(|| {
+            let _ = writeln!(std::io::stderr(), "skipped: no Docker engine; the tests here pass without having run");
+        });
         return None;
     }
     let mut users = USERS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
