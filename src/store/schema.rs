@@ -2,7 +2,8 @@
 
 use super::StoreError;
 use super::error::at;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+use crate::process::clock;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,8 @@ use std::time::Duration;
 
 /// How long a statement waits while another process writes.
 const BUSY: Duration = Duration::from_secs(5);
+/// Time between two tries where SQLite does not wait by itself.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// Steps from an empty file to the current schema; never change one that was released, append.
 pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema/001.sql")];
@@ -28,10 +31,24 @@ pub(super) fn open(dir: &Path) -> Result<(Connection, PathBuf), StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection =
         Connection::open_with_flags(&path, flags).map_err(|source| StoreError::Open { path: path.clone(), source })?;
-    prepare(&connection).map_err(|source| at(&path, "open", source))?;
+    patiently(|| prepare(&connection)).map_err(|source| at(&path, "open", source))?;
     migrate(&mut connection, &path, MIGRATIONS)?;
     keep_installation(&mut connection, &path)?;
     Ok((connection, path))
+}
+
+/// Tries again while another process has the file for itself: SQLite does not ask its busy handler when the journal mode is
+/// set, which happens when two processes open a new database at once, or one opens it as the last one leaves.
+fn patiently(work: impl Fn() -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+    let begin = clock::monotonic();
+    loop {
+        match work() {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && begin.elapsed() < BUSY => {
+                std::thread::sleep(RETRY);
+            }
+            result => return result,
+        }
+    }
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {

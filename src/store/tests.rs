@@ -346,3 +346,16 @@ async fn a_killed_process_loses_nothing() {
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].event, started("shop/api/1", 0), "announced before it was done");
 }
+
+#[test]
+fn many_may_open_a_new_store_at_once() {
+    for _ in 0..10 {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Store::open(dir.path()).map(|store| store.installation().to_owned());
+        let ids: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap().unwrap()).collect()
+        });
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    }
+}
