@@ -3,12 +3,12 @@
 use super::apply::{carry_out, lock};
 use super::args::{EnvironmentArgs, parse_deployment};
 use super::exit::{Exit, Failure};
-use super::session::{Host, Session};
+use super::session::{Host, Session, checked};
 use crate::engine::docker::Scope;
 use crate::event::{Event, Fact};
 use crate::model::{DeploymentName, Desired, Observed, Revision, Settings};
 use crate::plan::render::{View, text};
-use crate::plan::{Plan, PlanInput, Teardown, lint, teardown};
+use crate::plan::{Plan, PlanInput, Teardown, teardown};
 use crate::process::clock;
 use clap::Args;
 use std::collections::BTreeSet;
@@ -138,11 +138,7 @@ fn planned(host: &Host, what: Teardown, chosen: &BTreeSet<DeploymentName>) -> Re
         memory: &host.memory,
         allow: &[],
     };
-    let plan = teardown(&input, what, chosen);
-    match lint(&plan, &input).as_slice() {
-        [] => Ok(plan),
-        faults => Err(Failure::new(format!("the plan breaks rules it must keep:\n  {}", faults.join("\n  ")))),
-    }
+    checked(teardown(&input, what, chosen), &input)
 }
 
 fn suspend(host: &Host, deployments: &BTreeSet<DeploymentName>, suspended: bool) -> Result<(), Failure> {

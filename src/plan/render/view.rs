@@ -3,7 +3,7 @@
 
 use super::words::{gate_text, held_text, origin_text, reason_text, release, shown, verdict};
 use crate::model::{Revision, StrategyKind};
-use crate::plan::{Action, Disruption, FieldChange, Milestone, Need, Origin, Plan, Step, waves};
+use crate::plan::{Action, Disruption, FieldChange, Need, Origin, Plan, Step, waves};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -233,10 +233,5 @@ impl Plan {
     /// Whether nothing is to be changed.
     pub fn is_empty(&self) -> bool {
         self.changes().next().is_none()
-    }
-
-    /// The steps that must have come so far before `step` starts.
-    pub fn needs(&self, step: &Step) -> impl Iterator<Item = (&Step, Milestone)> {
-        step.needs.iter().filter_map(|need| Some((self.steps.get(need.step)?, need.until)))
     }
 }
