@@ -11,6 +11,13 @@ use std::fmt::Write;
 use std::hint::black_box;
 use std::sync::{Arc, OnceLock};
 
+/// The one of the program, with its settings.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+#[expect(unsafe_code, reason = "as in the program")]
+#[unsafe(export_name = "_rjem_malloc_conf")]
+static ALLOCATOR_SETTINGS: &[u8] = setpoint::process::ALLOCATOR_SETTINGS;
+
 /// How many services a repo has.
 const SIZES: &[usize] = &[1_000, 10_000];
 /// How many of them share one file.

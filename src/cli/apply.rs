@@ -6,6 +6,7 @@ use super::moved::moved;
 use super::progress::{Display, ended};
 use super::session::{Files, Host, Session, Which};
 use crate::daemon::apply::{Applied, Job, StepResult, apply};
+use crate::daemon::record_in_place;
 use crate::daemon::steps::{Archive, Steps};
 use crate::model::Desired;
 use crate::plan::render::{View, text};
@@ -62,17 +63,18 @@ pub(super) async fn run(session: &Session, args: &ApplyArgs) -> Result<Exit, Fai
     if !session.printer.json {
         session.printer.out(&text(&view))?;
     }
+    if !plan.steps.is_empty() && !args.yes && !session.printer.confirm("\nApply this plan?")? {
+        session.printer.note("nothing was changed");
+        return Ok(Exit::Failed);
+    }
+    let ledger = host.ledger.store().claim_environment(&desired.settings.environment, &files.repo, clock::now())?;
+    record_in_place(&ledger, &host.input(&desired, &files.revision, &ledger.owner(), &args.allow))?;
     if plan.steps.is_empty() {
         if session.printer.json {
             session.printer.data(&outcome(&view, &plan, &Applied::default()))?;
         }
         return Ok(Exit::Ok);
     }
-    if !args.yes && !session.printer.confirm("\nApply this plan?")? {
-        session.printer.note("nothing was changed");
-        return Ok(Exit::Failed);
-    }
-    let ledger = host.ledger.store().claim_environment(&desired.settings.environment, &files.repo, clock::now())?;
     let exit = carry_out(session, &plan, Some((&desired, &files)), &host, &ledger).await;
     drop(lock);
     exit

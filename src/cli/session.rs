@@ -6,7 +6,7 @@ use super::printer::Printer;
 use crate::daemon::observe;
 use crate::engine::docker::{Credentials, Docker};
 use crate::manifest;
-use crate::model::{Desired, FileTree, Observed, Revision, Settings};
+use crate::model::{Desired, FileTree, Observed, OwnerId, Revision, Settings};
 use crate::plan::{Allow, Memory, Plan, PlanInput, lint, plan};
 use crate::process::{clock, config};
 use crate::source::{Address, Blobs, Credentials as GitCredentials, Source, SourceConfig, read_folder, read_index};
@@ -161,9 +161,21 @@ impl Session {
         allow: &[Allow],
     ) -> Result<Plan, Failure> {
         let owner = host.ledger.owner();
-        let input =
-            PlanInput { desired, revision, observed: &host.observed, owner: &owner, memory: &host.memory, allow };
+        let input = host.input(desired, revision, &owner, allow);
         checked(plan(&input), &input)
+    }
+}
+
+impl Host {
+    /// What a plan of this host follows from.
+    pub(super) fn input<'a>(
+        &'a self,
+        desired: &'a Desired,
+        revision: &'a Revision,
+        owner: &'a OwnerId,
+        allow: &'a [Allow],
+    ) -> PlanInput<'a> {
+        PlanInput { desired, revision, observed: &self.observed, owner, memory: &self.memory, allow }
     }
 }
 

@@ -6,9 +6,11 @@ use crate::engine::docker::{ActError, Outcome};
 use crate::event::{Event, Fact};
 use crate::model::{ContainerId, Health, InstanceId, OnFailure, Test};
 use crate::plan::render::{change_line, reason_text, verdict};
-use crate::plan::{Action, Gate, Quarantine, Reason, Step, Subject, fought_over, remembered, spec_digest};
+use crate::plan::{
+    Action, Gate, PlanInput, Quarantine, Reason, Step, Subject, fought_over, found_in_place, remembered, spec_digest,
+};
 use crate::process::clock;
-use crate::store::{Seen, StoreError};
+use crate::store::{Ledger, Seen, StoreError};
 use std::time::Duration;
 
 /// The records of one apply. After the first failed write nothing more is written, and the error is kept.
@@ -216,6 +218,14 @@ impl<'a> Books<'a> {
             self.broken = write(self.job).err();
         }
     }
+}
+
+/// Puts on record what the host has already of what a commit asks for ([`found_in_place`]).
+///
+/// # Errors
+/// When the database cannot be written.
+pub fn record_in_place(ledger: &Ledger, input: &PlanInput<'_>) -> Result<(), StoreError> {
+    found_in_place(input).iter().try_for_each(|(container, digests)| ledger.applied(container, digests, clock::now()))
 }
 
 /// `replace: image, env LOG_LEVEL; stop-first`.

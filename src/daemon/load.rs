@@ -1,7 +1,8 @@
 //! From a commit to what it wants: read, compile, claim its environment.
 
 use crate::manifest;
-use crate::model::{Desired, OwnerId, Revision};
+use crate::model::{Desired, Observed, OwnerId, Revision};
+use crate::plan::{Memory, PlanInput};
 use crate::process::clock;
 use crate::source::{Source, SourceError};
 use crate::store::{Ledger, RepoIdentity, Store, StoreError};
@@ -18,6 +19,14 @@ pub struct Loaded {
     pub ledger: Ledger,
     /// Who owns its containers.
     pub owner: OwnerId,
+}
+
+impl Loaded {
+    /// What a plan of this commit follows from.
+    pub(super) fn input<'a>(&'a self, observed: &'a Observed, memory: &'a Memory) -> PlanInput<'a> {
+        let Self { desired, revision, owner, .. } = self;
+        PlanInput { desired, revision, observed, owner, memory, allow: &[] }
+    }
 }
 
 /// A commit cannot be used.

@@ -28,5 +28,6 @@ pub mod why;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use bookkeeping::record_in_place;
 pub use handle::{Handle, HandleError};
 pub use run::{Config, Daemon, DaemonError};

@@ -1,6 +1,7 @@
 //! The loop: observe, plan, check, apply, observe again. One reconcile at a time.
 
 use super::apply::{ApplyError, Job, StepResult, apply};
+use super::bookkeeping::record_in_place;
 use super::follow::Head;
 use super::load::{LoadError, Loaded, Loader};
 use super::observe::{overlay, scope, seen};
@@ -14,7 +15,7 @@ use crate::engine::docker::{Docker, EngineError};
 use crate::event::{Event, Fact};
 use crate::model::{ContainerId, Health, Observed, OwnerId, Revision};
 use crate::plan::render::View;
-use crate::plan::{HeldReason, Memory, Plan, PlanInput, StepId, lint, plan};
+use crate::plan::{HeldReason, Memory, Plan, StepId, lint, plan};
 use crate::process::backoff::jittered;
 use crate::process::supervise::{TaskResult, chain};
 use crate::process::{Backoff, clock};
@@ -77,6 +78,8 @@ pub(super) struct State {
     /// Drift that was recorded, by subject.
     pub(super) told: BTreeMap<String, Vec<String>>,
     pub(super) refused: Option<String>,
+    /// The commit for which values found in place are on record.
+    pub(super) recorded: Option<String>,
     pub(super) trouble: Option<Backoff>,
     pub(super) pruned: Option<Instant>,
 }
@@ -158,21 +161,24 @@ impl Reconciler {
         for (instance, change) in current.ledger.saw(&looks, "seen on the engine", now)? {
             tracing::info!(%instance, from = change.old, to = change.new, "instance changed");
         }
+        self.record_in_place(&current, &observed, &memory)?;
         let Some(plan) = self.planned(&current, &observed, &memory)? else { return Ok(self.resync) };
         self.finish(&current, &plan)?;
         self.carry_out(&current, &observed, &plan).await
     }
 
+    /// Remembers what a new commit asks for and the host has already, once for each commit and a full look.
+    fn record_in_place(&mut self, current: &Loaded, observed: &Observed, memory: &Memory) -> Result<(), Trouble> {
+        if observed.missing.is_empty() && self.state.recorded.as_ref() != Some(&current.revision.commit) {
+            record_in_place(&current.ledger, &current.input(observed, memory))?;
+            self.state.recorded = Some(current.revision.commit.clone());
+        }
+        Ok(())
+    }
+
     /// Makes the plan and checks it; `None` when it may not be carried out.
     fn planned(&mut self, current: &Loaded, observed: &Observed, memory: &Memory) -> Result<Option<Plan>, Trouble> {
-        let input = PlanInput {
-            desired: &current.desired,
-            revision: &current.revision,
-            observed,
-            owner: &current.owner,
-            memory,
-            allow: &[],
-        };
+        let input = current.input(observed, memory);
         let plan = plan(&input);
         self.state.pace.keep(|subject| plan.steps.iter().any(|step| step.subject == *subject));
         let rows = current.ledger.instances()?;

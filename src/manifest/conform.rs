@@ -6,6 +6,7 @@
 use super::raw::units;
 use super::report::{Certainty, Diagnostic};
 use super::shape::{Object, Shape, Shapes};
+use super::suggest::{alternatives, nearest};
 use super::text::{Place, SourceFile, Span};
 use super::tree::{Key, Node, Value};
 use serde_json::{Map, Value as Json};
@@ -55,35 +56,18 @@ pub(super) fn prune(node: &Arc<Node>, dropped: &HashSet<Span>) -> Arc<Node> {
     Arc::new(Node::new(value, node.span))
 }
 
-/// The word that was probably meant.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = word.to_lowercase().replace('-', "_");
-    known
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase().replace('-', "_")), candidate))
-        .filter(|(score, candidate)| {
-            *score > 0.82 || strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()) <= 1
-        })
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
-}
-
-/// `a`, `b` or `c`.
-pub(super) fn alternatives<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
-    let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
-    match words.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
-        None => String::new(),
-    }
+/// One step down from the root of a file.
+enum Step {
+    Key(Arc<str>),
+    Item(usize),
 }
 
 struct Walk<'a> {
     source: &'a Arc<SourceFile>,
     shapes: &'a Shapes,
     mistakes: &'a mut Vec<Diagnostic>,
-    /// Names of the keys above, for messages.
-    path: Vec<String>,
+    /// The keys and items above, for messages.
+    path: Vec<Step>,
     /// The key whose value is looked at: where a missing value is marked.
     key: Option<Span>,
     /// List items that were left out.
@@ -98,54 +82,57 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// `ports[2]`: the last key and the items below it.
+    fn parent(&self) -> Option<String> {
+        let key = self.path.iter().rposition(|step| matches!(step, Step::Key(_))).unwrap_or(0);
+        let name = |step: &Step| match step {
+            Step::Key(key) => key.to_string(),
+            Step::Item(index) => format!("[{index}]"),
+        };
+        (!self.path.is_empty()).then(|| self.path.iter().skip(key).map(name).collect())
+    }
+
     /// The name of the place, for messages.
     fn here(&self) -> String {
-        match self.path.last() {
-            Some(key) => format!("`{key}`"),
-            None => "the file".to_owned(),
-        }
+        self.parent().map_or_else(|| "the file".to_owned(), |parent| format!("`{parent}`"))
     }
 
     fn value(&mut self, shape: &'a Shape, node: &Node) -> Option<Json> {
         let shapes = self.shapes;
-        let forms = shapes.forms(shape);
         if matches!(node.value, Value::Null) {
-            if !shapes.allows_null(shape) && !forms.iter().any(|form| matches!(form, Shape::Null)) {
-                return self.null(&forms, node);
-            }
-            return Some(Json::Null);
+            return if shapes.allows_null(shape) { Some(Json::Null) } else { self.null(&shapes.forms(shape), node) };
         }
-        let fits = |form: &&&Shape| match &node.value {
+        let fits = |form: &Shape| match &node.value {
             Value::Null => false,
             Value::Scalar { .. } => is_scalar(form),
             Value::Seq(_) => matches!(form, Shape::List(_)),
             Value::Map(_) => matches!(form, Shape::Map(_) | Shape::Object(_)),
         };
-        let fitting: Vec<&Shape> = forms.iter().filter(fits).copied().collect();
-        match (fitting.as_slice(), &node.value) {
-            ([form], _) => self.form(form, node),
-            ([], _) => self.wrong_type(&forms, node),
-            // Several scalar forms: the first that takes the text, and the mistake of the last when none does.
-            (several, _) => {
-                for form in several.iter().take(several.len() - 1) {
-                    let before = self.mistakes.len();
-                    if let Some(value) = self.form(form, node) {
-                        return Some(value);
-                    }
-                    self.mistakes.truncate(before);
-                }
-                several.last().and_then(|form| self.form(form, node))
+        let (mut first, mut several) = (None, Vec::new());
+        shapes.each_form(shape, &mut |form| match first {
+            _ if !fits(form) => {}
+            None => first = Some(form),
+            Some(_) => several.push(form),
+        });
+        let Some(mut last) = first else { return self.wrong_type(&shapes.forms(shape), node) };
+        // Several scalar forms: the first that takes the text, and the mistake of the last when none does.
+        for next in several {
+            let before = self.mistakes.len();
+            if let Some(value) = self.form(last, node) {
+                return Some(value);
             }
+            self.mistakes.truncate(before);
+            last = next;
         }
+        self.form(last, node)
     }
 
     fn form(&mut self, form: &'a Shape, node: &Node) -> Option<Json> {
         match (form, &node.value) {
             (Shape::List(item), Value::Seq(items)) => {
-                let list = self.path.last().cloned().unwrap_or_default();
                 let mut values = Vec::with_capacity(items.len());
                 for (index, node) in items.iter().enumerate() {
-                    self.path.push(format!("{list}[{index}]"));
+                    self.path.push(Step::Item(index));
                     match self.value(item, node) {
                         Some(value) => values.push(value),
                         None => {
@@ -173,7 +160,7 @@ impl<'a> Walk<'a> {
 
     /// The value of a key.
     fn entry(&mut self, key: &Key, shape: &'a Shape, node: &Node) -> Option<Json> {
-        self.path.push(key.text.to_string());
+        self.path.push(Step::Key(Arc::clone(&key.text)));
         let above = self.key.replace(key.span);
         let json = self.value(shape, node);
         self.key = above;
@@ -205,7 +192,7 @@ impl<'a> Walk<'a> {
         }
         for key in &object.required {
             if !seen.contains(&key.as_str()) {
-                let what = match self.path.last() {
+                let what = match self.parent() {
                     Some(parent) => format!("`{parent}` lacks `{key}`"),
                     None => format!("the file lacks `{key}`"),
                 };
@@ -220,7 +207,7 @@ impl<'a> Walk<'a> {
         if self.mistakes.len() >= LIMIT {
             return;
         }
-        let place = match self.path.last() {
+        let place = match self.parent() {
             Some(parent) => format!(" in `{parent}`"),
             None => String::new(),
         };

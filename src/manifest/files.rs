@@ -1,19 +1,23 @@
 //! Which files are manifests, what kind each is, and its checked content.
 
-use super::conform::{Conformed, alternatives, conform, nearest, prune};
+use super::conform::{Conformed, conform, prune};
+use super::raw::builder::BuilderFile;
+use super::raw::deployment::{Deployment, DeploymentFile};
+use super::raw::settings::SettingsFile;
+use super::raw::typed;
 use super::report::{Certainty, Diagnostic};
 use super::schema::Kind;
 use super::shape::Shape;
+use super::suggest::{alternatives, nearest};
 use super::text::{Place, SourceFile};
 use super::tree::{Key, Node, Value};
-use super::{kdl, yaml};
+use super::{kdl, parallel, yaml};
 use crate::model::{FileEntry, FileKind, FileTree, Location, Notice};
-use serde_json::Value as Json;
 use std::sync::Arc;
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+enum Content {
     /// A deployment under its root key.
     Deployment,
     /// A deployment without its root key.
@@ -24,17 +28,28 @@ pub(super) enum Content {
     Settings,
 }
 
+/// The values of a manifest, as they stand in it.
+#[derive(Debug)]
+pub(super) enum Raw {
+    /// A deployment under its root key.
+    Deployment(Box<DeploymentFile>),
+    /// A deployment without its root key.
+    Fragment(Box<Deployment>),
+    /// A builder file.
+    Builder(Box<BuilderFile>),
+    /// The repo's settings.
+    Settings(Box<SettingsFile>),
+}
+
 /// A manifest, or what is left of it without its mistakes.
 #[derive(Debug)]
 pub(super) struct Manifest {
     /// Its text.
     pub source: Arc<SourceFile>,
-    /// What it is.
-    pub content: Content,
     /// Its tree, for places.
     pub tree: Arc<Node>,
-    /// Its values, typed as the schema says.
-    pub json: Json,
+    /// Its values.
+    pub raw: Raw,
     /// Whether something with a mistake was left out of the values.
     pub partial: bool,
 }
@@ -54,49 +69,24 @@ pub(super) struct Files {
 const FOLDERS: [&str; 3] = ["deployments", "schedules", "nodes"];
 const ROOT_KEYS: [&str; 5] = ["deployment", "builder", "schedule", "nodes", "clusters"];
 
+/// The names of the settings file; one of them may be there.
+const SETTINGS: [&str; 3] = ["setpoint.kdl", "setpoint.yaml", "setpoint.yml"];
+/// Bytes of manifests for which a thread is worth its start.
+const ENOUGH: usize = 64 << 10;
+
 /// Reads every manifest of a tree.
 pub(super) fn read(tree: &FileTree) -> Files {
+    let settings =
+        SETTINGS.into_iter().find(|name| tree.get(name).is_some_and(|entry| entry.kind != FileKind::Submodule));
+    let entries: Vec<(&str, Format, &FileEntry)> =
+        tree.files.iter().filter_map(|(path, entry)| Some((path.as_str(), Format::of(path)?, entry))).collect();
+    let size = |(_, _, entry): &(&str, Format, &FileEntry)| entry.content.as_ref().map_or(0, |content| content.len());
     let mut files = Files::default();
-    let mut settings: Option<&str> = None;
-    for (path, entry) in &tree.files {
-        let Some(format) = Format::of(path) else { continue };
-        let name = path.rsplit('/').next().unwrap_or(path);
-        if path.split('/').any(|part| part.starts_with('.')) || entry.kind == FileKind::Submodule {
-            continue;
-        }
-        let folder = path.split_once('/').map_or("", |(folder, _)| folder);
-        let habitual = folder.is_empty() || FOLDERS.contains(&folder);
-        if is_compose(name) {
-            if habitual {
-                let text = "a Compose file is no manifest and is left alone; list what it runs under `services` in a \
-                            deployment file";
-                files.notice(path, text);
-            }
-            continue;
-        }
-        let is_settings = matches!(path.as_str(), "setpoint.kdl" | "setpoint.yaml" | "setpoint.yml");
-        if is_settings && let Some(other) = settings.replace(path) {
-            let message = format!("the settings stand in `{other}` as well");
-            let mistake = Diagnostic::of_file("two-settings", path, message).help("keep one of the two files");
-            files.mistakes.push(mistake);
-            continue;
-        }
-        let text = match text(path, entry) {
-            Ok(text) => text,
-            Err(mistake) if habitual => {
-                files.mistakes.push(*mistake);
-                continue;
-            }
-            Err(_) => continue,
-        };
-        let hint = if habitual { Some(Hint::Manifest) } else { hint(text) };
-        let Some(hint) = hint else { continue };
-        let source = Arc::new(SourceFile::new(path, text));
-        let before = files.mistakes.len();
-        let read = files.manifest(&source, format, habitual, is_settings);
-        if read == Read::Unreadable && hint == Hint::Perhaps {
-            files.mistakes.truncate(before);
-        }
+    for read in parallel::map(&entries, ENOUGH, size, |(path, format, entry)| Files::of(path, *format, entry, settings))
+    {
+        files.manifests.extend(read.manifests);
+        files.mistakes.extend(read.mistakes);
+        files.notices.extend(read.notices);
     }
     files
 }
@@ -177,6 +167,46 @@ fn hint(text: &str) -> Option<Hint> {
 }
 
 impl Files {
+    /// What is read from one file.
+    fn of(path: &str, format: Format, entry: &FileEntry, settings: Option<&str>) -> Self {
+        let mut files = Self::default();
+        let name = path.rsplit('/').next().unwrap_or(path);
+        if path.split('/').any(|part| part.starts_with('.')) || entry.kind == FileKind::Submodule {
+            return files;
+        }
+        let folder = path.split_once('/').map_or("", |(folder, _)| folder);
+        let habitual = folder.is_empty() || FOLDERS.contains(&folder);
+        if is_compose(name) {
+            if habitual {
+                let text = "a Compose file is no manifest and is left alone; list what it runs under `services` in a \
+                            deployment file";
+                files.notice(path, text);
+            }
+            return files;
+        }
+        let is_settings = SETTINGS.contains(&path);
+        if is_settings && let Some(first) = settings.filter(|first| *first != path) {
+            let message = format!("the settings stand in `{first}` as well");
+            files.mistakes.push(Diagnostic::of_file("two-settings", path, message).help("keep one of the two files"));
+            return files;
+        }
+        let text = match text(path, entry) {
+            Ok(text) => text,
+            Err(mistake) => {
+                files.mistakes.extend(habitual.then_some(*mistake));
+                return files;
+            }
+        };
+        let hint = if habitual { Some(Hint::Manifest) } else { hint(text) };
+        let Some(hint) = hint else { return files };
+        let source = Arc::new(SourceFile::new(path, text));
+        let read = files.manifest(&source, format, habitual, is_settings);
+        if read == Read::Unreadable && hint == Hint::Perhaps {
+            files.mistakes.clear();
+        }
+        files
+    }
+
     fn notice(&mut self, path: &str, text: &str) {
         let at = Location { file: path.into(), line: 1, column: 1 };
         self.notices.push(Notice { at, text: text.to_owned() });
@@ -321,8 +351,19 @@ impl Files {
         let tree = tree(kind, shape, &mut mistakes);
         let Conformed { json, dropped } = conform(source, kind.shapes(), shape, &tree, &mut mistakes);
         if let Some(json) = json {
-            let (source, tree) = (Arc::clone(source), prune(&tree, &dropped));
-            self.manifests.push(Manifest { source, content, tree, json, partial: !mistakes.is_empty() });
+            let raw = match content {
+                Content::Deployment => typed(json, source, tree.span).map(Raw::Deployment),
+                Content::Fragment => typed(json, source, tree.span).map(Raw::Fragment),
+                Content::Builder => typed(json, source, tree.span).map(Raw::Builder),
+                Content::Settings => typed(json, source, tree.span).map(Raw::Settings),
+            };
+            match raw {
+                Ok(raw) => {
+                    let (source, tree) = (Arc::clone(source), prune(&tree, &dropped));
+                    self.manifests.push(Manifest { source, tree, raw, partial: !mistakes.is_empty() });
+                }
+                Err(mistake) => mistakes.push(*mistake),
+            }
         }
         self.mistakes.extend(mistakes);
     }

@@ -1,21 +1,16 @@
 //! All files together: names that must be unique, services that wait for each other, and the finished [`Desired`].
 
-use super::conform::nearest;
 use super::cursor::Cursor;
-use super::files::{Content, Files};
-use super::raw::builder::BuilderFile;
-use super::raw::deployment::DeploymentFile;
+use super::files::{Files, Raw};
 use super::report::{Certainty, Diagnostic, Report};
 use super::resolve::paths::SUGGESTED;
 use super::resolve::{self, Context, Draft, Resolved, meaning};
-use super::text::{Place, SourceFile, Span};
+use super::suggest::nearest;
 use super::{check, clash};
 use crate::model::{
     Condition, Dependency, DeploymentName, Desired, Field, FieldKind, FileTree, Order, Restart, Service, ServiceId,
     ServiceRef, Settings,
 };
-use serde::de::DeserializeOwned;
-use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -24,48 +19,35 @@ use std::sync::Arc;
 /// # Errors
 /// The report of all mistakes.
 pub(super) fn link(tree: &FileTree, files: Files) -> Result<Desired, Report> {
-    let Files { mut manifests, mistakes, notices } = files;
+    let Files { manifests, mistakes, notices } = files;
     let mut cx = Context { tree, mistakes, notices };
     let mut settings = Settings::default();
     let partial = Partial {
         files: manifests.iter().filter(|file| file.partial).map(|file| Arc::clone(file.source.path())).collect(),
-        settings: manifests.iter().any(|file| file.partial && file.content == Content::Settings),
+        settings: manifests.iter().any(|file| file.partial && matches!(file.raw, Raw::Settings(_))),
     };
-    let contents: Vec<(Content, Json)> =
-        manifests.iter_mut().map(|manifest| (manifest.content, std::mem::take(&mut manifest.json))).collect();
-    // The settings first: they are the defaults of the deployments.
+    let (places, raws): (Vec<_>, Vec<_>) =
+        manifests.into_iter().map(|manifest| ((manifest.source, manifest.tree), manifest.raw)).unzip();
     let mut rest = Vec::new();
-    for (manifest, (content, json)) in manifests.iter().zip(contents) {
-        let at = Cursor::new(&manifest.source, &manifest.tree);
-        if content == Content::Settings {
-            if let Some(raw) = cx.typed(json, at) {
-                settings = resolve::settings(raw, at);
-            }
-        } else {
-            rest.push((content, json, at));
+    for ((source, tree), raw) in places.iter().zip(raws) {
+        let at = Cursor::new(source, tree);
+        match raw {
+            // The settings first: they are the defaults of the deployments.
+            Raw::Settings(raw) => settings = resolve::settings(*raw, at),
+            raw => rest.push((raw, at)),
         }
     }
     let mut resolved: Vec<Resolved<'_>> = Vec::new();
     let mut builds = Vec::new();
-    for (content, json, at) in rest {
-        match content {
-            Content::Deployment => {
-                if let Some(file) = cx.typed::<DeploymentFile>(json, at) {
-                    let at = at.key("deployment");
-                    resolved.push(resolve::deployment(&mut cx, file.deployment, at, &settings));
-                }
+    for (raw, at) in rest {
+        match raw {
+            Raw::Deployment(file) => {
+                let at = at.key("deployment");
+                resolved.push(resolve::deployment(&mut cx, file.deployment, at, &settings));
             }
-            Content::Fragment => {
-                if let Some(raw) = cx.typed(json, at) {
-                    resolved.push(resolve::deployment(&mut cx, raw, at, &settings));
-                }
-            }
-            Content::Builder => {
-                if let Some(file) = cx.typed::<BuilderFile>(json, at) {
-                    builds.push(resolve::builder(&mut cx, file.builder, at.key("builder")));
-                }
-            }
-            Content::Settings => {}
+            Raw::Fragment(raw) => resolved.push(resolve::deployment(&mut cx, *raw, at, &settings)),
+            Raw::Builder(file) => builds.push(resolve::builder(&mut cx, file.builder, at.key("builder"))),
+            Raw::Settings(_) => {}
         }
     }
     unique(&mut cx, &resolved);
@@ -136,37 +118,6 @@ impl Partial {
     }
 }
 
-/// Checked values as their type.
-///
-/// # Errors
-/// When the check let something through that the type does not take: a fault of ours, reported with its file.
-pub(super) fn typed<T: DeserializeOwned>(
-    json: Json,
-    source: &Arc<SourceFile>,
-    span: Span,
-) -> Result<T, Box<Diagnostic>> {
-    serde_json::from_value(json).map_err(|error| {
-        let place = Place { source: Arc::clone(source), span };
-        let message = format!("this file fits the schema and cannot be read all the same: {error}");
-        Box::new(
-            Diagnostic::new("internal", Certainty::Format, &place, message)
-                .help("please report this file; it is a fault of setpoint"),
-        )
-    })
-}
-
-impl Context<'_> {
-    fn typed<T: DeserializeOwned>(&mut self, json: Json, at: Cursor<'_>) -> Option<T> {
-        match typed(json, at.source(), at.place().span) {
-            Ok(value) => Some(value),
-            Err(mistake) => {
-                self.add(*mistake);
-                None
-            }
-        }
-    }
-}
-
 /// A service waits for another.
 #[derive(Clone, Debug)]
 pub(super) struct Edge<'a> {
@@ -214,7 +165,7 @@ fn wait_edges<'a>(cx: &mut Context<'_>, resolved: &[Resolved<'a>], broken: bool)
         .iter()
         .map(|deployment| (&deployment.deployment.name, deployment.drafts.iter().map(|draft| &draft.id).collect()))
         .collect();
-    let mut edges = Vec::new();
+    let mut edges = joins(resolved);
     for deployment in resolved {
         let own = &deployment.deployment.name;
         for draft in &deployment.drafts {
@@ -261,6 +212,32 @@ fn wait_edges<'a>(cx: &mut Context<'_>, resolved: &[Resolved<'a>], broken: bool)
                 }
                 let to = ServiceRef { deployment: name, service };
                 edges.push(Edge { from, to, condition: wait.condition, at: wait.at });
+            }
+        }
+    }
+    edges
+}
+
+/// Who shares a namespace of another (`container:<name>`) waits until that one runs.
+fn joins<'a>(resolved: &[Resolved<'a>]) -> Vec<Edge<'a>> {
+    let all = || {
+        resolved.iter().flat_map(|deployment| {
+            let name = &deployment.deployment.name;
+            deployment.drafts.iter().map(move |draft| (name, draft))
+        })
+    };
+    let reference =
+        |name: &DeploymentName, draft: &Draft<'_>| ServiceRef { deployment: name.clone(), service: draft.id.clone() };
+    let mut edges = Vec::new();
+    for (name, draft) in all() {
+        for (kind, container) in draft.spec.joined() {
+            let holder = all().find(|(name, holder)| match &holder.container_name {
+                Some(fixed) => fixed == container,
+                None => (1..=holder.replicas).any(|slot| holder.id.container_name(name, slot) == container),
+            });
+            if let Some((there, holder)) = holder {
+                let (from, to) = (reference(name, draft), reference(there, holder));
+                edges.push(Edge { from, to, condition: Condition::Started, at: draft.at.key(kind.as_str()) });
             }
         }
     }

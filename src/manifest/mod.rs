@@ -15,12 +15,14 @@ mod cursor;
 mod files;
 pub mod kdl;
 mod link;
+mod parallel;
 pub mod raw;
 mod render;
 mod report;
 mod resolve;
 mod schema;
 pub mod shape;
+mod suggest;
 mod text;
 pub mod tree;
 pub mod yaml;
@@ -76,7 +78,7 @@ pub fn daemon_config(path_name: &str, text: &str) -> Result<DaemonConfig, Report
     let conformed = conform::conform(&source, shapes, shapes.root(), &tree, &mut mistakes);
     match conformed.json {
         Some(json) if mistakes.is_empty() => {
-            link::typed(json, &source, tree.span).map_err(|mistake| Report::new(vec![*mistake]))
+            raw::typed(json, &source, tree.span).map_err(|mistake| Report::new(vec![*mistake]))
         }
         _ => Err(Report::new(mistakes)),
     }

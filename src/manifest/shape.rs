@@ -90,10 +90,17 @@ impl Shapes {
 
     /// The forms that a shape allows, references and nesting resolved, without [`Shape::Null`].
     pub fn forms<'a>(&'a self, shape: &'a Shape) -> Vec<&'a Shape> {
+        let mut forms = Vec::new();
+        self.each_form(shape, &mut |form| forms.push(form));
+        forms
+    }
+
+    /// Sees every form that a shape allows, in their order.
+    pub fn each_form<'a>(&'a self, shape: &'a Shape, see: &mut impl FnMut(&'a Shape)) {
         match self.resolve(shape) {
-            Shape::Any(forms) => forms.iter().flat_map(|form| self.forms(form)).collect(),
-            Shape::Null => Vec::new(),
-            form => vec![form],
+            Shape::Any(forms) => forms.iter().for_each(|form| self.each_form(form, see)),
+            Shape::Null => {}
+            form => see(form),
         }
     }
 

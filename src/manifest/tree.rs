@@ -73,8 +73,8 @@ pub struct Node {
     pub span: Span,
     /// Its size in full.
     pub weight: Weight,
-    /// Keys by position, made for a large map when it is first asked.
-    index: OnceLock<HashMap<Arc<str>, usize>>,
+    /// Positions sorted by key, made for a large map when it is first asked.
+    index: OnceLock<Box<[usize]>>,
 }
 
 impl Node {
@@ -115,8 +115,14 @@ impl Node {
         match &self.value {
             Value::Map(entries) if entries.len() <= SMALL => entries.iter().find(|(key, _)| &*key.text == name),
             Value::Map(entries) => {
-                let index = || entries.iter().enumerate().map(|(at, (key, _))| (Arc::clone(&key.text), at)).collect();
-                entries.get(*self.index.get_or_init(index).get(name)?)
+                let key = |at: usize| entries.get(at).map_or("", |(key, _)| &*key.text);
+                let index = self.index.get_or_init(|| {
+                    let mut index: Box<[usize]> = (0..entries.len()).collect();
+                    index.sort_unstable_by_key(|at| key(*at));
+                    index
+                });
+                let found = index.binary_search_by(|at| key(*at).cmp(name)).ok()?;
+                entries.get(*index.get(found)?)
             }
             _ => None,
         }
@@ -144,5 +150,42 @@ impl Node {
             Value::Scalar { text, .. } => Some(text),
             _ => None,
         }
+    }
+}
+
+/// The entries of a map while it is read.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    list: Vec<(Key, Arc<Node>)>,
+    /// Made when there are many.
+    positions: HashMap<Arc<str>, usize>,
+}
+
+impl Entries {
+    /// Where a key stands that is there already.
+    pub(super) fn place(&self, key: &str) -> Option<Span> {
+        let found = if self.positions.is_empty() {
+            self.list.iter().find(|(there, _)| &*there.text == key)
+        } else {
+            self.positions.get(key).and_then(|at| self.list.get(*at))
+        };
+        found.map(|(there, _)| there.span)
+    }
+
+    /// Adds an entry whose key is not there yet.
+    pub(super) fn push(&mut self, key: Key, node: Arc<Node>) {
+        if !self.positions.is_empty() {
+            self.positions.insert(Arc::clone(&key.text), self.list.len());
+        }
+        self.list.push((key, node));
+        if self.positions.is_empty() && self.list.len() > SMALL {
+            let position = |(at, (key, _)): (usize, &(Key, Arc<Node>))| (Arc::clone(&key.text), at);
+            self.positions = self.list.iter().enumerate().map(position).collect();
+        }
+    }
+
+    /// The map.
+    pub(super) fn into_value(self) -> Value {
+        Value::Map(self.list)
     }
 }

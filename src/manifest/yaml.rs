@@ -2,7 +2,7 @@
 
 use super::report::{Certainty, Diagnostic};
 use super::text::{Place, SourceFile, Span};
-use super::tree::{ALIAS_BYTES, ALIAS_NODES, DEPTH_LIMIT, Key, Node, Value};
+use super::tree::{ALIAS_BYTES, ALIAS_NODES, DEPTH_LIMIT, Entries, Key, Node, Value};
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -47,19 +47,8 @@ fn byte_index(text: &str) -> Option<Vec<usize>> {
 
 /// A list or map whose end has not come yet.
 enum Open {
-    Seq {
-        items: Vec<Arc<Node>>,
-        span: Span,
-        anchor: usize,
-    },
-    Map {
-        entries: Vec<(Key, Arc<Node>)>,
-        places: HashMap<Arc<str>, Span>,
-        key: Option<Key>,
-        merges: Vec<Arc<Node>>,
-        span: Span,
-        anchor: usize,
-    },
+    Seq { items: Vec<Arc<Node>>, span: Span, anchor: usize },
+    Map { entries: Entries, key: Option<Key>, merges: Vec<Arc<Node>>, span: Span, anchor: usize },
 }
 
 /// A mistake after which the rest of the file means nothing.
@@ -135,8 +124,8 @@ impl Builder<'_> {
             }
             Event::MappingStart(anchor, tag) => {
                 self.tag(tag, span);
-                let (entries, merges) = (Vec::new(), Vec::new());
-                self.open(Open::Map { entries, places: HashMap::new(), key: None, merges, span, anchor }, span)
+                let (entries, merges) = (Entries::default(), Vec::new());
+                self.open(Open::Map { entries, key: None, merges, span, anchor }, span)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
         }
@@ -175,17 +164,14 @@ impl Builder<'_> {
                 let span = Span { start: span.start, end: end.end };
                 self.done(Arc::new(Node::new(Value::Seq(items), span)), anchor, false)
             }
-            Some(Open::Map { mut entries, mut places, merges, span, anchor, .. }) => {
-                for merged in &merges {
-                    for (key, node) in merged.entries() {
-                        if !places.contains_key(&key.text) {
-                            places.insert(Arc::clone(&key.text), key.span);
-                            entries.push((key.clone(), Arc::clone(node)));
-                        }
+            Some(Open::Map { mut entries, merges, span, anchor, .. }) => {
+                for (key, node) in merges.iter().flat_map(|merged| merged.entries()) {
+                    if entries.place(&key.text).is_none() {
+                        entries.push(key.clone(), Arc::clone(node));
                     }
                 }
                 let span = Span { start: span.start, end: end.end };
-                self.done(Arc::new(Node::new(Value::Map(entries), span)), anchor, false)
+                self.done(Arc::new(Node::new(entries.into_value(), span)), anchor, false)
             }
             None => Ok(()),
         }
@@ -244,7 +230,7 @@ impl Builder<'_> {
                 };
                 *slot = Some(Key { text, span: node.span });
             }
-            Some(Open::Map { entries, places, key, merges, .. }) => {
+            Some(Open::Map { entries, key, merges, .. }) => {
                 let Some(key) = key.take() else { return Ok(()) };
                 if &*key.text == "<<" {
                     let merged: Vec<Arc<Node>> = match &node.value {
@@ -260,7 +246,7 @@ impl Builder<'_> {
                     } else {
                         merges.extend(merged);
                     }
-                } else if let Some(first) = places.get(&key.text).copied() {
+                } else if let Some(first) = entries.place(&key.text) {
                     let place = Place { source: Arc::clone(self.source), span: first };
                     let mistake = self
                         .mistake("duplicate-key", key.span, format!("the key `{}` is given twice", key.text))
@@ -269,8 +255,7 @@ impl Builder<'_> {
                         .also(place, "first here");
                     self.mistakes.push(mistake);
                 } else {
-                    places.insert(Arc::clone(&key.text), key.span);
-                    entries.push((key, node));
+                    entries.push(key, node);
                 }
             }
         }

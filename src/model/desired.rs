@@ -148,7 +148,7 @@ pub struct Service {
 impl Service {
     /// The name of the container in `slot`: `container_name`, else `<deployment>-<service>-<slot>`.
     pub fn container_name(&self, deployment: &DeploymentName, slot: u32) -> String {
-        self.container_name.clone().unwrap_or_else(|| format!("{deployment}-{}-{slot}", self.id))
+        self.container_name.clone().unwrap_or_else(|| self.id.container_name(deployment, slot))
     }
 
     /// The place that sets `field`, or the service itself.

@@ -210,7 +210,8 @@ pub type Fields = BTreeMap<Field, String>;
 
 /// A short digest of a value, to remember what was applied without keeping the value (twelve hexadecimal digits).
 pub fn digest(value: &str) -> String {
-    Sha256::digest(value.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    let [a, b, c, d, e, f, ..] = <[u8; 32]>::from(Sha256::digest(value.as_bytes()));
+    format!("{:012x}", u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
 }
 
 impl ContainerSpec {

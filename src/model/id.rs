@@ -129,6 +129,13 @@ impl FromStr for InstanceId {
     }
 }
 
+impl ServiceId {
+    /// The name of the container in `slot` unless the service fixes another: `<deployment>-<service>-<slot>`.
+    pub fn container_name(&self, deployment: &DeploymentName, slot: u32) -> String {
+        format!("{deployment}-{self}-{slot}")
+    }
+}
+
 macro_rules! as_string {
     ($name:ident) => {
         impl From<$name> for String {

@@ -1,17 +1,21 @@
 //! The difference between one wanted instance and one container, field by field.
 
+use super::context::Context;
+use super::fields::{FieldCache, Overlay};
 use super::step::{FieldChange, Origin};
+use super::wanted::Wanted;
 use crate::model::{
     Container, ContainerSpec, Field, FieldKind, Fields, Health, Healthcheck, ImageConfig, ImageState, Service, Status,
     Test, digest,
 };
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// What a service wants of a container that runs a certain image: its own fields over what the image sets.
 ///
 /// Rules of the overlay: Docker Engine, `POST /containers/create`. A given entrypoint switches the image's command off;
 /// environment and labels are merged; a health check takes the image's part wherever it leaves one out.
-pub fn effective(spec: &ContainerSpec, image: &ImageConfig) -> Fields {
+pub(super) fn effective(spec: &ContainerSpec, image: &ImageConfig) -> ContainerSpec {
     let mut spec = spec.clone();
     let words = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
     if spec.entrypoint.is_none() {
@@ -28,7 +32,7 @@ pub fn effective(spec: &ContainerSpec, image: &ImageConfig) -> Fields {
     spec.working_dir = spec.working_dir.or_else(|| image.working_dir.clone());
     spec.stop_signal = spec.stop_signal.or_else(|| image.stop_signal.clone());
     spec.healthcheck = overlay_healthcheck(spec.healthcheck, image.healthcheck.as_ref());
-    spec.fields()
+    spec
 }
 
 fn overlay_healthcheck(wanted: Option<Healthcheck>, image: Option<&Healthcheck>) -> Option<Healthcheck> {
@@ -47,27 +51,48 @@ fn overlay_healthcheck(wanted: Option<Healthcheck>, image: Option<&Healthcheck>)
     Some(wanted)
 }
 
+/// Every field in which a container is not as wanted. `applied` holds the digests of what was last applied to it.
+pub(super) fn differences(
+    cx: &Context<'_>,
+    wanted: &Wanted<'_>,
+    fields: &mut FieldCache,
+    container: &Container,
+    applied: &BTreeMap<String, String>,
+) -> Vec<FieldChange> {
+    let images = &cx.observed().images;
+    Comparison {
+        service: wanted.service,
+        name: &wanted.name,
+        wanted: &fields.over_image(cx, wanted, container),
+        container,
+        image: images.get(&wanted.service.spec.image),
+        image_known: images.contains_key(&container.image_id),
+        applied,
+    }
+    .changes()
+}
+
 /// Everything one comparison looks at.
-pub(super) struct Comparison<'a> {
+struct Comparison<'a> {
     /// The service whose instance it is.
-    pub(super) service: &'a Service,
+    service: &'a Service,
     /// The name the container should have.
-    pub(super) name: &'a str,
+    name: &'a str,
     /// The service's fields over the container's image ([`effective`]), or its own alone when the image is gone.
-    pub(super) wanted: &'a Fields,
+    wanted: &'a Overlay,
     /// What there is.
-    pub(super) container: &'a Container,
+    container: &'a Container,
     /// The image that the wanted reference stands for now, if it is on the host.
-    pub(super) image: Option<&'a ImageState>,
+    image: Option<&'a ImageState>,
     /// Whether the container's own image is on the host, so that `wanted` holds its defaults too.
-    pub(super) image_known: bool,
+    image_known: bool,
     /// Digests of what was last applied, by field text.
-    pub(super) applied: &'a BTreeMap<String, String>,
+    applied: &'a BTreeMap<String, String>,
 }
 
 impl Comparison<'_> {
     /// Every difference, in the order of fields.
-    pub(super) fn changes(&self) -> Vec<FieldChange> {
+    fn changes(&self) -> Vec<FieldChange> {
         let mut changes = Vec::new();
         changes.extend(self.state());
         changes.extend(self.name());
@@ -145,27 +170,39 @@ impl Comparison<'_> {
 
     /// The engine cannot report a file's content, so the digest of what was last applied stands in for it.
     fn configs(&self, changes: &mut Vec<FieldChange>) {
-        let wanted = self.wanted.iter().filter(|(field, _)| field.kind == FieldKind::Config);
-        for (field, new) in wanted {
+        if self.service.spec.configs.is_empty() && self.applied_configs().next().is_none() {
+            return;
+        }
+        let wanted = self.wanted.fields();
+        for (field, new) in wanted.iter().filter(|(field, _)| field.kind == FieldKind::Config) {
             let base = self.applied.get(&field.to_string());
             if base.is_none_or(|base| *base != digest(new)) {
                 let old = base.map(|base| format!("applied {base}"));
                 changes.push(self.change(field.clone(), old, Some(new.clone()), Origin::Git));
             }
         }
-        let prefix = format!("{} ", FieldKind::Config.as_str());
-        for (key, base) in self.applied.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix)) {
-            let field = Field::of(FieldKind::Config, &key[prefix.len()..]);
-            if !self.wanted.contains_key(&field) {
+        for (path, base) in self.applied_configs() {
+            let field = Field::of(FieldKind::Config, path);
+            if !wanted.contains_key(&field) {
                 changes.push(self.change(field, Some(format!("applied {base}")), None, Origin::Git));
             }
         }
     }
 
+    /// The config files that were last applied, by path, and the digest of each.
+    fn applied_configs(&self) -> impl Iterator<Item = (&str, &String)> {
+        let kind = FieldKind::Config.as_str();
+        let from_there = self.applied.range::<str, _>((Bound::Included(kind), Bound::Unbounded));
+        from_there.map_while(move |(key, base)| Some((key.strip_prefix(kind)?.strip_prefix(' ')?, base)))
+    }
+
     fn others(&self, changes: &mut Vec<FieldChange>) {
-        let observed = self.container.spec.fields();
+        if self.wanted.is_met_by(&self.container.spec) {
+            return;
+        }
+        let (wanted, observed) = (self.wanted.fields(), self.container.spec.fields());
         let ours = |field: &&Field| !matches!(field.kind, FieldKind::Image | FieldKind::Config);
-        for (field, new) in self.wanted.iter().filter(|(field, _)| ours(field)) {
+        for (field, new) in wanted.iter().filter(|(field, _)| ours(field)) {
             let old = observed.get(field);
             if old != Some(new) && !self.keeps_logging(field, new) {
                 let origin = self.origin(field, old.map(String::as_str), Some(new));
@@ -174,7 +211,7 @@ impl Comparison<'_> {
         }
         for (field, old) in observed.iter().filter(|(field, _)| ours(field)) {
             let of_unknown_image = !self.image_known && field.kind.from_image() && !self.was_applied(field);
-            if !self.wanted.contains_key(field) && !of_unknown_image {
+            if !wanted.contains_key(field) && !of_unknown_image {
                 let origin = self.origin(field, Some(old), None);
                 changes.push(self.change(field.clone(), Some(old.clone()), None, origin));
             }
@@ -198,14 +235,6 @@ fn image_text(reference: &str, id: Option<&str>) -> String {
         Some(short) => format!("{reference} @{short}"),
         None => reference.to_owned(),
     }
-}
-
-/// The digests to remember of a container that is created with these fields under this name.
-pub(super) fn applied(fields: &Fields, name: &str) -> BTreeMap<String, String> {
-    let mut digests: BTreeMap<String, String> =
-        fields.iter().map(|(field, value)| (field.to_string(), digest(value))).collect();
-    digests.insert(Field::one(FieldKind::Name).to_string(), digest(name));
-    digests
 }
 
 /// One digest over all wanted fields: what a quarantine is about.

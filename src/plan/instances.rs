@@ -2,22 +2,21 @@
 
 use super::action::{Action, Gate, Guard, Launch, Update};
 use super::context::Context;
-use super::diff::{Comparison, applied, effective, spec_digest};
+use super::diff::{differences, spec_digest};
 use super::draft::{Draft, Drafts, Phase, Rank};
+use super::fields::FieldCache;
 use super::gate::{gate, waited_for};
 use super::input::AllowedGuard;
 use super::leftovers::Main;
 use super::objects::needed_by;
+use super::record::{applied, base};
 use super::step::{Disruption, FieldChange, HeldReason, Milestone, Origin, Reason, Subject};
 use super::update::{class, updates};
 use super::wanted::{Present, Wanted};
 use crate::model::{
-    Change, Condition, Container, DriftPolicy, Field, FieldKind, Fields, Health, Mount, OnFailure, Order, ServiceRef,
-    Status, digest,
+    Change, Condition, Container, DriftPolicy, Field, FieldKind, Health, Mount, OnFailure, Order, ServiceRef, Status,
 };
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How many repairs of the same fields of one instance within ten minutes make it count as flapping.
@@ -47,7 +46,10 @@ pub(super) fn instances(cx: &Context<'_>, drafts: &mut Drafts) -> Seen {
     let waited_for = waited_for(cx);
     let mut suspended = BTreeSet::new();
 
-    for wanted in cx.wanted.values() {
+    // Those that share a namespace come last: what becomes of its holder decides about them too.
+    let (joined, others): (Vec<_>, Vec<_>) =
+        cx.wanted.values().partition(|wanted| wanted.service.spec.joined().next().is_some());
+    for wanted in others.into_iter().chain(joined) {
         if cx.input.memory.suspended.contains(&wanted.deployment.name) {
             if suspended.insert(&wanted.deployment.name) {
                 let subject = Subject::Deployment(wanted.deployment.name.clone());
@@ -77,13 +79,6 @@ pub(super) fn grace(container: &Container) -> Duration {
     container.spec.stop_grace.unwrap_or(DEFAULT_GRACE)
 }
 
-/// Fields of each service, and over each image it meets; computed once for all its replicas.
-#[derive(Default)]
-struct FieldCache {
-    own: HashMap<ServiceRef, Arc<Fields>>,
-    over: HashMap<(ServiceRef, String), Arc<Fields>>,
-}
-
 /// One wanted instance under consideration.
 pub(super) struct Instance<'c, 'a> {
     pub(super) cx: &'c Context<'a>,
@@ -98,25 +93,8 @@ impl<'a> Instance<'_, 'a> {
     /// Steps or holds that bring the container to what is wanted.
     fn compare(&mut self, main: &Main<'a>, drafts: &mut Drafts, seen: &mut Seen) {
         let container: &Container = &main.container;
-        let wanted_fields = self.wanted_over_image(container);
-        let mut base = Cow::Borrowed(&container.applied);
-        if let Some(remembered) = self.cx.input.memory.applied.get(&container.id) {
-            let base = base.to_mut();
-            base.extend(remembered.iter().map(|(field, digest)| (field.clone(), digest.clone())));
-            // What was unset in place is remembered as nothing.
-            base.retain(|_, digest| !digest.is_empty());
-        }
-        let changes = Comparison {
-            service: self.wanted.service,
-            name: &self.wanted.name,
-            wanted: &wanted_fields,
-            container,
-            image: self.cx.observed().images.get(&self.wanted.service.spec.image),
-            image_known: self.cx.observed().images.contains_key(&container.image_id),
-            applied: &base,
-        }
-        .changes();
-
+        let mut changes = differences(self.cx, self.wanted, self.fields, container, &base(self.cx, container));
+        self.lose_namespaces(drafts, &mut changes);
         let subject = Subject::Instance(self.wanted.id.clone());
         let draft = if changes.is_empty() {
             seen.unchanged += 1;
@@ -131,25 +109,6 @@ impl<'a> Instance<'_, 'a> {
         if let Some(prev) = main.predecessor {
             self.discard(prev, BTreeSet::from([(subject, Milestone::Done)]), drafts);
         }
-    }
-
-    /// The service's fields over those of the image that the container runs.
-    fn wanted_over_image(&mut self, container: &Container) -> Arc<Fields> {
-        let service = self.wanted.service;
-        match self.cx.observed().images.get(&container.image_id) {
-            Some(image) => {
-                let key = (self.wanted.id.service.clone(), image.id.clone());
-                let fields = || Arc::new(effective(&service.spec, &image.config));
-                Arc::clone(self.fields.over.entry(key).or_insert_with(fields))
-            }
-            None => self.own_fields(),
-        }
-    }
-
-    fn own_fields(&mut self) -> Arc<Fields> {
-        let service = self.wanted.service;
-        let fields = self.fields.own.entry(self.wanted.id.service.clone());
-        Arc::clone(fields.or_insert_with(|| Arc::new(service.spec.fields())))
     }
 
     /// A container that is as it should be but still starting is waited for, as others may depend on it.
@@ -192,7 +151,7 @@ impl<'a> Instance<'_, 'a> {
         let action = Action::CreateInstance(Box::new(launch));
         let mut draft = self.draft(action, guard, reason, Disruption::None);
         draft.changes = changes;
-        draft.needs.extend(self.prerequisites());
+        draft.needs.extend(self.prerequisites(drafts));
         drafts.steps.insert(Subject::Instance(self.wanted.id.clone()), draft);
     }
 
@@ -251,7 +210,7 @@ impl<'a> Instance<'_, 'a> {
             Draft { needs, ..draft }
         };
         if class >= Change::Restart {
-            draft.needs.extend(self.prerequisites());
+            draft.needs.extend(self.prerequisites(drafts));
         }
         draft.changes = changes;
         Some(draft)
@@ -277,7 +236,7 @@ impl<'a> Instance<'_, 'a> {
         let retry = self.cx.allows(AllowedGuard::Retry, &id.to_string());
         let of_instance = |one: &&super::input::Quarantine| one.instance == id;
         if !retry && let Some(failed) = memory.quarantine.iter().find(of_instance) {
-            let spec = spec_digest(&self.own_fields());
+            let spec = spec_digest(&self.fields.own(self.wanted));
             if failed.spec == spec {
                 let (revision, verdict) = (failed.revision.clone(), failed.verdict.clone());
                 return Some(HeldReason::Quarantined { revision, verdict });
@@ -326,7 +285,7 @@ impl<'a> Instance<'_, 'a> {
 
     fn launch(&mut self) -> Launch {
         let name = self.wanted.name.clone();
-        let applied = applied(&self.own_fields(), &name);
+        let applied = applied(&self.fields.own(self.wanted), &name);
         Launch {
             instance: self.wanted.id.clone(),
             name,
@@ -340,13 +299,14 @@ impl<'a> Instance<'_, 'a> {
     }
 
     /// The objects and instances that must be there before this one starts.
-    fn prerequisites(&self) -> BTreeSet<(Subject, Milestone)> {
+    fn prerequisites(&self, drafts: &Drafts) -> BTreeSet<(Subject, Milestone)> {
         let mut needs: BTreeSet<_> = needed_by(self.wanted.service).collect();
         for (service, edge) in &self.wanted.service.depends_on {
             let until = if edge.condition == Condition::Started { Milestone::Started } else { Milestone::Done };
             let replicas = self.cx.desired().service(service).map_or(0, |service| service.replicas);
             needs.extend((1..=replicas).map(|slot| (Subject::Instance(service.instance(slot)), until)));
         }
+        needs.extend(self.renewed_holders(drafts).into_iter().map(|renewed| (renewed.holder, Milestone::Done)));
         needs
     }
 
@@ -374,10 +334,4 @@ pub fn fought_over(changes: &[FieldChange]) -> Option<String> {
     let fields = changes.iter().filter(|change| change.field.kind != FieldKind::State);
     let fields: Vec<String> = fields.map(|change| change.field.to_string()).collect();
     (!fields.is_empty()).then(|| fields.join(", "))
-}
-
-/// The digests that an update in place leaves behind, for the store: its changed fields, as far as they can be reported.
-pub fn remembered(changes: &[FieldChange]) -> BTreeMap<String, String> {
-    let lasting = changes.iter().filter(|change| change.field.kind != FieldKind::State);
-    lasting.map(|change| (change.field.to_string(), change.new.as_deref().map(digest).unwrap_or_default())).collect()
 }

@@ -9,14 +9,17 @@ mod conflicts;
 mod context;
 mod diff;
 mod draft;
+mod fields;
 mod gate;
 mod input;
 mod instances;
+mod joined;
 mod leftovers;
 mod lint;
 mod objects;
 mod order;
 mod pretend;
+mod record;
 mod removals;
 pub mod render;
 mod step;
@@ -27,13 +30,14 @@ mod update;
 mod wanted;
 
 pub use action::{Action, Gate, Guard, Launch, Update};
-pub use diff::{effective, spec_digest};
+pub use diff::spec_digest;
 pub use input::{Allow, AllowedGuard, Memory, PlanInput, Quarantine, Repair};
-pub use instances::{fought_over, remembered};
+pub use instances::fought_over;
 pub use lint::lint;
 pub use objects::network_settings;
 pub use order::waves;
 pub use pretend::{Pretended, pretend};
+pub use record::{found_in_place, remembered};
 pub use step::{
     Disruption, FieldChange, Held, HeldReason, Milestone, Need, Origin, Plan, Reason, Step, StepId, Subject,
 };

@@ -3,6 +3,7 @@
 use super::action::{Action, Guard};
 use super::context::Context;
 use super::draft::{Draft, Drafts, Phase, Rank};
+use super::record::base;
 use super::step::{Disruption, FieldChange, HeldReason, Milestone, Origin, Reason, Subject};
 use crate::model::{
     Attachment, Container, ContainerId, Deployment, DeploymentName, DriftPolicy, Field, FieldKind, Image, Mount,
@@ -49,6 +50,9 @@ pub(super) fn networks(cx: &Context<'_>, drafts: &mut Drafts) {
             let rank = Rank(Phase::Networks, index, 0, 0);
             match cx.observed().networks.get(&network.name) {
                 None if network.external => drafts.hold_absent(subject, "use", HeldReason::ExternalMissing),
+                None if cx.desired().settings.drift == DriftPolicy::Report && vanished(cx, &network.name) => {
+                    drafts.hold_absent(subject, "create", HeldReason::DriftReported);
+                }
                 None => {
                     let action =
                         Action::CreateNetwork { network: network.clone(), deployment: deployment.name.clone() };
@@ -63,6 +67,12 @@ pub(super) fn networks(cx: &Context<'_>, drafts: &mut Drafts) {
             }
         }
     }
+}
+
+/// Whether a network that is not there was: a container of ours was once connected to it by an apply.
+fn vanished(cx: &Context<'_>, network: &str) -> bool {
+    let field = Field::of(FieldKind::Network, network).to_string();
+    cx.ours().any(|container| base(cx, container).contains_key(&field))
 }
 
 fn recreate_network(

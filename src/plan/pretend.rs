@@ -3,8 +3,8 @@
 
 use super::action::{Action, Gate, Launch, Update};
 use super::input::Memory;
-use super::instances::remembered;
 use super::objects::network_settings;
+use super::record::remembered;
 use super::step::{FieldChange, Plan, Step};
 use crate::model::{
     Container, ContainerId, DeploymentName, Health, ImageConfig, ImageState, Network, NetworkState, Observed, OwnerId,

@@ -11,5 +11,9 @@ pub mod shutdown;
 pub mod supervise;
 pub mod telemetry;
 
+/// Settings of jemalloc, as C reads them: two arenas and small caches of each thread, because a daemon that waits should hold
+/// little. `benches/README.md` says what it costs.
+pub const ALLOCATOR_SETTINGS: &[u8] = b"narenas:2,dirty_decay_ms:1000,tcache_nslots_small_max:20,lg_tcache_max:10\0";
+
 pub use backoff::Backoff;
 pub use supervise::{Lost, Policy, Supervisor};

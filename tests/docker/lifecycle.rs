@@ -346,3 +346,23 @@ fn an_image_goes_through_a_registry() {
     host.want(&[("tool", &service)]);
     host.apply();
 }
+
+/// The order needs no `depends_on`, and a replaced holder takes those along that share its namespaces.
+#[test]
+fn who_shares_a_namespace_follows_its_holder() {
+    let Some(host) = host() else { return };
+    let shares = format!("network_mode: 'container:{0}'\npid: 'container:{0}'", host.container("web"));
+    host.want(&[("sidecar", &shares), ("web", "")]);
+    host.apply();
+    let joined = || {
+        let config = host.inspect("sidecar")["HostConfig"].clone();
+        [text(&config["NetworkMode"]).to_owned(), text(&config["PidMode"]).to_owned()]
+    };
+    let before = host.id("web");
+    assert_eq!(joined(), [format!("container:{before}"), format!("container:{before}")]);
+    host.want(&[("sidecar", &shares), ("web", "env: {A: '1'}")]);
+    host.apply();
+    let after = host.id("web");
+    assert_ne!(before, after);
+    assert_eq!(joined(), [format!("container:{after}"), format!("container:{after}")]);
+}

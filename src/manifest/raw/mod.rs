@@ -12,3 +12,28 @@ pub mod service;
 pub mod settings;
 pub mod text;
 pub mod units;
+
+use super::report::{Certainty, Diagnostic};
+use super::text::{Place, SourceFile, Span};
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+use std::sync::Arc;
+
+/// Checked values as their type.
+///
+/// # Errors
+/// When the check let something through that the type does not take: a fault of ours, reported with its file.
+pub(super) fn typed<T: DeserializeOwned>(
+    json: Json,
+    source: &Arc<SourceFile>,
+    span: Span,
+) -> Result<T, Box<Diagnostic>> {
+    serde_json::from_value(json).map_err(|error| {
+        let place = Place { source: Arc::clone(source), span };
+        let message = format!("this file fits the schema and cannot be read all the same: {error}");
+        Box::new(
+            Diagnostic::new("internal", Certainty::Format, &place, message)
+                .help("please report this file; it is a fault of setpoint"),
+        )
+    })
+}

@@ -5,11 +5,11 @@ use super::service::Draft;
 use super::settings::{kind, on_failure};
 use super::task::{Seed, orchestrator_peer};
 use super::{Context, identifier, meaning, stem};
-use crate::manifest::conform::nearest;
 use crate::manifest::cursor::Cursor;
 use crate::manifest::link::unknown;
 use crate::manifest::raw::deployment::{Deployment as Raw, Service as RawService, Strategy as RawStrategy};
 use crate::manifest::raw::network::{Gitlab, Network as RawNetwork, Registry as RawRegistry, Volume as RawVolume};
+use crate::manifest::suggest::nearest;
 use crate::model::{
     Attachment, Condition, Deployment, DeploymentName, FieldKind, Mount, Network, Order, Registry, Role, Settings,
     Strategy, StrategyKind, Volume,

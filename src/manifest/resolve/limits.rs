@@ -2,9 +2,9 @@
 
 use super::Context;
 use super::service::Draft;
-use crate::manifest::conform::nearest;
 use crate::manifest::raw::service::{Capabilities, Resources as RawResources, UlimitValue};
 use crate::manifest::raw::units::{Capability, DeviceText};
+use crate::manifest::suggest::nearest;
 use crate::model::{FieldKind as K, Ulimit};
 use std::collections::BTreeMap;
 

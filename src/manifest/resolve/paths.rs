@@ -1,8 +1,8 @@
 //! Paths that a file gives into the config repo: they must exist, stay inside and lead to plain files.
 
 use super::Context;
-use crate::manifest::conform::nearest;
 use crate::manifest::cursor::Cursor;
+use crate::manifest::suggest::nearest;
 use crate::model::{FileEntry, FileKind, FileTree};
 
 /// Mistakes for which suggestions are looked up.

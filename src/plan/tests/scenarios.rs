@@ -3,13 +3,14 @@
 use super::generate::{deployment, desired, owner, revision, service};
 use crate::model::{
     ConfigFile, Container, ContainerId, ContainerSpec, Desired, DriftPolicy, Health, Image, InstanceId, Mount,
-    Observed, OnChange, OwnerId, PortBinding, Protocol, PullPolicy, Status, Timestamp,
+    Observed, OnChange, OwnerId, PortBinding, Protocol, PullPolicy, Status, Timestamp, digest,
 };
 use crate::plan::{
-    Action, Allow, AllowedGuard, Disruption, Held, HeldReason, Memory, Plan, PlanInput, Quarantine, Reason, Repair,
-    Step, Subject, Teardown, Update, lint, plan, pretend, spec_digest, teardown,
+    Action, Allow, AllowedGuard, Disruption, Held, HeldReason, Memory, Milestone, Origin, Plan, PlanInput, Quarantine,
+    Reason, Repair, Step, Subject, Teardown, Update, found_in_place, lint, plan, pretend, spec_digest, teardown,
 };
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 struct World {
@@ -31,6 +32,15 @@ impl World {
 
     fn plan(&self) -> Plan {
         self.with(plan)
+    }
+
+    fn found(&self) -> BTreeMap<ContainerId, BTreeMap<String, String>> {
+        let found = RefCell::default();
+        self.with(|input| {
+            *found.borrow_mut() = found_in_place(input);
+            plan(input)
+        });
+        found.into_inner()
     }
 
     fn with(&self, make: impl Fn(&PlanInput<'_>) -> Plan) -> Plan {
@@ -187,6 +197,71 @@ fn drift_is_only_shown_when_policy_says_report() {
     assert_eq!(held(&plan, "shop/web/1").why, HeldReason::DriftReported);
     world.service("web").spec.env.insert("A".into(), "1".into());
     assert_eq!(world.plan().steps.len(), 1, "a commit is carried out all the same");
+}
+
+/// `container:<name>` stands for the container that had the name when the sharer was created.
+#[test]
+fn who_shares_a_namespace_is_renewed_with_its_holder() {
+    let mut sidecar = service("a-sidecar", "side:1");
+    sidecar.spec.network_mode = Some("container:shop-web-1".into());
+    let mut world = World::settled(desired(vec![deployment("shop", vec![sidecar, service("web", "web:1")])]));
+    assert!(world.plan().is_empty());
+    world.service("web").spec.resources.pids = Some(7);
+    assert_eq!(world.plan().steps.len(), 1, "a change in place leaves the namespace");
+    world.service("web").spec.env.insert("A".into(), "1".into());
+    let plan = world.plan();
+    let sidecar = step(&plan, "shop/a-sidecar/1");
+    assert!(matches!(sidecar.action, Action::ReplaceInstance { .. }));
+    let holder = step(&plan, "shop/web/1").id;
+    assert!(sidecar.needs.iter().any(|need| need.step == holder && need.until == Milestone::Done));
+    let host = pretend(&plan, &world.observed, &world.memory, &owner());
+    (world.observed, world.memory) = (host.observed, host.memory);
+    assert!(world.plan().is_empty());
+}
+
+/// A network that vanished is drift as well; one that a commit just asked for is not.
+#[test]
+fn a_vanished_network_is_only_shown_when_policy_says_report() {
+    let mut world = two();
+    world.desired.settings.drift = DriftPolicy::Report;
+    let network = world.observed.networks.keys().next().cloned().unwrap();
+    world.observed.networks.clear();
+    for container in &mut world.observed.containers {
+        container.spec.networks.clear();
+    }
+    let plan = world.plan();
+    assert!(plan.steps.is_empty(), "{:#?}", plan.steps);
+    assert_eq!(held(&plan, &format!("network {network}")).why, HeldReason::DriftReported);
+    for container in &mut world.observed.containers {
+        container.applied.retain(|field, _| !field.starts_with("network"));
+    }
+    assert!(matches!(step(&world.plan(), &format!("network {network}")).action, Action::CreateNetwork { .. }));
+}
+
+/// A commit asks for what the host has already: that is on record from then on, so that going back is a commit's change.
+#[test]
+fn what_is_found_in_place_counts_as_applied() {
+    let mut world = two();
+    world.service("web").spec.env.insert("MODE".into(), "a".into());
+    let mut world = World::settled(world.desired);
+    assert_eq!(world.found(), BTreeMap::new(), "after an apply everything is on record");
+    let web = world.container("shop-web-1");
+    web.spec.resources.pids = Some(7);
+    web.spec.env.remove("MODE");
+    let id = web.id.clone();
+    world.service("web").spec.resources.pids = Some(7);
+    world.service("web").spec.env.remove("MODE");
+    assert!(world.plan().is_empty());
+    let found = world.found();
+    let expected = BTreeMap::from([("env MODE".to_owned(), String::new()), ("pids".to_owned(), digest("7"))]);
+    assert_eq!(found, BTreeMap::from([(id, expected)]));
+    world.memory.applied.extend(found);
+    assert_eq!(world.found(), BTreeMap::new());
+    world.service("web").spec.resources.pids = Some(8);
+    world.service("web").spec.env.insert("MODE".into(), "a".into());
+    let plan = world.plan();
+    let origins: Vec<Origin> = step(&plan, "shop/web/1").changes.iter().map(|change| change.origin).collect();
+    assert_eq!(origins, [Origin::Git, Origin::Git]);
 }
 
 #[test]
