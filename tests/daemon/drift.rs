@@ -28,7 +28,8 @@ async fn a_killed_container_runs_again_soon() {
         }
         waits.sort();
         eprintln!("killed to running: {waits:?}");
-        assert!(waits[1] < Duration::from_millis(1500), "{waits:?}");
+        // By the event, that is, and not by the look every minute; how soon it is in figures stands in `benches/`.
+        assert!(waits[1] < Duration::from_secs(15), "{waits:?}");
     })
     .await;
 }
