@@ -16,6 +16,7 @@ pub mod model;
 pub mod event;
 pub mod manifest;
 pub mod plan;
+pub mod schedule;
 // adapters
 pub mod engine;
 pub mod source;

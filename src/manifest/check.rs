@@ -1,14 +1,10 @@
 //! What a single service cannot be, and circles of services that wait for each other.
 
+use super::circles::{NAMED, circles, way_round};
 use super::link::Edge;
 use super::resolve::{Context, Draft, meaning};
 use crate::model::{Field, FieldKind as K, Mount, ServiceRef};
-use std::collections::BTreeMap;
 
-/// Circles that are reported: more of them hang together.
-const CYCLES: usize = 20;
-/// Services of a circle that are named.
-const NAMED: usize = 12;
 /// The least memory that the engine takes.
 const LEAST_MEMORY: u64 = 6 << 20;
 
@@ -124,67 +120,20 @@ fn replicas(cx: &mut Context<'_>, draft: &Draft<'_>) {
     }
 }
 
-/// Circles in what waits for what, each reported once with its way round.
+/// Services that wait for each other, each circle with its way round.
 pub(super) fn cycles(cx: &mut Context<'_>, edges: &[Edge<'_>]) {
-    let mut next: BTreeMap<&ServiceRef, Vec<usize>> = BTreeMap::new();
-    for (index, edge) in edges.iter().enumerate() {
-        next.entry(&edge.from).or_default().push(index);
-    }
-    // 1 is on the way, 2 is done. An explicit stack: a chain of services may be long.
-    let mut reported = 0;
-    let mut state: BTreeMap<&ServiceRef, u8> = BTreeMap::new();
-    let starts: Vec<&ServiceRef> = next.keys().copied().collect();
-    for start in starts {
-        if state.contains_key(start) {
-            continue;
-        }
-        state.insert(start, 1);
-        let mut way: Vec<(&ServiceRef, usize)> = vec![(start, 0)];
-        let mut taken: Vec<usize> = Vec::new();
-        while let Some((at, tried)) = way.last_mut() {
-            let Some(index) = next.get(*at).and_then(|edges| edges.get(*tried)).copied() else {
-                state.insert(at, 2);
-                way.pop();
-                taken.pop();
-                continue;
-            };
-            *tried += 1;
-            let to = &edges[index].to;
-            match state.get(to) {
-                None => {
-                    state.insert(to, 1);
-                    way.push((to, 0));
-                    taken.push(index);
-                }
-                Some(1) => {
-                    let from = way.iter().position(|(service, _)| *service == to).unwrap_or(0);
-                    let mut round: Vec<usize> = taken.get(from..).unwrap_or_default().to_vec();
-                    round.push(index);
-                    if reported < CYCLES {
-                        report_cycle(cx, edges, &round);
-                    }
-                    reported += 1;
-                }
-                Some(_) => {}
-            }
-        }
+    for round in circles(edges, |edge| (&edge.from, &edge.to)) {
+        report_cycle(cx, edges, &round);
     }
 }
 
 fn report_cycle(cx: &mut Context<'_>, edges: &[Edge<'_>], round: &[usize]) {
-    // The same first service whatever the search began with.
-    let first = (0..round.len()).min_by_key(|at| &edges[round[*at]].from).unwrap_or(0);
-    let round: Vec<&Edge<'_>> = (0..round.len()).map(|at| &edges[round[(first + at) % round.len()]]).collect();
+    let round: Vec<&Edge<'_>> = round.iter().filter_map(|at| edges.get(*at)).collect();
     let Some(head) = round.first() else { return };
     let same = round.iter().all(|edge| edge.from.deployment == head.from.deployment);
     let name = |service: &ServiceRef| if same { service.service.to_string() } else { service.to_string() };
-    let mut names: Vec<String> = round.iter().map(|edge| name(&edge.from)).collect();
-    if names.len() > NAMED {
-        names.truncate(NAMED);
-        names.push("…".to_owned());
-    }
-    names.push(name(&head.from));
-    let message = format!("these services wait for each other: {}", names.join(" → "));
+    let names: Vec<String> = round.iter().map(|edge| name(&edge.from)).collect();
+    let message = format!("these services wait for each other: {}", way_round(&names));
     let places: Vec<String> = round
         .iter()
         .take(NAMED)

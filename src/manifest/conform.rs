@@ -106,7 +106,7 @@ impl<'a> Walk<'a> {
             Value::Null => false,
             Value::Scalar { .. } => is_scalar(form),
             Value::Seq(_) => matches!(form, Shape::List(_)),
-            Value::Map(_) => matches!(form, Shape::Map(_) | Shape::Object(_)),
+            Value::Map(_) => matches!(form, Shape::Map(_) | Shape::Object(_) | Shape::Free),
         };
         let (mut first, mut several) = (None, Vec::new());
         shapes.each_form(shape, &mut |form| match first {
@@ -153,6 +153,7 @@ impl<'a> Walk<'a> {
                 Some(Json::Object(map))
             }
             (Shape::Object(object), Value::Map(entries)) => self.object(object, entries, node),
+            (Shape::Free, _) => Some(free(node)),
             (_, Value::Scalar { text, .. }) => self.scalar(form, text, node.span),
             _ => None,
         }
@@ -349,7 +350,7 @@ impl<'a> Walk<'a> {
                 Shape::Words(_) => "a word",
                 Shape::Text | Shape::Unit(_) => "a text",
                 Shape::List(_) => "a list",
-                Shape::Map(_) | Shape::Object(_) => "a map",
+                Shape::Map(_) | Shape::Object(_) | Shape::Free => "a map",
                 Shape::Ref(_) | Shape::Any(_) | Shape::Null => continue,
             };
             if !words.contains(&word) {
@@ -362,6 +363,33 @@ impl<'a> Walk<'a> {
 
 fn is_scalar(form: &Shape) -> bool {
     matches!(form, Shape::Words(_) | Shape::Unit(_) | Shape::Text | Shape::Integer(..) | Shape::Bool)
+}
+
+/// A value with the types that it is written with: a text without quotes is a number, `true`, `false` or nothing when it
+/// looks like one (the core schema of YAML 1.2), and a text otherwise.
+fn free(node: &Node) -> Json {
+    match &node.value {
+        Value::Null => Json::Null,
+        Value::Scalar { text, quoted: true } => Json::String(text.to_string()),
+        Value::Scalar { text, quoted: false } => match &**text {
+            "true" | "True" | "TRUE" => Json::Bool(true),
+            "false" | "False" | "FALSE" => Json::Bool(false),
+            plain => number(plain).unwrap_or_else(|| Json::String(plain.to_owned())),
+        },
+        Value::Seq(items) => items.iter().map(|item| free(item)).collect(),
+        Value::Map(entries) => entries.iter().map(|(key, value)| (key.text.to_string(), free(value))).collect(),
+    }
+}
+
+/// A number without quotes; what JSON has no number for (`.inf`, a version such as `1.2.3`) is none.
+fn number(text: &str) -> Option<Json> {
+    if let Some(whole) = integer(text) {
+        let whole_number = i64::try_from(whole).map(Json::from).or_else(|_| u64::try_from(whole).map(Json::from));
+        return whole_number.ok().or_else(|| serde_json::Number::from_f64(whole as f64).map(Json::Number));
+    }
+    let numeric = text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '-' | '+' | '.'));
+    let float = text.parse().ok().filter(|_| numeric && text.contains(|letter: char| letter.is_ascii_digit()))?;
+    serde_json::Number::from_f64(float).map(Json::Number)
 }
 
 /// A whole number as YAML and KDL write it: decimal, `0x`, `0o`, `0b`, with `_` between digits.

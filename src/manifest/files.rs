@@ -3,6 +3,7 @@
 use super::conform::{Conformed, conform, prune};
 use super::raw::builder::BuilderFile;
 use super::raw::deployment::{Deployment, DeploymentFile};
+use super::raw::schedule::{Schedule, ScheduleFile};
 use super::raw::settings::SettingsFile;
 use super::raw::typed;
 use super::report::{Certainty, Diagnostic};
@@ -22,6 +23,10 @@ enum Content {
     Deployment,
     /// A deployment without its root key.
     Fragment,
+    /// A schedule under its root key.
+    Schedule,
+    /// A schedule without its root key.
+    Timeline,
     /// A builder file.
     Builder,
     /// The repo's settings.
@@ -35,6 +40,10 @@ pub(super) enum Raw {
     Deployment(Box<DeploymentFile>),
     /// A deployment without its root key.
     Fragment(Box<Deployment>),
+    /// A schedule under its root key.
+    Schedule(Box<ScheduleFile>),
+    /// A schedule without its root key.
+    Timeline(Box<Schedule>),
     /// A builder file.
     Builder(Box<BuilderFile>),
     /// The repo's settings.
@@ -257,11 +266,11 @@ impl Files {
                     }
                 }
                 Ok(document) => {
-                    let shapes = Kind::Deployment.shapes();
-                    let shape = fragment_shape();
                     let keys = document.root_keys();
                     let rooted = keys.iter().any(|key| ROOT_KEYS.contains(&&*key.text));
-                    let draft = (!rooted).then(|| document.tree(source, shapes, shape, &mut Vec::new()));
+                    let draft = (!rooted).then(|| {
+                        document.tree(source, Kind::Deployment.shapes(), below_root(Kind::Deployment), &mut Vec::new())
+                    });
                     let class = self.classify(source, &keys, habitual, is_settings, draft.as_deref());
                     if let Some(class) = class {
                         self.checked(source, class, |kind, shape, mistakes| {
@@ -288,10 +297,6 @@ impl Files {
             return Some(Content::Settings);
         }
         let has = |name: &str| keys.iter().any(|key| &*key.text == name);
-        let unsupported = |this: &mut Self, what: &str| {
-            this.notice(path, &format!("{what} are not yet supported: the file was checked for its syntax only"));
-            None
-        };
         if has("deployment") {
             return Some(Content::Deployment);
         }
@@ -299,15 +304,18 @@ impl Files {
             return Some(Content::Builder);
         }
         if has("schedule") {
-            return unsupported(self, "schedules");
+            return Some(Content::Schedule);
         }
         if has("nodes") || has("clusters") {
-            return unsupported(self, "nodes and clusters");
+            self.notice(path, "nodes and clusters are not yet supported: the file was checked for its syntax only");
+            return None;
         }
-        let Shape::Object(object) = Kind::Deployment.shapes().resolve(fragment_shape()) else { return None };
+        let Shape::Object(object) = Kind::Deployment.shapes().resolve(below_root(Kind::Deployment)) else {
+            return None;
+        };
         let known = |name: &str| object.property(name).is_some() || object.property(&format!("{name}s")).is_some();
         if tree.is_some_and(is_schedule) {
-            return unsupported(self, "schedules");
+            return Some(Content::Timeline);
         }
         if habitual {
             if keys.iter().any(|key| known(&key.text)) {
@@ -343,7 +351,9 @@ impl Files {
     ) {
         let (kind, shape) = match content {
             Content::Deployment => (Kind::Deployment, Kind::Deployment.shapes().root()),
-            Content::Fragment => (Kind::Deployment, fragment_shape()),
+            Content::Fragment => (Kind::Deployment, below_root(Kind::Deployment)),
+            Content::Schedule => (Kind::Schedule, Kind::Schedule.shapes().root()),
+            Content::Timeline => (Kind::Schedule, below_root(Kind::Schedule)),
             Content::Builder => (Kind::Builder, Kind::Builder.shapes().root()),
             Content::Settings => (Kind::Settings, Kind::Settings.shapes().root()),
         };
@@ -354,6 +364,8 @@ impl Files {
             let raw = match content {
                 Content::Deployment => typed(json, source, tree.span).map(Raw::Deployment),
                 Content::Fragment => typed(json, source, tree.span).map(Raw::Fragment),
+                Content::Schedule => typed(json, source, tree.span).map(Raw::Schedule),
+                Content::Timeline => typed(json, source, tree.span).map(Raw::Timeline),
                 Content::Builder => typed(json, source, tree.span).map(Raw::Builder),
                 Content::Settings => typed(json, source, tree.span).map(Raw::Settings),
             };
@@ -369,12 +381,12 @@ impl Files {
     }
 }
 
-/// What stands under `deployment`.
-fn fragment_shape() -> &'static Shape {
-    let shapes = Kind::Deployment.shapes();
+/// What stands under the root key of a kind of file.
+fn below_root(kind: Kind) -> &'static Shape {
+    let shapes = kind.shapes();
     match shapes.root() {
         Shape::Object(object) => {
-            object.properties.get("deployment").map_or(shapes.root(), |shape| shapes.resolve(shape))
+            object.properties.get(kind.name()).map_or(shapes.root(), |shape| shapes.resolve(shape))
         }
         root => root,
     }

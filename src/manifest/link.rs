@@ -4,12 +4,12 @@ use super::cursor::Cursor;
 use super::files::{Files, Raw};
 use super::report::{Certainty, Diagnostic, Report};
 use super::resolve::paths::SUGGESTED;
-use super::resolve::{self, Context, Draft, Resolved, meaning};
+use super::resolve::{self, Context, Draft, Resolved, Servers, meaning};
 use super::suggest::nearest;
-use super::{check, clash};
+use super::{check, clash, raw};
 use crate::model::{
-    Condition, Dependency, DeploymentName, Desired, Field, FieldKind, FileTree, Order, Restart, Service, ServiceId,
-    ServiceRef, Settings,
+    Condition, Dependency, DeploymentName, Desired, Field, FieldKind, FileTree, Order, Restart, Schedule, ScheduleName,
+    Service, ServiceId, ServiceRef, Settings,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(super) fn link(tree: &FileTree, files: Files) -> Result<Desired, Report> {
         }
     }
     let mut resolved: Vec<Resolved<'_>> = Vec::new();
-    let mut builds = Vec::new();
+    let (mut builds, mut timelines) = (Vec::new(), Vec::new());
     for (raw, at) in rest {
         match raw {
             Raw::Deployment(file) => {
@@ -47,11 +47,14 @@ pub(super) fn link(tree: &FileTree, files: Files) -> Result<Desired, Report> {
             }
             Raw::Fragment(raw) => resolved.push(resolve::deployment(&mut cx, *raw, at, &settings)),
             Raw::Builder(file) => builds.push(resolve::builder(&mut cx, file.builder, at.key("builder"))),
+            Raw::Schedule(file) => timelines.push((file.schedule, at.key("schedule"))),
+            Raw::Timeline(raw) => timelines.push((*raw, at)),
             Raw::Settings(_) => {}
         }
     }
     unique(&mut cx, &resolved);
     let broken = !cx.mistakes.is_empty();
+    let schedules = schedules(&mut cx, timelines, &Servers::new(&resolved, broken));
     let edges = wait_edges(&mut cx, &resolved, broken);
     check::cycles(&mut cx, &edges);
     completions(&mut cx, &mut resolved, &edges);
@@ -90,7 +93,30 @@ pub(super) fn link(tree: &FileTree, files: Files) -> Result<Desired, Report> {
         })
         .collect();
     cx.notices.sort_by(|a, b| a.at.cmp(&b.at));
-    Ok(Desired { settings, deployments, builds, notices: cx.notices })
+    Ok(Desired { settings, deployments, schedules, builds, notices: cx.notices })
+}
+
+/// The schedules by their names, which are unique.
+fn schedules(
+    cx: &mut Context<'_>,
+    timelines: Vec<(raw::schedule::Schedule, Cursor<'_>)>,
+    servers: &Servers,
+) -> BTreeMap<ScheduleName, Schedule> {
+    let mut schedules: BTreeMap<ScheduleName, Schedule> = BTreeMap::new();
+    let mut places: BTreeMap<ScheduleName, Cursor<'_>> = BTreeMap::new();
+    for (raw, at) in timelines {
+        let schedule = resolve::schedule(cx, raw, at, servers);
+        if let Some(first) = places.get(&schedule.name) {
+            let message = format!("two schedules are called `{}`", schedule.name);
+            let help = "give one of the two another `name`; names are compared in lower case with `-` for spaces";
+            let mistake = meaning("duplicate-schedule", &at.key("name").place(), message).help(help);
+            cx.add(mistake.label("again here").also(first.key("name").place(), "first here"));
+        } else {
+            places.insert(schedule.name.clone(), at);
+            schedules.insert(schedule.name.clone(), schedule);
+        }
+    }
+    schedules
 }
 
 /// Files of which something was left out because of a mistake.
@@ -102,13 +128,14 @@ struct Partial {
 impl Partial {
     /// Whether a mistake may be about what was left out: it says that something is not there or has no effect.
     fn explains(&self, mistake: &Diagnostic) -> bool {
-        const ABSENCE: [&str; 9] = [
+        const ABSENCE: [&str; 10] = [
             "missing-key",
             "missing-image",
             "missing-value",
             "missing-registry",
             "unknown-network",
             "unknown-service",
+            "unknown-task",
             "unknown-deployment",
             "no-effect",
             "read-only-config",

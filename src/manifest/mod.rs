@@ -9,6 +9,7 @@
 //! ```
 
 mod check;
+mod circles;
 mod clash;
 mod conform;
 mod cursor;
@@ -31,6 +32,8 @@ pub mod yaml;
 mod broken_tests;
 #[cfg(test)]
 mod property_tests;
+#[cfg(test)]
+mod schedule_tests;
 #[cfg(test)]
 mod seed_tests;
 #[cfg(test)]

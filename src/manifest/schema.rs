@@ -1,6 +1,9 @@
 //! The JSON Schema of each kind of file, generated from the types in `raw`.
 
-use super::raw::{builder::BuilderFile, daemon::DaemonConfig, deployment::DeploymentFile, settings::SettingsFile};
+use super::raw::{
+    builder::BuilderFile, daemon::DaemonConfig, deployment::DeploymentFile, schedule::ScheduleFile,
+    settings::SettingsFile,
+};
 use super::shape::Shapes;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
@@ -13,6 +16,8 @@ use std::sync::LazyLock;
 pub enum Kind {
     /// What runs.
     Deployment,
+    /// When it runs.
+    Schedule,
     /// Images to build and push.
     Builder,
     /// The policy of a config repo.
@@ -23,12 +28,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Deployment, Self::Builder, Self::Settings, Self::Daemon];
+    pub const ALL: [Self; 5] = [Self::Deployment, Self::Schedule, Self::Builder, Self::Settings, Self::Daemon];
 
     /// The name as it stands in `schema/<name>.schema.json`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Deployment => "deployment",
+            Self::Schedule => "schedule",
             Self::Builder => "builder",
             Self::Settings => "settings",
             Self::Daemon => "daemon",
@@ -37,7 +43,7 @@ impl Kind {
 
     /// The shapes that files of this kind are checked with.
     pub(super) fn shapes(self) -> &'static Shapes {
-        static SHAPES: LazyLock<[Shapes; 4]> = LazyLock::new(|| Kind::ALL.map(|kind| Shapes::new(&generated(kind))));
+        static SHAPES: LazyLock<[Shapes; 5]> = LazyLock::new(|| Kind::ALL.map(|kind| Shapes::new(&generated(kind))));
         &SHAPES[self as usize]
     }
 }
@@ -51,22 +57,25 @@ impl fmt::Display for Kind {
 /// The JSON Schema (2020-12) of a kind of file, for editors and for `schema/`.
 pub fn schema(kind: Kind) -> Value {
     let mut schema = generated(kind);
-    if kind == Kind::Deployment {
-        fragments(&mut schema);
+    match kind {
+        Kind::Deployment => fragments(&mut schema, "Deployment"),
+        Kind::Schedule => fragments(&mut schema, "Schedule"),
+        Kind::Builder | Kind::Settings | Kind::Daemon => {}
     }
     schema
 }
 
-/// Lets the keys of a deployment stand without their root key as well.
-fn fragments(schema: &mut Value) {
+/// Lets the keys below the root key stand without it as well.
+fn fragments(schema: &mut Value, name: &str) {
+    let file_name = format!("{name}File");
     let Some(root) = schema.as_object_mut() else { return };
     let keys = ["additionalProperties", "properties", "required", "type"];
     let file: serde_json::Map<String, Value> =
         keys.into_iter().filter_map(|key| Some((key.to_owned(), root.remove(key)?))).collect();
     if let Some(defs) = root.get_mut("$defs").and_then(Value::as_object_mut) {
-        defs.insert("DeploymentFile".to_owned(), file.into());
+        defs.insert(file_name.clone(), file.into());
     }
-    let forms = ["DeploymentFile", "Deployment"].map(|name| serde_json::json!({ "$ref": format!("#/$defs/{name}") }));
+    let forms = [file_name.as_str(), name].map(|name| serde_json::json!({ "$ref": format!("#/$defs/{name}") }));
     root.insert("anyOf".to_owned(), forms.to_vec().into());
 }
 
@@ -76,6 +85,7 @@ fn generated(kind: Kind) -> Value {
     let generator = settings.into_generator();
     let schema = match kind {
         Kind::Deployment => generator.into_root_schema_for::<DeploymentFile>(),
+        Kind::Schedule => generator.into_root_schema_for::<ScheduleFile>(),
         Kind::Builder => generator.into_root_schema_for::<BuilderFile>(),
         Kind::Settings => generator.into_root_schema_for::<SettingsFile>(),
         Kind::Daemon => generator.into_root_schema_for::<DaemonConfig>(),

@@ -128,12 +128,6 @@ fn other_fragments_of_the_existing_guide() {
     let strategy =
         "strategy:\n  type: \"sequential\"  # o \"parallel\"\n  wait_for_healthy: true\n  startup_timeout: 60\n";
     assert_eq!(only(&[("deployments/a.yaml", strategy)]).strategy.startup_timeout, Duration::from_secs(60));
-    let schedule = "tasks:\n  - id: my_task\n    address: \"task4:50054\"\n    mode: timed\n    scheduled_time_us: 1000000\n    parameters:\n      my_param: 123\n";
-    for path in ["schedules/my_schedule.yaml", "deployments/my_schedule.yaml"] {
-        let desired = desired(&[(path, schedule)]);
-        assert!(desired.deployments.is_empty());
-        assert!(desired.notices[0].text.contains("not yet supported"), "{:?}", desired.notices);
-    }
 }
 
 #[test]

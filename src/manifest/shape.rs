@@ -33,6 +33,8 @@ pub enum Shape {
     Map(Box<Shape>),
     /// A map with known keys.
     Object(Object),
+    /// A map of anything; its values keep the types they are written with.
+    Free,
     /// Nothing.
     Null,
 }
@@ -140,6 +142,9 @@ fn shape(schema: &Value, index: &HashMap<&str, usize>) -> Shape {
 }
 
 fn form(map: &Map<String, Value>, types: &[&str], index: &HashMap<&str, usize>) -> Shape {
+    if map.contains_key("x-free") {
+        return Shape::Free;
+    }
     if let Some(unit) = map.get("x-unit").and_then(Value::as_str) {
         return Shape::Unit(unit.to_owned());
     }

@@ -2,7 +2,8 @@
 
 use super::spec::{ContainerSpec, Probe};
 use super::{
-    DeploymentName, Field, FileKind, Location, OnFailure, Order, ServiceId, ServiceRef, Settings, StrategyKind,
+    DeploymentName, Field, FileKind, Location, OnFailure, Order, Schedule, ScheduleName, ServiceId, ServiceRef,
+    Settings, StrategyKind,
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,8 @@ pub struct Desired {
     pub settings: Settings,
     /// Deployments by name.
     pub deployments: BTreeMap<DeploymentName, Deployment>,
+    /// Schedules by name.
+    pub schedules: BTreeMap<ScheduleName, Schedule>,
     /// Builder files: images to build and push without running them.
     pub builds: Vec<BuildFile>,
     /// What the reader should know although it is no mistake (a file kind that is not supported yet, a deprecated key).

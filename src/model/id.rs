@@ -40,6 +40,14 @@ name! {
     ServiceId
 }
 name! {
+    /// The identifier of a schedule: letters, digits, `_ . -`, derived from its display name.
+    ScheduleName
+}
+name! {
+    /// The `id` of a task within its schedule.
+    TaskId
+}
+name! {
     /// Who owns an object on an engine: `<installation>/<environment>`, in the label `dev.setpoint.owner`.
     OwnerId
 }

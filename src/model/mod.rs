@@ -3,29 +3,39 @@
 //! Nothing here reads a clock, a file, the environment or a socket, and nothing here logs. Names follow the table of
 //! words in `ARCHITECTURE.md`; each type is written by one stage and read by those after it.
 
+mod cadence;
+mod cron;
 mod desired;
 mod field;
 mod id;
 mod location;
 mod observed;
 mod quantity;
+mod schedule;
 mod settings;
 mod spec;
 mod text;
 mod time;
 mod tree;
 
+pub use cadence::{Cadence, CadenceError};
 pub use desired::{
     BuildFile, BuildImage, BuildSettings, Condition, ContextFile, Dependency, Deployment, Desired, Image, ImageBuild,
     Network, Notice, PullPolicy, Registry, Role, Service, Strategy, Volume,
 };
 pub use field::{Change, Field, FieldKind, Fields, digest};
-pub use id::{ContainerId, DeploymentName, InstanceId, OwnerId, ParseIdError, ServiceId, ServiceRef};
+pub use id::{
+    ContainerId, DeploymentName, InstanceId, OwnerId, ParseIdError, ScheduleName, ServiceId, ServiceRef, TaskId,
+};
 pub use location::Location;
 pub use observed::{
     Container, Health, HealthReport, ImageConfig, ImageState, NetworkState, Observed, Status, VolumeState,
 };
 pub use quantity::{QuantityError, cpus_text, duration_text, parse_cpus, parse_duration, parse_size, size_text};
+pub use schedule::{
+    Deadline, DeadlineFrom, FeasibilityPolicy, Missed, Need, On, OnDeadline, Overlap, RealTime, Release, Repeat,
+    RtPolicy, Schedule, Start, Target, Task, TaskAddress, TaskProtocol,
+};
 pub use settings::{DriftPolicy, OnFailure, Order, Prune, Settings, StrategyKind};
 pub use spec::{
     Attachment, ConfigFile, ContainerSpec, Device, Healthcheck, Logging, Mount, OnChange, PortBinding, Probe, Protocol,

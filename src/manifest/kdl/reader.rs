@@ -101,6 +101,9 @@ impl<'s> Reader<'_, 's> {
 
     /// The value that a node stands for.
     fn value(&mut self, parts: &Parts<'_>, shape: &'s Shape, name: &str) -> Node {
+        if self.shapes.forms(shape).iter().any(|form| matches!(form, Shape::Free)) {
+            return self.free(parts);
+        }
         let forms = self.forms(shape);
         if parts.plain() {
             return self.arguments(parts, forms, name);
@@ -176,6 +179,41 @@ impl<'s> Reader<'_, 's> {
             entries.add(self, key, node, false);
         }
         Node::new(entries.into_value(), parts.span)
+    }
+
+    /// Anything: an argument is a value, several are a list, children called `-` are the items of one, and other children
+    /// and properties are the entries of a map.
+    fn free(&mut self, parts: &Parts<'_>) -> Node {
+        let children = parts.children.unwrap_or_default();
+        let dashes = !children.is_empty() && children.iter().all(|child| child.name().value() == "-");
+        match parts.arguments.as_slice() {
+            [one] if parts.plain() => self.scalar(one),
+            [] if dashes && parts.properties.is_empty() => {
+                let items = children.iter().map(|child| Arc::new(self.free(&Parts::of(child)))).collect();
+                Node::new(Value::Seq(items), parts.span)
+            }
+            several if parts.plain() => {
+                let items = several.iter().map(|entry| Arc::new(self.scalar(entry))).collect();
+                Node::new(if several.is_empty() { Value::Null } else { Value::Seq(items) }, parts.span)
+            }
+            arguments => {
+                if let Some(first) = arguments.first() {
+                    let message = "arguments stand beside properties or children".to_owned();
+                    let help = "write a list (arguments alone) or a map (properties and children)";
+                    self.mistake("extra-argument", self.value_span(first), message, help);
+                }
+                let mut entries = Entries::default();
+                for property in &parts.properties {
+                    let node = self.scalar(property);
+                    entries.add(self, property_key(property), node, false);
+                }
+                for child in children {
+                    let node = self.free(&Parts::of(child));
+                    entries.add(self, Key { text: child.name().value().into(), span: name_span(child) }, node, false);
+                }
+                Node::new(entries.into_value(), parts.span)
+            }
+        }
     }
 
     /// A map with known keys.

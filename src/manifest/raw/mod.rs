@@ -8,6 +8,7 @@ pub mod deployment;
 pub(super) mod forms;
 pub mod health;
 pub mod network;
+pub mod schedule;
 pub mod service;
 pub mod settings;
 pub mod text;

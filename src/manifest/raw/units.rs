@@ -1,7 +1,9 @@
 //! Texts with a form of their own: each is a type that reads itself from the text of the file.
 
 use super::forms;
-use crate::model::{Device, Mount, Restart, parse_cpus, parse_duration, parse_size};
+use crate::model::{
+    Device, Mount, Restart, ServiceRef, TaskAddress, Timestamp, parse_cpus, parse_duration, parse_size,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -144,6 +146,16 @@ units! {
     HttpTarget((u16, String)), "number", [":8080/health"], forms::http_target;
     /// `address:port` to listen on.
     ListenAddress((String, u16)), "text", ["0.0.0.0:50051"], forms::listen_address;
+    /// A time; a bare number is microseconds.
+    Micros(Duration), "number", [1000000, "100ms"], |text| Ok(parse_duration(text, Duration::from_micros(1))?);
+    /// A time with its unit.
+    Timespan(Duration), "text", ["100ms", "5s", "1h"], forms::timespan;
+    /// An instant with its offset from UTC.
+    Instant(Timestamp), "text", ["2026-03-01T06:00:00+01:00", "2026-03-01T05:00:00Z"], forms::instant;
+    /// The address of a task server: `host:port` or `unix:/path`.
+    TaskAddressText(TaskAddress), "text", ["task1:50051", "unix:/run/task1.sock"], forms::task_address;
+    /// A service of a deployment, with a port of its container when it publishes several.
+    ServicePath((ServiceRef, Option<u16>)), "text", ["grpc/task1", "grpc/task1:50051"], forms::service_path;
     /// The address of a registry: host and port.
     RegistryAddress(String), "text", ["registry.example.org"], forms::registry;
 }

@@ -9,13 +9,18 @@ mod health;
 mod image;
 mod limits;
 pub(super) mod paths;
+mod schedule;
+mod servers;
 mod service;
 mod settings;
 mod storage;
 mod task;
+mod timeline;
 
 pub(super) use builder::builder;
 pub(super) use deployment::{Resolved, deployment};
+pub(super) use schedule::schedule;
+pub(super) use servers::Servers;
 pub(super) use service::Draft;
 pub(super) use settings::settings;
 

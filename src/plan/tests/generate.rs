@@ -115,7 +115,7 @@ pub(super) fn volume(name: &str) -> Volume {
 pub(super) fn desired(deployments: Vec<Deployment>) -> Desired {
     let settings = Settings { environment: "prod".to_owned(), ..Settings::default() };
     let deployments = deployments.into_iter().map(|deployment| (deployment.name.clone(), deployment)).collect();
-    Desired { settings, deployments, builds: Vec::new(), notices: Vec::new() }
+    Desired { settings, deployments, ..Desired::default() }
 }
 
 /// A spec with any mix of the settings that the planner treats apart.

@@ -2,12 +2,16 @@
 
 mod image;
 mod network;
+mod time;
 
 pub(in crate::manifest) use image::{image, tag};
 pub(crate) use network::PortRange;
 pub(in crate::manifest) use network::{
-    extra_host, host_name, http_target, ip, is_http_path, listen_address, network_mode, port, ports, registry, subnet,
+    extra_host, host_name, http_target, ip, is_http_path, listen_address, network_mode, port, ports, registry,
+    service_path, subnet, task_address,
 };
+
+pub(in crate::manifest) use time::{instant, timespan};
 
 use super::units::FormError;
 use crate::model::{Device, Mount, Restart, parse_size};

@@ -2,7 +2,7 @@
 
 use super::{Form, is_name};
 use crate::manifest::raw::units::FormError;
-use crate::model::{PortBinding, Protocol};
+use crate::model::{PortBinding, Protocol, ServiceRef, TaskAddress};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub(in crate::manifest) fn port(text: &str) -> Form<u16> {
@@ -184,6 +184,41 @@ pub(in crate::manifest) fn listen_address(text: &str) -> Form<(String, u16)> {
     let (host, number) = text.trim().rsplit_once(':').ok_or_else(error)?;
     let port = port(number).map_err(|_| error())?;
     if host.is_empty() || host.contains(char::is_whitespace) { Err(error()) } else { Ok((host.to_owned(), port)) }
+}
+
+/// `host:port` as clients write it, or `unix:` and a path.
+pub(in crate::manifest) fn task_address(text: &str) -> Form<TaskAddress> {
+    let text = text.trim();
+    if let Some(path) = text.strip_prefix("unix:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        // The kernel's `sun_path` has room for 107 bytes.
+        if path.starts_with('/') && path.len() <= 107 {
+            return Ok(TaskAddress::Unix(path.to_owned()));
+        }
+        let help = "write `unix:` and an absolute path of at most 107 bytes: `unix:/run/task1.sock`";
+        return Err(FormError::new(format!("`{text}` is not the path of a socket"), help));
+    }
+    let (host, port) = listen_address(text).map_err(|error| FormError { help: ADDRESS_HELP.to_owned(), ..error })?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
+    if host_name(bare).is_err() && ip(bare).is_err() {
+        return Err(FormError::new(format!("`{host}` is not the name or address of a host"), ADDRESS_HELP));
+    }
+    Ok(TaskAddress::Tcp(bare.to_owned(), port))
+}
+
+const ADDRESS_HELP: &str = "write host and port: `task1:50051`, or a socket: `unix:/run/task1.sock`";
+
+/// `deployment/service`, with `:port`.
+pub(in crate::manifest) fn service_path(text: &str) -> Form<(ServiceRef, Option<u16>)> {
+    let error = || {
+        let help = "write `deployment/service`, with `:port` when it publishes several";
+        FormError::new(format!("`{text}` does not name a service"), help)
+    };
+    let (path, number) = match text.trim().split_once(':') {
+        Some((path, number)) => (path, Some(port(number)?)),
+        None => (text.trim(), None),
+    };
+    Ok((path.parse().map_err(|_| error())?, number))
 }
 
 pub(in crate::manifest) fn registry(text: &str) -> Form<String> {

@@ -1,0 +1,140 @@
+//! Task servers that deployments run: how the tasks of a schedule find them.
+
+use super::{Context, Resolved, meaning};
+use crate::manifest::cursor::Cursor;
+use crate::manifest::suggest::nearest;
+use crate::model::{Protocol, ServiceRef, Target, TaskAddress};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The services of all deployments by the names that a task server is reached by.
+pub(crate) struct Servers {
+    services: BTreeMap<ServiceRef, Server>,
+    /// Host names, container names and ids within the deployments' networks.
+    hosts: BTreeMap<String, BTreeSet<ServiceRef>>,
+    /// Whether some file could not be read: what is not found may stand in it.
+    partial: bool,
+}
+
+/// The ports of a service.
+#[derive(Default)]
+struct Server {
+    /// The port within the container, and where the host publishes it.
+    published: BTreeMap<u16, (String, u16)>,
+    /// It shares the network of the host.
+    on_host: bool,
+}
+
+impl Servers {
+    /// Collects the services.
+    pub(crate) fn new(resolved: &[Resolved<'_>], partial: bool) -> Self {
+        let mut servers = Self { services: BTreeMap::new(), hosts: BTreeMap::new(), partial };
+        for deployment in resolved {
+            for draft in &deployment.drafts {
+                let service = ServiceRef { deployment: deployment.deployment.name.clone(), service: draft.id.clone() };
+                let mut server =
+                    Server { on_host: draft.spec.network_mode.as_deref() == Some("host"), ..Server::default() };
+                for port in draft.spec.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
+                    let Some(host_port) = port.host_port else { continue };
+                    let host = match port.host_ip.as_deref() {
+                        None | Some("" | "0.0.0.0" | "::") => "127.0.0.1",
+                        Some(host) => host,
+                    };
+                    server.published.insert(port.container_port, (host.to_owned(), host_port));
+                }
+                let names = [Some(draft.id.as_str()), draft.spec.hostname.as_deref(), draft.container_name.as_deref()];
+                for name in names.into_iter().flatten() {
+                    servers.hosts.entry(name.to_owned()).or_default().insert(service.clone());
+                }
+                servers.services.insert(service, server);
+            }
+        }
+        servers
+    }
+}
+
+impl Context<'_> {
+    /// The target of an address. The names of the deployments' networks mean nothing on the host, so a task server of
+    /// this repo is reached where its port is published.
+    pub(super) fn address(&mut self, address: TaskAddress, at: Cursor<'_>, servers: &Servers) -> Target {
+        let TaskAddress::Tcp(host, port) = &address else { return Target::Address(address) };
+        let Some(services) = servers.hosts.get(host) else { return Target::Address(address) };
+        let reached: Vec<(&ServiceRef, TaskAddress)> =
+            services.iter().filter_map(|service| Some((service, published(servers, service, *port)?))).collect();
+        match reached.as_slice() {
+            [(service, address)] => Target::Service { service: (*service).clone(), address: address.clone() },
+            [] => {
+                let names: Vec<String> = services.iter().map(ToString::to_string).collect();
+                let text = format!(
+                    "{} does not publish port {port}, so this address works only where the name `{host}` is known",
+                    names.join(", ")
+                );
+                self.notice(at, text);
+                Target::Address(address)
+            }
+            several => {
+                let names: Vec<String> = several.iter().map(|(service, _)| format!("`service: {service}`")).collect();
+                let message = format!("{} services are called `{host}`", several.len());
+                self.mistake("ambiguous-address", at, message, format!("write {}", names.join(" or ")));
+                Target::Address(address)
+            }
+        }
+    }
+
+    /// The target of a service.
+    pub(super) fn service(
+        &mut self,
+        service: ServiceRef,
+        port: Option<u16>,
+        at: Cursor<'_>,
+        servers: &Servers,
+    ) -> Target {
+        let nowhere = Target::Command(Vec::new());
+        let Some(server) = servers.services.get(&service) else {
+            if !servers.partial {
+                let names: Vec<String> = servers.services.keys().map(ToString::to_string).collect();
+                let text = service.to_string();
+                let mistake = meaning("unknown-service", &at.place(), format!("there is no service `{service}`"));
+                let mistake = mistake.help("name a service of this repo as `deployment/service`");
+                self.add(match nearest(&text, names.iter().map(String::as_str)) {
+                    Some(near) => mistake.label(format!("did you mean `{near}`?")),
+                    None => mistake,
+                });
+            }
+            return nowhere;
+        };
+        let ports: Vec<u16> = server.published.keys().copied().collect();
+        let port = match (port, ports.as_slice()) {
+            (Some(port), _) => port,
+            (None, [one]) => *one,
+            (None, []) => {
+                let help = "publish the port of its task server: `ports: [\"50051:50051\"]`";
+                self.mistake("missing-port", at, format!("`{service}` publishes no TCP port"), help);
+                return nowhere;
+            }
+            (None, several) => {
+                let all: Vec<String> = several.iter().map(|port| format!("`{service}:{port}`")).collect();
+                let message = format!("`{service}` publishes several ports");
+                self.mistake("ambiguous-port", at, message, format!("write {}", all.join(" or ")));
+                return nowhere;
+            }
+        };
+        match published(servers, &service, port) {
+            Some(address) => Target::Service { service, address },
+            None => {
+                let help = format!("publish it: `ports: [\"{port}:{port}\"]`");
+                self.mistake("missing-port", at, format!("`{service}` does not publish port {port}"), help);
+                nowhere
+            }
+        }
+    }
+}
+
+/// Where the host reaches a port of a service.
+fn published(servers: &Servers, service: &ServiceRef, port: u16) -> Option<TaskAddress> {
+    let server = servers.services.get(service)?;
+    if server.on_host {
+        return Some(TaskAddress::Tcp("127.0.0.1".to_owned(), port));
+    }
+    let (host, port) = server.published.get(&port)?;
+    Some(TaskAddress::Tcp(host.clone(), *port))
+}

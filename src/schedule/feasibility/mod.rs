@@ -1,0 +1,52 @@
+//! What a committed schedule cannot hold, found before it runs.
+//!
+//! In: a schedule with its estimates. Out: findings, check by check, each in file order. Judged is the *expected
+//! course*, in which every task that starts succeeds and takes its estimate, and a CPU is busy for the whole of it. A
+//! task without estimate is left out of load and overlap: nothing is known of it. Must not: look at a machine, decide
+//! what is a mistake, or take unbounded time.
+
+mod address;
+mod course;
+mod cpu;
+mod deadline;
+mod demand;
+mod finding;
+#[cfg(test)]
+mod property_tests;
+mod response;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod textbook_tests;
+
+pub use finding::{Finding, FindingKind, Proof};
+
+use crate::model::{FeasibilityPolicy, Schedule};
+use course::Course;
+use std::collections::BTreeSet;
+
+/// So many occurrences of one task are looked at; two periodic tasks show within far fewer how they meet.
+pub const MAX_OCCURRENCES: u32 = 100_000;
+
+/// So many occurrences are looked at in all; shared out evenly when there are very many tasks.
+pub const MAX_OCCURRENCES_IN_ALL: u32 = 1_000_000;
+
+/// So many overlapping pairs of tasks are told for one task server, the longest late ones; the rest are counted.
+pub const MAX_PAIRS: usize = 20;
+
+/// Everything that cannot hold, with the number of CPUs of the machine when that is known. Empty when the schedule
+/// says that it is not to be looked at.
+pub fn feasibility(schedule: &Schedule, cpus: Option<u32>) -> Vec<Finding> {
+    if schedule.feasibility == FeasibilityPolicy::Off {
+        return Vec::new();
+    }
+    let course = Course::new(&schedule.tasks);
+    let mut cut = BTreeSet::new();
+    let (mut findings, judged) = deadline::check(&course);
+    findings.extend(address::check(&course, &mut cut));
+    findings.extend(cpu::check(&course, cpus));
+    findings.extend(response::check(&course));
+    findings.extend(demand::check(&course, &judged, &mut cut));
+    findings.extend(course.finding(FindingKind::Incomplete { occurrences: course.limit() }, cut));
+    findings
+}

@@ -1,0 +1,18 @@
+//! When: the timed orchestrator's decisions, and the pictures that are drawn of them. Pure, like every stage.
+//!
+//! Comes in: a committed [`Schedule`](crate::model::Schedule), the time, and what task servers reported. Goes out: what to
+//! do next, as data. Nothing here asks for the time, waits, or speaks to anybody.
+
+pub mod agenda;
+pub mod feasibility;
+pub mod gantt;
+mod record;
+mod simulate;
+mod timeline;
+mod units;
+
+pub use record::{Record, Row, Try};
+pub use simulate::{Course, simulate};
+pub use timeline::{
+    Attempt, Cause, Effect, End, Input, Lane, RunVerdict, Seen, SkipCause, TaskIndex, Timeline, Verdict,
+};
