@@ -19,8 +19,10 @@ pub mod plan;
 pub mod schedule;
 // adapters
 pub mod engine;
+pub mod rt;
 pub mod source;
 pub mod store;
+pub mod wire;
 // conductors
 pub mod daemon;
 // edges

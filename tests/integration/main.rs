@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod interop;
 mod source_http;
 mod source_local;
 mod source_ssh;

@@ -1,0 +1,171 @@
+//! Keeping memory where it is, so that a real-time thread waits for no page.
+
+use super::refusal::{Facts, NotApplied, kibibytes, memory_refused};
+use rustix::mm::{MlockAllFlags, mlockall};
+use std::fs;
+use std::hint::black_box;
+
+/// Left untouched at the end of the stack, for the frames of the touching itself and of signal handlers.
+const MARGIN: usize = 16 * 1024;
+/// Stack that one round of touching writes; at most the size of a page, so that no page is jumped over.
+const STRIDE: usize = 4 * 1024;
+
+/// Locks all memory of the process, what is mapped now and what will be.
+///
+/// What is mapped now (the program, the heap, the stacks) is brought in at once: a page of the program that is first
+/// needed in the middle of a release would come from the disk. What is mapped later stays when it was touched
+/// (`MCL_ONFAULT`) and is not brought in beforehand, or each new thread would cost its whole stack of megabytes; a
+/// real-time thread therefore touches its stack itself ([`prefault_stack`]) and its buffers before it starts.
+///
+/// # Errors
+/// When the kernel refuses; the reason names the limit.
+pub fn lock_memory() -> Result<(), NotApplied> {
+    // In this order: a call without FUTURE takes an earlier FUTURE back.
+    mlockall(MlockAllFlags::CURRENT)
+        .and_then(|()| mlockall(MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT))
+        .map_err(|errno| memory_refused(errno, &Facts::read()))
+}
+
+/// Memory of the process that is locked, in bytes; `None` when the kernel does not say.
+pub fn locked_bytes() -> Option<u64> {
+    kibibytes(&fs::read_to_string("/proc/self/status").ok()?, "VmLck:")
+}
+
+/// Touches every page of the next `bytes` of the calling thread's stack, or of what is left of it, and says how many
+/// bytes that were.
+pub fn prefault_stack(bytes: usize) -> usize {
+    let here = stack_pointer();
+    let left = lowest_of_stack().map_or(0, |lowest| here.saturating_sub(lowest));
+    let bytes = bytes.min(left.saturating_sub(MARGIN));
+    touch(here - bytes);
+    bytes
+}
+
+/// Writes to every page of the stack from here down to the address `end`. It goes by addresses, not by counting,
+/// because how large a frame is beyond its array is the compiler's affair.
+#[inline(never)]
+fn touch(end: usize) {
+    let mut frame = [0u8; STRIDE];
+    // The whole array is written, and looked at again after the call, so that it is neither left out nor shared.
+    let here = std::ptr::from_mut(black_box(&mut frame)).addr();
+    if here > end {
+        touch(end);
+    }
+    black_box(&mut frame);
+}
+
+/// About where the stack of the calling thread stands.
+#[inline(never)]
+fn stack_pointer() -> usize {
+    let local = 0u8;
+    std::ptr::from_ref(black_box(&local)).addr()
+}
+
+/// The lowest address of the calling thread's stack; `None` when the system does not say.
+#[expect(unsafe_code, reason = "no library of ours tells a thread's stack")]
+fn lowest_of_stack() -> Option<usize> {
+    let mut lowest = std::ptr::null_mut();
+    let mut size = 0;
+    // SAFETY: a `pthread_attr_t` is plain memory that `pthread_getattr_np` fills; all pointers are to live, writable
+    // values; the attributes are read and destroyed only after they were filled.
+    let known = unsafe {
+        let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
+        libc::pthread_getattr_np(libc::pthread_self(), &raw mut attributes) == 0 && {
+            let answer = libc::pthread_attr_getstack(&raw const attributes, &raw mut lowest, &raw mut size);
+            libc::pthread_attr_destroy(&raw mut attributes);
+            answer == 0
+        }
+    };
+    known.then(|| lowest.addr())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    use std::sync::Mutex;
+    use std::thread::Builder;
+
+    /// Locking brings in the stacks of all threads and would spoil the count of faults.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+    #[expect(unsafe_code, reason = "rustix has no RUSAGE_THREAD")]
+    fn faults() -> i64 {
+        // SAFETY: `rusage` is plain numbers, for which all zeroes is valid, and the pointer is to a live one.
+        unsafe {
+            let mut usage: libc::rusage = std::mem::zeroed();
+            assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage), 0);
+            usage.ru_minflt + usage.ru_majflt
+        }
+    }
+
+    #[inline(never)]
+    fn use_stack(depth: usize) -> usize {
+        let mut frame = [1u8; 16 * 1024];
+        black_box(&mut frame);
+        let below = if depth > 0 { use_stack(depth - 1) } else { 0 };
+        below + usize::from(black_box(&frame)[depth])
+    }
+
+    /// Of a size that no other thread of the tests has, or the system hands out a stack that was used already.
+    fn with_stack<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
+        Builder::new().stack_size(5 << 20).spawn(body).unwrap().join().unwrap()
+    }
+
+    #[test]
+    fn a_prefaulted_stack_meets_no_fault() {
+        let _alone = ONE_AT_A_TIME.lock().unwrap();
+        with_stack(|| {
+            use_stack(0);
+            let start = faults();
+            assert_eq!(prefault_stack(2 << 20), 2 << 20);
+            let touched = faults();
+            use_stack(100);
+            let used = faults();
+            assert!(touched > start, "there was nothing to touch");
+            assert_eq!(used - touched, 0, "faults in 1.6 MiB of a stack of which 2 MiB were touched");
+        });
+    }
+
+    #[test]
+    fn more_than_the_stack_is_cut_to_what_is_left() {
+        let _alone = ONE_AT_A_TIME.lock().unwrap();
+        let touched = with_stack(|| prefault_stack(usize::MAX));
+        assert!(touched > 4 << 20 && touched < 5 << 20, "{touched}");
+    }
+
+    #[test]
+    fn locking_locks_what_is_mapped_now_and_later() {
+        let _alone = ONE_AT_A_TIME.lock().unwrap();
+        if let Err(refused) = lock_memory() {
+            eprintln!("skipped: {refused}");
+            return;
+        }
+        let now = locked_bytes().unwrap();
+        assert!(now > 1 << 20, "{now}");
+        let later = vec![1u8; 64 << 20];
+        assert!(locked_bytes().unwrap() >= now + (64 << 20), "{} after {now}", locked_bytes().unwrap());
+        drop(black_box(later));
+        rustix::mm::munlockall().unwrap();
+        assert_eq!(locked_bytes(), Some(0));
+    }
+
+    #[test]
+    fn without_the_right_the_reason_names_the_limit() {
+        let _alone = ONE_AT_A_TIME.lock().unwrap();
+        let (limit, refused) = with_stack(|| {
+            let mut sets = capabilities(None).unwrap();
+            sets.effective.remove(CapabilitySet::IPC_LOCK);
+            set_capabilities(None, sets).unwrap();
+            (Facts::read().memlock, lock_memory())
+        });
+        let Some(limit) = limit else {
+            eprintln!("skipped: locked memory is not limited here");
+            return;
+        };
+        let refused = refused.unwrap_err();
+        assert!([Errno::NOMEM, Errno::PERM].contains(&refused.source));
+        assert!(refused.reason.contains(&format!("{limit} bytes")), "{refused}");
+    }
+}

@@ -1,0 +1,243 @@
+//! Real-time threads: named, set up before they start, and joined.
+
+use super::memory::prefault_stack;
+use super::policy::{Applied, apply};
+use crate::model::RealTime;
+use std::any::Any;
+use std::io;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+
+/// Stack that is enough for a loop that waits and calls, in bytes.
+pub const DEFAULT_STACK: usize = 256 * 1024;
+
+/// How a thread is set up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Its name; the kernel shows the first 15 bytes.
+    pub name: String,
+    /// Policy and CPU.
+    pub real_time: RealTime,
+    /// Size of its stack in bytes; what the start of the thread leaves of it is touched before the body runs.
+    pub stack: usize,
+}
+
+/// Why there is no thread, or no result of one.
+#[derive(Debug, thiserror::Error)]
+pub enum ThreadError {
+    /// The name holds a zero byte.
+    #[error("`{}` is not a name for a thread", .name.escape_debug())]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// The system gave no thread.
+    #[error("cannot start the thread `{name}`")]
+    Spawn {
+        /// The thread's name.
+        name: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The thread ended before its body ran.
+    #[error("the thread `{name}` ended before it was started")]
+    Ended {
+        /// The thread's name.
+        name: String,
+    },
+    /// The thread panicked.
+    #[error("the thread `{name}` panicked: {message}")]
+    Panicked {
+        /// The thread's name.
+        name: String,
+        /// What it said.
+        message: String,
+    },
+}
+
+/// A thread that is set up and waits to be started. Dropped, it ends without having run.
+#[derive(Debug)]
+#[must_use = "the thread waits until it is started"]
+pub struct Prepared<T: Send + 'static> {
+    applied: Applied,
+    prefaulted: usize,
+    // Before the thread: dropped first, which lets the thread end, so that the join after it does.
+    go: SyncSender<()>,
+    thread: Running<T>,
+}
+
+impl<T: Send + 'static> Prepared<T> {
+    /// Makes a thread, lets it touch its stack and take its settings, and waits for that.
+    ///
+    /// # Errors
+    /// When there is no thread. A refused policy is none: see [`Prepared::applied`].
+    pub fn new(settings: Settings, body: impl FnOnce() -> T + Send + 'static) -> Result<Self, ThreadError> {
+        let Settings { name, real_time, stack } = settings;
+        if name.contains('\0') {
+            return Err(ThreadError::Name { name });
+        }
+        let (tell, told) = sync_channel(1);
+        let (go, may_go) = sync_channel(1);
+        let run = move || {
+            let prefaulted = prefault_stack(stack);
+            let told = tell.send((apply(real_time), prefaulted));
+            drop(tell);
+            (told.is_ok() && may_go.recv().is_ok()).then(body)
+        };
+        let thread = match Builder::new().name(name.clone()).stack_size(stack).spawn(run) {
+            Ok(handle) => Running { name: name.clone(), handle: Some(handle) },
+            Err(source) => return Err(ThreadError::Spawn { name, source }),
+        };
+        match told.recv() {
+            Ok((applied, prefaulted)) => Ok(Self { applied, prefaulted, go, thread }),
+            Err(_) => Err(ThreadError::Ended { name }),
+        }
+    }
+
+    /// What was asked for and what is in force.
+    pub fn applied(&self) -> &Applied {
+        &self.applied
+    }
+
+    /// Bytes of its stack that were touched.
+    pub fn prefaulted(&self) -> usize {
+        self.prefaulted
+    }
+
+    /// Runs the body.
+    pub fn start(self) -> Running<T> {
+        // The thread waits for this, and a place is free.
+        let _ = self.go.send(());
+        self.thread
+    }
+}
+
+/// A thread that runs. Dropped, it is joined: whatever it waits for must be on its way.
+#[derive(Debug)]
+pub struct Running<T: Send + 'static> {
+    name: String,
+    /// `None` once joined.
+    handle: Option<JoinHandle<Option<T>>>,
+}
+
+impl<T: Send + 'static> Running<T> {
+    /// Whether the body has returned, so that joining takes no time.
+    pub fn is_finished(&self) -> bool {
+        self.handle.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits for the end of the body and gives its result.
+    ///
+    /// # Errors
+    /// When the body panicked.
+    pub fn join(mut self) -> Result<T, ThreadError> {
+        let name = std::mem::take(&mut self.name);
+        match self.handle.take().map(JoinHandle::join) {
+            Some(Ok(Some(result))) => Ok(result),
+            Some(Err(panic)) => Err(ThreadError::Panicked { name, message: panic_text(panic.as_ref()) }),
+            Some(Ok(None)) | None => Err(ThreadError::Ended { name }),
+        }
+    }
+}
+
+impl<T: Send + 'static> Drop for Running<T> {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            // Who drops it does not ask for the result, nor for a panic.
+            let _ = handle.join();
+        }
+    }
+}
+
+/// What a panic said; `panic!` gives one of two kinds of text.
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no text").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RtPolicy;
+    use crate::rt::policy::current;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
+    fn settings(policy: RtPolicy) -> Settings {
+        Settings { name: "setpoint-rt".to_owned(), real_time: RealTime { policy, cpu: None }, stack: DEFAULT_STACK }
+    }
+
+    #[test]
+    fn the_body_runs_under_what_was_reported_and_not_before_the_start() {
+        let ran = Arc::new(AtomicBool::new(false));
+        let body = {
+            let ran = Arc::clone(&ran);
+            move || {
+                ran.store(true, Ordering::SeqCst);
+                (thread::current().name().map(str::to_owned), current().unwrap().policy)
+            }
+        };
+        let asked = RtPolicy::Fifo { priority: 10 };
+        let prepared = Prepared::new(settings(asked), body).unwrap();
+        assert!(prepared.prefaulted() > DEFAULT_STACK / 2, "{}", prepared.prefaulted());
+        thread::sleep(Duration::from_millis(20));
+        assert!(!ran.load(Ordering::SeqCst), "it ran before it was started");
+        let applied = prepared.applied().clone();
+        let (name, in_force) = prepared.start().join().unwrap();
+        assert_eq!(name.as_deref(), Some("setpoint-rt"));
+        match applied.policy {
+            Ok(()) => assert_eq!(in_force, asked),
+            Err(refused) => {
+                eprintln!("skipped: {refused}");
+                assert_eq!(in_force, RtPolicy::Other);
+            }
+        }
+    }
+
+    #[test]
+    fn a_thread_that_is_refused_never_runs() {
+        let ran = Arc::new(AtomicBool::new(false));
+        let body = {
+            let ran = Arc::clone(&ran);
+            move || ran.store(true, Ordering::SeqCst)
+        };
+        let mut settings = settings(RtPolicy::Other);
+        settings.real_time.cpu = Some(100_000);
+        let prepared = Prepared::new(settings, body).unwrap();
+        assert_eq!(prepared.applied().refusals().count(), 1);
+        drop(prepared);
+        assert_eq!(Arc::strong_count(&ran), 1, "the thread was joined");
+        assert!(!ran.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn a_panic_reaches_the_joiner() {
+        let running =
+            Prepared::new(settings(RtPolicy::Other), || -> () { panic!("wheel {} fell off", 3) }).unwrap().start();
+        let error = running.join().unwrap_err();
+        assert_eq!(error.to_string(), "the thread `setpoint-rt` panicked: wheel 3 fell off");
+    }
+
+    #[test]
+    fn dropping_a_running_thread_waits_for_its_end() {
+        let ended = Arc::new(AtomicBool::new(false));
+        let body = {
+            let ended = Arc::clone(&ended);
+            move || {
+                thread::sleep(Duration::from_millis(20));
+                ended.store(true, Ordering::SeqCst);
+            }
+        };
+        drop(Prepared::new(settings(RtPolicy::Other), body).unwrap().start());
+        assert!(ended.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn a_name_with_a_zero_byte_is_an_error_not_a_panic() {
+        let settings = Settings { name: "a\0b".to_owned(), ..settings(RtPolicy::Other) };
+        let error = Prepared::new(settings, || ()).unwrap_err();
+        assert_eq!(error.to_string(), "`a\\0b` is not a name for a thread");
+    }
+}

@@ -1,0 +1,219 @@
+//! Calling task servers and orchestrators.
+
+use super::codec::PreparedCodec;
+use super::error::{CallError, NoAnswer};
+use super::link::KeepAlive;
+use super::notice::EndNotice;
+use super::peer::{Method, Peer};
+use super::proto;
+use super::runner::{Arm, Capabilities, Disarmed, ReleaseClock, RunnerFault, TaskEvent, WatchFrom};
+use super::start::{AttemptKey, PreparedStart};
+use super::status::{Ack, Health, Stopped, TaskStatus};
+use super::time::since;
+use crate::model::{TaskAddress, TaskId, TaskProtocol};
+use std::time::Duration;
+use tonic::Code;
+use tonic::codec::Streaming;
+
+/// A message for the connection's sake is about this task, which nobody starts.
+const NO_TASK: &str = "setpoint.warm";
+
+macro_rules! methods {
+    ($($name:ident = $service:literal $method:literal;)*) => {
+        $(const $name: Method =
+            Method { name: $method, path: concat!("/orchestrator.", $service, "/", $method) };)*
+    };
+}
+
+methods! {
+    START = "TaskService" "StartTask";
+    STOP = "TaskService" "StopTask";
+    STATUS = "TaskService" "GetTaskStatus";
+    NOTIFY = "OrchestratorService" "NotifyTaskEnd";
+    HEALTH = "OrchestratorService" "HealthCheck";
+    CAPABILITIES = "RunnerService" "Capabilities";
+    ARM = "RunnerService" "Arm";
+    DISARM = "RunnerService" "Disarm";
+    WATCH = "RunnerService" "Watch";
+}
+
+/// A peer that says this may be about to hang up.
+fn fading(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded)
+}
+
+/// A task server. Each call is bounded, connection included, and may be made while others are under way.
+#[derive(Debug)]
+pub struct TaskChannel {
+    peer: Peer,
+}
+
+impl TaskChannel {
+    /// A task server at an address; nothing is connected yet. `keep_alive` is for our own runner only: servers built on
+    /// the gRPC core count idle pings as abuse and close the connection after three.
+    pub fn new(address: TaskAddress, keep_alive: Option<KeepAlive>) -> Self {
+        Self { peer: Peer::new(address, keep_alive) }
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> &TaskAddress {
+        self.peer.address()
+    }
+
+    /// Connects if need be and makes one cheap call, so that names are resolved, settings exchanged and buffers made
+    /// when the instant of a start comes. Any answer will do, a refusal too.
+    ///
+    /// # Errors
+    /// When there is no connection or no answer within `bound`.
+    pub async fn warm(&self, bound: Duration) -> Result<(), CallError> {
+        match self.status(&TaskId::new(NO_TASK), bound).await {
+            Ok(_) | Err(CallError::Refused { .. } | CallError::Unsupported { .. }) => Ok(()),
+            // It failed at the question, on a connection that works.
+            Err(CallError::UnknownOutcome { source: NoAnswer::Status { code, .. }, .. }) if !fading(code) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Starts a task now.
+    ///
+    /// # Errors
+    /// See [`CallError`]; after [`CallError::UnknownOutcome`] it may be running.
+    pub async fn start(&self, start: &PreparedStart, bound: Duration) -> Result<Ack, CallError> {
+        let answer = self.peer.unary_with(START, PreparedCodec, start.bytes().clone(), bound).await?;
+        if !answer.success {
+            return Err(self.peer.called(START).refused(answer.message));
+        }
+        Ok(Ack { task_id: answer.task_id, started: since(answer.actual_start_time_us), message: answer.message })
+    }
+
+    /// Asks a task to stop, and to be ended by force after `grace`. Existing task servers answer only when it has ended by
+    /// itself, whatever `grace` says.
+    ///
+    /// # Errors
+    /// See [`CallError`]; after [`CallError::UnknownOutcome`] it may be stopping.
+    pub async fn stop(&self, task: &TaskId, grace: Duration, bound: Duration) -> Result<Stopped, CallError> {
+        let timeout_ms = i32::try_from(grace.as_millis()).unwrap_or(i32::MAX);
+        let request = proto::StopTaskRequest { task_id: task.as_str().to_owned(), timeout_ms };
+        let answer: proto::StopTaskResponse = self.peer.unary(STOP, request, bound).await?;
+        if !answer.success {
+            return Err(self.peer.called(STOP).refused(answer.message));
+        }
+        Ok(Stopped { at: since(answer.stop_time_us), message: answer.message })
+    }
+
+    /// The state of a task.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn status(&self, task: &TaskId, bound: Duration) -> Result<TaskStatus, CallError> {
+        let request = proto::TaskStatusRequest { task_id: task.as_str().to_owned() };
+        self.peer.unary(STATUS, request, bound).await.map(TaskStatus::from_wire)
+    }
+
+    /// Who our runner is and what it can do.
+    ///
+    /// # Errors
+    /// [`CallError::Unsupported`] from any other task server.
+    pub async fn capabilities(&self, bound: Duration) -> Result<Capabilities, CallError> {
+        self.peer.unary(CAPABILITIES, proto::CapabilitiesRequest {}, bound).await.map(Capabilities::from_wire)
+    }
+
+    /// Sends a start ahead of its instant; says by which clock it will start.
+    ///
+    /// # Errors
+    /// See [`CallError`]; after [`CallError::UnknownOutcome`] it may start at its instant.
+    pub async fn arm(&self, arm: &Arm, protocol: TaskProtocol, bound: Duration) -> Result<ReleaseClock, CallError> {
+        let answer: proto::ArmResponse = self.peer.unary(ARM, arm.to_wire(protocol), bound).await?;
+        let called = self.peer.called(ARM);
+        match answer.clock() {
+            _ if !answer.accepted => Err(called.refused(answer.message)),
+            proto::ReleaseClock::Monotonic => Ok(ReleaseClock::Monotonic),
+            proto::ReleaseClock::Realtime => Ok(ReleaseClock::Realtime),
+            proto::ReleaseClock::Unspecified => {
+                Err(called.unknown(NoAnswer::Garbled(RunnerFault::Missing("the clock"))))
+            }
+        }
+    }
+
+    /// Takes back what was armed, if it has not started.
+    ///
+    /// # Errors
+    /// See [`CallError`]; after [`CallError::UnknownOutcome`] it may still start.
+    pub async fn disarm(&self, key: &AttemptKey, bound: Duration) -> Result<Disarmed, CallError> {
+        use proto::disarm_response::Outcome;
+        let request = proto::DisarmRequest { key: Some(key.into()) };
+        let answer: proto::DisarmResponse = self.peer.unary(DISARM, request, bound).await?;
+        match answer.outcome() {
+            Outcome::Disarmed => Ok(Disarmed::Disarmed),
+            Outcome::Started => Ok(Disarmed::Started),
+            Outcome::NotArmed => Ok(Disarmed::NotArmed),
+            Outcome::Unspecified => {
+                let fault = NoAnswer::Garbled(RunnerFault::Missing("the outcome"));
+                Err(self.peer.called(DISARM).unknown(fault))
+            }
+        }
+    }
+
+    /// Events of our runner: those it remembers after `from`, then those to come. `bound` is on its beginning.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn watch(&self, from: &WatchFrom, bound: Duration) -> Result<Events<'_>, CallError> {
+        let request = proto::WatchRequest { instance: from.instance.clone(), after: from.after };
+        Ok(Events { peer: &self.peer, stream: self.peer.streaming(WATCH, request, bound).await? })
+    }
+}
+
+/// Events of a runner as they happen.
+#[derive(Debug)]
+pub struct Events<'a> {
+    peer: &'a Peer,
+    stream: Streaming<proto::TaskEvent>,
+}
+
+impl Events<'_> {
+    /// The next event; `None` when the runner ends the stream: it stops, or this watcher was too slow. Dropping the
+    /// wait loses no event.
+    ///
+    /// # Errors
+    /// When the connection is lost or an event is not understood.
+    pub async fn next(&mut self) -> Result<Option<TaskEvent>, CallError> {
+        let called = self.peer.called(WATCH);
+        match self.stream.message().await.map_err(|status| called.failed(status))? {
+            Some(event) => event.try_into().map(Some).map_err(|fault| called.unknown(NoAnswer::Garbled(fault))),
+            None => Ok(None),
+        }
+    }
+}
+
+/// An orchestrator, as a task server calls it.
+#[derive(Debug)]
+pub struct OrchestratorChannel {
+    peer: Peer,
+}
+
+impl OrchestratorChannel {
+    /// An orchestrator at an address; nothing is connected yet.
+    pub fn new(address: TaskAddress) -> Self {
+        Self { peer: Peer::new(address, None) }
+    }
+
+    /// Tells the end of a task.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] when it does not acknowledge; see [`CallError`] for the others.
+    pub async fn notify(&self, notice: &EndNotice, bound: Duration) -> Result<(), CallError> {
+        let answer: proto::TaskEndResponse = self.peer.unary(NOTIFY, notice.to_wire(), bound).await?;
+        if answer.acknowledged { Ok(()) } else { Err(self.peer.called(NOTIFY).refused(answer.message)) }
+    }
+
+    /// Asks how it is; `service` is a name that existing orchestrators do not look at.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn health(&self, service: &str, bound: Duration) -> Result<Health, CallError> {
+        let request = proto::HealthCheckRequest { service_name: service.to_owned() };
+        let answer: proto::HealthCheckResponse = self.peer.unary(HEALTH, request, bound).await?;
+        Ok(Health { running: answer.healthy, time: since(answer.timestamp_us).unwrap_or_default() })
+    }
+}

@@ -1,0 +1,145 @@
+//! Why a call failed, told by what it means for the task.
+
+use crate::model::TaskAddress;
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::Code;
+
+/// A call that did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// It was never sent: nothing has started, and it may be tried again.
+    #[error("{method}: {peer} cannot be reached")]
+    Unreachable {
+        /// The called method.
+        method: &'static str,
+        /// The peer.
+        peer: TaskAddress,
+        /// Why.
+        source: ConnectError,
+    },
+    /// The peer said no: nothing has started.
+    #[error("{method}: {peer} refuses: {message}")]
+    Refused {
+        /// The called method.
+        method: &'static str,
+        /// The peer.
+        peer: TaskAddress,
+        /// What the peer says.
+        message: String,
+    },
+    /// The peer does not serve this method: nothing has started.
+    #[error("{method}: {peer} does not serve it")]
+    Unsupported {
+        /// The called method.
+        method: &'static str,
+        /// The peer.
+        peer: TaskAddress,
+    },
+    /// It was sent, or may have been, and no answer tells what came of it: ask for the status before trying again.
+    #[error("{method}: what {peer} made of it is not known")]
+    UnknownOutcome {
+        /// The called method.
+        method: &'static str,
+        /// The peer.
+        peer: TaskAddress,
+        /// Why.
+        source: NoAnswer,
+    },
+}
+
+/// Why a peer cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The address is none.
+    #[error("it is not an address")]
+    Address(#[source] tonic::codegen::http::Error),
+    /// No connection.
+    #[error("the connection failed")]
+    Connect(#[source] std::io::Error),
+    /// A connection, and it ended before the call could be sent.
+    #[error("the connection ended before the call was sent")]
+    Closed(#[source] Arc<hyper::Error>),
+    /// No connection within the bound.
+    #[error("no connection within {} ms", .0.as_millis())]
+    TimedOut(Duration),
+}
+
+/// Why there is no answer to a call that was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum NoAnswer {
+    /// None within the bound.
+    #[error("no answer within {} ms", .0.as_millis())]
+    TimedOut(Duration),
+    /// The connection was lost.
+    #[error("the connection was lost")]
+    Lost(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The peer ended the call in a way that does not tell whether it acted.
+    #[error("it answered {code:?}: {message}")]
+    Status {
+        /// The code of gRPC.
+        code: Code,
+        /// What the peer says.
+        message: String,
+    },
+    /// The answer is not understood.
+    #[error("its answer is not understood")]
+    Garbled(#[source] super::runner::RunnerFault),
+}
+
+/// A request that could not be answered over a connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendFault {
+    /// Nothing of it was sent.
+    #[error("nothing was sent")]
+    NotSent(#[source] Arc<hyper::Error>),
+    /// Some of it may have been.
+    #[error("the connection was lost")]
+    Lost(#[source] Arc<hyper::Error>),
+}
+
+/// Who was called for what; makes the errors of that call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Called<'a> {
+    pub(super) method: &'static str,
+    pub(super) peer: &'a TaskAddress,
+}
+
+impl Called<'_> {
+    pub(super) fn unreachable(self, source: ConnectError) -> CallError {
+        CallError::Unreachable { method: self.method, peer: self.peer.clone(), source }
+    }
+
+    pub(super) fn refused(self, message: impl Into<String>) -> CallError {
+        CallError::Refused { method: self.method, peer: self.peer.clone(), message: message.into() }
+    }
+
+    pub(super) fn unknown(self, source: NoAnswer) -> CallError {
+        CallError::UnknownOutcome { method: self.method, peer: self.peer.clone(), source }
+    }
+
+    /// What a failed call means. A status with a source was made on this side; one without came from the peer.
+    pub(super) fn failed(self, status: tonic::Status) -> CallError {
+        if let Some(fault) = status.source() {
+            return match fault.downcast_ref::<SendFault>() {
+                Some(SendFault::NotSent(source)) => self.unreachable(ConnectError::Closed(Arc::clone(source))),
+                Some(SendFault::Lost(source)) => self.unknown(NoAnswer::Lost(Box::new(Arc::clone(source)))),
+                None => self.unknown(NoAnswer::Lost(Box::new(status))),
+            };
+        }
+        match status.code() {
+            // HTTP servers that are no gRPC servers are told as this as well (404).
+            Code::Unimplemented => CallError::Unsupported { method: self.method, peer: self.peer.clone() },
+            // Codes by which a server turns a call away before it acts.
+            Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::FailedPrecondition
+            | Code::ResourceExhausted
+            | Code::Unauthenticated => self.refused(status.message()),
+            code => self.unknown(NoAnswer::Status { code, message: status.message().to_owned() }),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The task protocol: gRPC between an orchestrator and task servers, over TCP or a Unix socket.
+//!
+//! In: plain values of `model` and of this module. Out: the same; the generated messages stay here. It speaks both
+//! forms of the protocol with unmodified C++ peers ([`crate::model::TaskProtocol`]), and beyond it to our own runner
+//! (`RunnerService`). It decides nothing: no retries, no time of its own but the bounds it is given, no log.
+
+mod client;
+mod codec;
+mod error;
+mod link;
+mod listen;
+mod notice;
+mod payload;
+mod peer;
+mod raw;
+mod runner;
+mod server;
+mod start;
+mod status;
+mod time;
+
+pub use client::{Events, OrchestratorChannel, TaskChannel};
+pub use error::{CallError, ConnectError, NoAnswer};
+pub use link::KeepAlive;
+pub use listen::{ListenError, Listener};
+pub use notice::{EndNotice, TaskResult};
+pub use payload::{OutputFault, Payload};
+pub use runner::{
+    Arm, ArmCall, Capabilities, Disarmed, Ended, Happened, ReleaseClock, RunnerFault, Stamp, TaskEvent, WatchFrom,
+};
+pub use server::{NotTaken, Orchestrator, Reply, ServeError, TaskCall, Tasks};
+pub use start::{AttemptKey, PreparedStart, Start, StartCall, StartFault};
+pub use status::{Ack, Health, Stopped, TaskState, TaskStatus};
+
+/// The generated messages and services.
+#[allow(clippy::all, clippy::pedantic, unreachable_pub, private_interfaces, reason = "generated")]
+mod proto {
+    tonic::include_proto!("orchestrator");
+}
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

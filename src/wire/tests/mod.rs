@@ -1,0 +1,6 @@
+//! The protocol over real sockets.
+
+mod listening;
+mod loopback;
+mod outcomes;
+mod speed;
