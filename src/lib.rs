@@ -25,6 +25,7 @@ pub mod store;
 pub mod wire;
 // conductors
 pub mod daemon;
+pub mod runs;
 // edges
 pub mod api;
 pub mod cli;

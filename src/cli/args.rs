@@ -112,6 +112,7 @@ pub(super) enum Command {
     Build(super::images::BuildArgs),
     Push(super::images::PushArgs),
     Pull(super::images::PullArgs),
+    Run(super::run::RunArgs),
     Status(super::status::StatusArgs),
     Logs(super::logs::LogsArgs),
     Events(super::events::EventsArgs),

@@ -16,6 +16,7 @@ mod moved;
 mod plan;
 mod printer;
 mod progress;
+mod run;
 mod schema;
 mod session;
 mod status;
@@ -76,6 +77,7 @@ async fn dispatch(session: &Session, command: &Command) -> Result<Exit, Failure>
         Command::Build(args) => images::build(session, args).await,
         Command::Push(args) => images::push(session, args).await,
         Command::Pull(args) => images::pull(session, args).await,
+        Command::Run(args) => run::run(session, args).await,
         Command::Status(args) => status::run(session, args).await,
         Command::Logs(args) => logs::run(session, args).await,
         Command::Events(args) => events::run(session, args).await,

@@ -4,13 +4,17 @@
 //! do next, as data. Nothing here asks for the time, waits, or speaks to anybody.
 
 pub mod agenda;
+mod chart;
 pub mod feasibility;
 pub mod gantt;
 mod record;
 mod simulate;
 mod timeline;
 mod units;
+mod words;
 
+pub use chart::{chart, expected};
+pub use units::short as short_time;
 pub use record::{Record, Row, Try};
 pub use simulate::{Course, simulate};
 pub use timeline::{

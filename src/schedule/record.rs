@@ -73,6 +73,11 @@ impl Record {
         self.rows.get(&(task, occurrence))
     }
 
+    /// The occurrences of a task, in order.
+    pub fn rows_of(&self, task: TaskIndex) -> impl Iterator<Item = &Row> {
+        self.rows.range((task, 0)..=(task, u32::MAX)).map(|(_, row)| row)
+    }
+
     /// Notes what came in.
     pub fn input(&mut self, now: Duration, input: &Input) {
         let (attempt, end) = match input {

@@ -1,8 +1,8 @@
 //! A run in simulated time: what a schedule will do when every task behaves as told.
 
 use super::record::Record;
-use super::timeline::{Attempt, Effect, End, Input, Lane, Seen, Timeline};
-use crate::model::{Schedule, Target, Task};
+use super::timeline::{Attempt, Effect, End, Input, Lane, Seen, TaskIndex, Timeline};
+use crate::model::{Schedule, Task};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl Course {
 /// more has no end.
 pub fn simulate(
     schedule: &Schedule,
-    lane: impl Fn(&Target) -> Lane,
+    lane: impl Fn(TaskIndex, &Task) -> Lane,
     mut course: impl FnMut(&Task, Attempt) -> Course,
     limit: usize,
 ) -> Record {
@@ -100,13 +100,13 @@ mod tests {
     use super::super::timeline::fixtures::{MS, schedule, task};
     use super::*;
     use crate::model::{Deadline, DeadlineFrom, OnDeadline, Release, Repeat};
-    use crate::schedule::{RunVerdict, TaskIndex, Verdict};
+    use crate::schedule::{RunVerdict, Verdict};
 
     #[test]
     fn a_task_that_runs_for_long_is_asked_and_goes_on() {
         let long = Task { estimate: Some(Duration::from_secs(600)), ..task("a") };
         let schedule = schedule(vec![long]);
-        let record = simulate(&schedule, |_| Lane::WRAPPER, |task, _| Course::planned(task), 1000);
+        let record = simulate(&schedule, |_, _| Lane::WRAPPER, |task, _| Course::planned(task), 1000);
         assert_eq!(record.ended, Some((Duration::from_secs(600), RunVerdict::Succeeded)));
         let one = &record.row(TaskIndex(0), 0).unwrap().tries[0];
         assert_eq!((one.lateness(), one.took()), (Duration::ZERO, Some(Duration::from_secs(600))));
@@ -117,7 +117,7 @@ mod tests {
         let with = |estimate| {
             let deadline = Some(Deadline { after: MS * 10, from: DeadlineFrom::Release, action: OnDeadline::Cancel });
             let schedule = schedule(vec![Task { deadline, estimate: Some(estimate), ..task("a") }]);
-            let record = simulate(&schedule, |_| Lane::WRAPPER, |task, _| Course::planned(task), 100);
+            let record = simulate(&schedule, |_, _| Lane::WRAPPER, |task, _| Course::planned(task), 100);
             record.row(TaskIndex(0), 0).unwrap().verdict.unwrap()
         };
         assert_eq!(with(MS * 10), Verdict::Succeeded);
@@ -128,7 +128,7 @@ mod tests {
     fn a_simulation_of_a_long_schedule_stops_at_its_limit() {
         let release = Release::Timed { at: Duration::ZERO, repeat: Some(Repeat { period: MS, count: 1_000_000 }) };
         let schedule = schedule(vec![Task { release, ..task("a") }]);
-        let record = simulate(&schedule, |_| Lane::WRAPPER, |task, _| Course::planned(task), 100);
+        let record = simulate(&schedule, |_, _| Lane::WRAPPER, |task, _| Course::planned(task), 100);
         assert_eq!(record.ended, None);
         assert!(record.rows().count() <= 100);
     }

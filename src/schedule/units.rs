@@ -11,7 +11,7 @@ pub(super) fn exact(time: Duration) -> String {
 }
 
 /// About three digits, for what was measured.
-pub(super) fn short(time: Duration) -> String {
+pub fn short(time: Duration) -> String {
     text(time.as_nanos(), |nanos, unit| {
         let places = match nanos / unit {
             0..10 => 2,

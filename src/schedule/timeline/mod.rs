@@ -30,7 +30,7 @@ mod tests;
 pub use lanes::Lane;
 pub use signal::{Attempt, Cause, Effect, End, Input, RunVerdict, Seen, SkipCause, TaskIndex, Verdict};
 
-use crate::model::{DeadlineFrom, On, Schedule, Target, TaskAddress, TaskId};
+use crate::model::{DeadlineFrom, On, Schedule, Task, TaskAddress, TaskId};
 use lanes::LaneState;
 use state::{Phase, State, Terms, nanos};
 use std::collections::BTreeMap;
@@ -58,9 +58,9 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// A run that has not begun; `lane` tells what the task server of a target can do. A task whose need is not in the
+    /// A run that has not begun; `lane` tells what the task server of a task can do. A task whose need is not in the
     /// schedule waits for nothing: such a schedule does not compile.
-    pub fn new(schedule: &Schedule, lane: impl Fn(&Target) -> Lane) -> Self {
+    pub fn new(schedule: &Schedule, lane: impl Fn(TaskIndex, &Task) -> Lane) -> Self {
         let index: BTreeMap<&TaskId, u32> = (0..).zip(&schedule.tasks).map(|(at, task)| (&task.id, at)).collect();
         let mut addresses: BTreeMap<&TaskAddress, u32> = BTreeMap::new();
         let mut lanes = Vec::new();
@@ -68,7 +68,7 @@ impl Timeline {
         let mut pairs: Vec<(u32, u32, On)> = Vec::new();
         let mut needs = vec![0; schedule.tasks.len()];
         for (at, task) in schedule.tasks.iter().enumerate() {
-            let able = lane(&task.target);
+            let able = lane(TaskIndex(at as u32), task);
             let place = task.target.address().map(|address| {
                 *addresses.entry(address).or_insert_with(|| {
                     lanes.push(LaneState::new(able));

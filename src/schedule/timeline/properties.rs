@@ -253,7 +253,7 @@ impl<'s> Play<'s> {
 
     fn run(&mut self) -> Result<(), TestCaseError> {
         let lead = self.world.lead.map(|lead| MS * lead as u32);
-        let lane = |target: &Target| match target {
+        let lane = |_, task: &Task| match task.target {
             Target::Command(_) => Lane { lead, ..Lane::LOCAL },
             _ => Lane { lead, ..Lane::WRAPPER },
         };

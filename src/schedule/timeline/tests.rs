@@ -2,7 +2,7 @@
 
 use super::fixtures::{MS, schedule, task};
 use super::*;
-use crate::model::{Deadline, Need, OnDeadline, Release, Repeat, Target, Task};
+use crate::model::{Deadline, Need, OnDeadline, Release, Repeat, Task};
 
 fn timed(id: &str, at: u32) -> Task {
     Task { release: Release::Timed { at: MS * at, repeat: None }, ..task(id) }
@@ -23,7 +23,7 @@ struct Hand {
 impl Hand {
     fn new(tasks: Vec<Task>) -> Self {
         let ids = tasks.iter().map(|task| task.id.to_string()).collect();
-        Self { timeline: Timeline::new(&schedule(tasks), |_| Lane::WRAPPER), ids, now: Duration::ZERO }
+        Self { timeline: Timeline::new(&schedule(tasks), |_, _| Lane::WRAPPER), ids, now: Duration::ZERO }
     }
 
     /// Lets all time pass until `at` and says what happened, each with its millisecond.
@@ -268,7 +268,7 @@ fn a_start_that_nobody_acknowledges_is_taken_back_before_the_next_attempt() {
 #[test]
 fn what_is_sent_ahead_starts_by_itself_and_one_that_is_not_taken_starts_at_its_instant() {
     let tasks = schedule(vec![timed("a", 100)]);
-    let lane = |_: &Target| Lane { lead: Some(MS * 30), ..Lane::WRAPPER };
+    let lane = |_, _: &Task| Lane { lead: Some(MS * 30), ..Lane::WRAPPER };
     let mut hand = Hand { timeline: Timeline::new(&tasks, lane), ids: vec!["a".to_owned()], now: Duration::ZERO };
     assert_eq!(hand.until(80), ["70 arm a for 100"]);
     assert_eq!(hand.until(110), Vec::<String>::new());

@@ -1,0 +1,421 @@
+//! `setpoint run`
+
+use super::args::RepoArgs;
+use super::exit::{Exit, Failure};
+use super::session::{Session, Which};
+use crate::manifest;
+use crate::model::{
+    FileEntry, FileKind, FileTree, RealTime, RtPolicy, Schedule, Target, TaskAddress, Timestamp,
+};
+use crate::process::clock;
+use crate::runs::{self, Conducted, Detail, Hand, Moment, RunError};
+use crate::schedule::feasibility::{Proof, feasibility};
+use crate::schedule::{
+    Attempt, Effect, End, Input, Record, Row, RunVerdict, Verdict, chart, expected, gantt, short_time,
+};
+use clap::{Args, ValueEnum};
+use comfy_table::{Table, presets};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+/// Run a schedule once, now, in the foreground
+///
+/// WHAT is the name of a schedule of the config repo, or a schedule file by itself. The schedule's `start` is not looked at.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  setpoint run schedules/hybrid.yaml                 a file by itself
+  setpoint run hybrid                                a schedule of the repo you stand in
+  setpoint run hybrid --dry-run                      what it plans, as a picture; nothing is started
+  setpoint run hybrid --policy fifo --priority 80 --lock-memory
+  setpoint run hybrid --json | jq '.tasks[] | select(.verdict != \"succeeded\")'
+
+Exit code 1 when a task failed. Ctrl-C stops what runs and starts nothing more.")]
+pub(super) struct RunArgs {
+    /// Name of a schedule, or a file
+    what: String,
+    #[command(flatten)]
+    repo: RepoArgs,
+    /// Show what it plans and start nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Play the plan, this many times as fast as it would run
+    #[arg(long, requires = "dry_run", value_name = "N")]
+    speed: Option<f64>,
+    /// Where task servers tell that a task has ended: host:port or unix:/path
+    #[arg(long, default_value = "0.0.0.0:50050", value_name = "ADDRESS")]
+    listen: String,
+    /// Scheduling policy of the thread that keeps the time
+    #[arg(long, value_enum, default_value_t = PolicyArg::None, value_name = "POLICY")]
+    policy: PolicyArg,
+    /// Its priority
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=99), value_name = "1-99")]
+    priority: u8,
+    /// The CPU that it runs on
+    #[arg(long, value_name = "CPU")]
+    cpu_affinity: Option<u32>,
+    /// Keep the memory of the process from being paged out
+    #[arg(long)]
+    lock_memory: bool,
+    /// Start every task at its instant, also at runners that could take it ahead
+    #[arg(long)]
+    no_send_ahead: bool,
+    /// Write the picture of the run to a file
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+/// Scheduling policies that a thread of ours can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PolicyArg {
+    /// The default of the machine
+    None,
+    /// Runs until it waits
+    Fifo,
+    /// Like it, in turns among equals
+    Rr,
+}
+
+pub(super) async fn run(session: &Session, args: &RunArgs) -> Result<Exit, Failure> {
+    let schedule = Arc::new(schedule(session, args).await?);
+    let infeasible = findings(session, &schedule);
+    if args.dry_run {
+        plan(session, args, &schedule)?;
+        return Ok(if infeasible { Exit::Failed } else { Exit::Ok });
+    }
+    if infeasible {
+        return Err(Failure::new(format!("`{}` cannot hold its times, and its `feasibility` is `error`", schedule.name))
+            .hint("change the times, or write `feasibility: warn`"));
+    }
+    if let Some(task) = schedule.tasks.iter().find(|task| matches!(task.target, Target::Command(_))) {
+        return Err(Failure::new(format!("the task `{}` is a program, which `run` does not start yet", task.id))
+            .hint("start a task server for it (`setpoint task`), and give the task its `address`"));
+    }
+    let conducted = conduct(session, args, &schedule).await?;
+    for remark in &conducted.remarks {
+        session.printer.note(&format!("note: {remark}"));
+    }
+    let verdict = conducted.record.ended.map_or(RunVerdict::Failed, |(_, verdict)| verdict);
+    picture(args, &schedule, Some(&conducted))?;
+    if session.printer.json {
+        session.printer.data(&json(&schedule, &conducted))?;
+    } else {
+        text(session, &schedule, &conducted)?;
+    }
+    Ok(if verdict == RunVerdict::Succeeded { Exit::Ok } else { Exit::Failed })
+}
+
+/// The schedule that is meant.
+async fn schedule(session: &Session, args: &RunArgs) -> Result<Schedule, Failure> {
+    let is_file = [".yaml", ".yml", ".kdl"].iter().any(|ending| args.what.ends_with(ending));
+    if is_file && args.repo.repo.is_none() && args.repo.rev.is_none() {
+        let content: Arc<[u8]> = std::fs::read(&args.what)
+            .map_err(|error| Failure::new(format!("cannot read {}: {error}", args.what)))?
+            .into();
+        let size = content.len() as u64;
+        let entry = FileEntry { oid: String::new(), kind: FileKind::Regular, size, content: Some(content) };
+        let mut tree = FileTree::default();
+        tree.files.insert(args.what.trim_start_matches(['.', '/']).to_owned(), entry);
+        let desired = manifest::compile(&tree)?;
+        session.printer.notices(&desired.notices);
+        return desired.schedules.into_values().next().ok_or_else(|| {
+            Failure::new(format!("{} holds no schedule", args.what)).hint("a schedule has the root key `schedule`")
+        });
+    }
+    let local = match &args.repo.repo {
+        Some(repo) => repo.parse::<crate::source::Address>()?.local().is_some(),
+        None => true,
+    };
+    let which = if local && args.repo.rev.is_none() { Which::Worktree } else { Which::Commit };
+    let files = session.files(&args.repo, which).await?;
+    let mut desired = session.compile(&files)?;
+    let found = desired.schedules.keys().find(|name| {
+        name.as_str() == args.what || desired.schedules.get(*name).is_some_and(|one| &*one.at.file == args.what.as_str())
+    });
+    let found = found.cloned();
+    found.and_then(|name| desired.schedules.remove(&name)).ok_or_else(|| {
+        let names: Vec<&str> = desired.schedules.keys().map(|name| name.as_str()).collect();
+        let known = if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", names.join(", ")) };
+        Failure::new(format!("this repo has no schedule `{}`; {known}", args.what))
+    })
+}
+
+/// Says what the schedule cannot hold; whether it is to be refused for that.
+fn findings(session: &Session, schedule: &Schedule) -> bool {
+    let cpus = std::thread::available_parallelism().ok().and_then(|count| u32::try_from(count.get()).ok());
+    let findings = feasibility(schedule, cpus);
+    for finding in &findings {
+        session.printer.note(&format!("note: {}: {finding}; {}", finding.at, finding.remedy()));
+    }
+    schedule.feasibility == crate::model::FeasibilityPolicy::Error
+        && findings.iter().any(|finding| finding.kind.proof() == Proof::Certain)
+}
+
+/// What a schedule plans.
+fn plan(session: &Session, args: &RunArgs, schedule: &Schedule) -> Result<(), Failure> {
+    picture(args, schedule, None)?;
+    let record = expected(schedule);
+    if let Some(speed) = args.speed.filter(|speed| speed.is_finite() && *speed > 0.0) {
+        play(session, schedule, &record, speed);
+    }
+    if session.printer.json {
+        return session.printer.data(&json!({
+            "version": 1, "schedule": schedule, "tasks": rows(schedule, &record, &BTreeMap::new()),
+        }));
+    }
+    session.printer.out(&gantt::text(&chart(schedule, None, "planned"), WIDTH))
+}
+
+/// Plays a record in its own time, `speed` times as fast.
+fn play(session: &Session, schedule: &Schedule, record: &Record, speed: f64) {
+    let mut events: Vec<(Duration, String)> = Vec::new();
+    for row in record.rows() {
+        let name = name(schedule, row);
+        for one in &row.tries {
+            events.push((one.sent, format!("{name} starts")));
+            events.extend(one.ended.map(|ended| (ended, format!("{name} ends"))));
+        }
+    }
+    events.sort();
+    let mut last = Duration::ZERO;
+    for (at, text) in events {
+        std::thread::sleep(at.saturating_sub(last).div_f64(speed));
+        last = at;
+        session.printer.note(&format!("{:>12}  {text}", short_time(at)));
+    }
+}
+
+async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) -> Result<Conducted, Failure> {
+    let policy = match args.policy {
+        PolicyArg::None => RtPolicy::Other,
+        PolicyArg::Fifo => RtPolicy::Fifo { priority: args.priority },
+        PolicyArg::Rr => RtPolicy::RoundRobin { priority: args.priority },
+    };
+    let settings = runs::Settings {
+        listen: Some(address(&args.listen)?),
+        real_time: RealTime { policy, cpu: args.cpu_affinity },
+        lock_memory: args.lock_memory,
+        send_ahead: !args.no_send_ahead,
+        ..runs::Settings::default()
+    };
+    let hand = Hand::default();
+    let (onlooker, moments) = sync_channel(4 * schedule.tasks.len() + 64);
+    let id = run_id(schedule, clock::now());
+    let run = {
+        let (schedule, hand) = (Arc::clone(schedule), hand.clone());
+        tokio::task::spawn_blocking(move || runs::conduct(&schedule, &id, &settings, &hand, Some(onlooker)))
+    };
+    let progress = {
+        let (schedule, session) = (Arc::clone(schedule), session.clone());
+        tokio::task::spawn_blocking(move || {
+            while let Ok(moment) = moments.recv() {
+                if let Some(text) = told(&schedule, &moment) {
+                    session.printer.note(&text);
+                }
+            }
+        })
+    };
+    tokio::pin!(run);
+    let conducted = loop {
+        // A second signal while the first is carried out changes nothing: every wait has its bound.
+        tokio::select! {
+            ended = &mut run => break ended,
+            _ = tokio::signal::ctrl_c() => {
+                session.printer.note("stopping what runs");
+                hand.cancel();
+            }
+        }
+    };
+    let _ = progress.await;
+    match conducted {
+        Ok(Ok(conducted)) => Ok(conducted),
+        Ok(Err(error)) => Err(refused(&error, args)),
+        Err(error) => Err(Failure::new(format!("the run broke off: {error}"))),
+    }
+}
+
+fn refused(error: &RunError, args: &RunArgs) -> Failure {
+    let failure = Failure::new(crate::process::supervise::chain(error));
+    match error {
+        RunError::Listen(_) => failure.hint(format!(
+            "is an orchestrator running already? `--listen` takes another address than {}, which task servers must know",
+            args.listen
+        )),
+        _ => failure,
+    }
+}
+
+fn address(text: &str) -> Result<TaskAddress, Failure> {
+    manifest::raw::units::TaskAddressText::try_from(text.to_owned())
+        .map(|address| address.0)
+        .map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// An id that says when, and is unique.
+fn run_id(schedule: &Schedule, now: Timestamp) -> String {
+    format!("{}-{}-{:04x}", schedule.name, now.strftime("%Y%m%d-%H%M%S"), fastrand::u16(..))
+}
+
+/// The name of an occurrence.
+fn name(schedule: &Schedule, row: &Row) -> String {
+    let task = schedule.tasks.get(row.task.at());
+    let id = task.map_or("?", |task| task.id.as_str());
+    match task.map(|task| task.release.occurrences()) {
+        Some(0 | 1) | None => id.to_owned(),
+        Some(_) if row.count > 1 => format!("{id} #{}-{}", row.occurrence + 1, row.occurrence + row.count),
+        Some(_) => format!("{id} #{}", row.occurrence + 1),
+    }
+}
+
+/// A line for who looks on; `None` for what is of no interest.
+fn told(schedule: &Schedule, moment: &Moment) -> Option<String> {
+    let id = |attempt: &Attempt| {
+        let task = schedule.tasks.get(attempt.task.at())?;
+        let occurrence =
+            if task.release.occurrences() > 1 { format!(" #{}", attempt.occurrence + 1) } else { String::new() };
+        let number = if attempt.number > 1 { format!(", attempt {}", attempt.number) } else { String::new() };
+        Some(format!("{}{occurrence}{number}", task.id))
+    };
+    let (at, text) = match moment {
+        Moment::Effect(at, Effect::Start { attempt, due }) => {
+            (at, format!("start {} ({} late)", id(attempt)?, short_time(at.saturating_sub(*due))))
+        }
+        Moment::Effect(at, Effect::Arm { attempt, at: due }) => {
+            (at, format!("send {} ahead for {}", id(attempt)?, short_time(*due)))
+        }
+        Moment::Effect(at, Effect::Stop { attempt, .. }) => (at, format!("stop {}", id(attempt)?)),
+        Moment::Effect(at, Effect::Kill(attempt)) => (at, format!("end {} by force", id(attempt)?)),
+        Moment::Effect(at, Effect::Poll(attempt)) => (at, format!("ask about {}", id(attempt)?)),
+        Moment::Effect(at, Effect::Settled { task, verdict, missed_deadline, .. }) => {
+            let why = verdict.why(schedule).map(|why| format!(": {why}")).unwrap_or_default();
+            let missed = if *missed_deadline { ", after its deadline" } else { "" };
+            let id = schedule.tasks.get(task.at())?.id.as_str();
+            (at, format!("{id} {}{why}{missed}", verdict.word()))
+        }
+        Moment::Input(at, Input::Ended(attempt, End::Failure)) => (at, format!("{} reports a failure", id(attempt)?)),
+        Moment::Input(..) | Moment::Effect(_, Effect::Ended(_)) => return None,
+    };
+    Some(format!("{:>12}  {text}", short_time(*at)))
+}
+
+const WIDTH: usize = 110;
+
+fn picture(args: &RunArgs, schedule: &Schedule, run: Option<&Conducted>) -> Result<(), Failure> {
+    let Some(path) = &args.svg else { return Ok(()) };
+    let subtitle = run.map_or_else(|| "planned".to_owned(), |run| format!("run {}, started {}", run.id, run.started));
+    let svg = gantt::svg(&chart(schedule, run.map(|run| (&run.record, end(run))), &subtitle));
+    write(path, &svg)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text).map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))
+}
+
+fn end(run: &Conducted) -> Duration {
+    run.record.ended.map_or(Duration::ZERO, |(at, _)| at)
+}
+
+fn text(session: &Session, schedule: &Schedule, run: &Conducted) -> Result<(), Failure> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["TASK", "DUE", "STARTED", "LATE", "TOOK", "TRIES", "RESULT"]);
+    for row in run.record.rows() {
+        let last = row.tries.last();
+        let dash = || "-".to_owned();
+        let time = |time: Option<Duration>| time.map_or_else(dash, short_time);
+        let detail = last.and_then(|_| run.details.get(&attempt(row)));
+        let started = detail.and_then(|detail| detail.true_start).or(last.map(|one| one.sent));
+        let late = started.zip(last).map(|(started, one)| started.saturating_sub(one.released));
+        table.add_row([
+            name(schedule, row),
+            time(row.due.or(last.map(|one| one.released))),
+            time(started),
+            time(late),
+            time(last.and_then(|one| one.took())),
+            row.tries.len().to_string(),
+            result(schedule, row, detail),
+        ]);
+    }
+    let (at, verdict) = run.record.ended.map_or((Duration::ZERO, "broken off"), |(at, verdict)| (at, verdict.word()));
+    session.printer.line(&format!("{table}"))?;
+    session.printer.line("")?;
+    let subtitle = format!("run {}, started {}", run.id, run.started);
+    session.printer.out(&gantt::text(&chart(schedule, Some((&run.record, at)), &subtitle), WIDTH))?;
+    session.printer.line(&format!("\n{} {verdict} after {}", run.id, short_time(at)))
+}
+
+/// The last attempt of an occurrence.
+fn attempt(row: &Row) -> Attempt {
+    Attempt { task: row.task, occurrence: row.occurrence, number: u32::try_from(row.tries.len()).unwrap_or(u32::MAX) }
+}
+
+fn result(schedule: &Schedule, row: &Row, detail: Option<&Detail>) -> String {
+    let Some(verdict) = row.verdict else { return "no verdict".to_owned() };
+    let mut text = verdict.word().to_owned();
+    let message = detail.and_then(|detail| detail.message.clone()).filter(|_| verdict != Verdict::Succeeded);
+    for why in [verdict.why(schedule), message].into_iter().flatten() {
+        text.push_str(": ");
+        text.push_str(&why);
+    }
+    if row.missed_deadline && verdict.is_success() {
+        text.push_str(", after its deadline");
+    }
+    text
+}
+
+fn json(schedule: &Schedule, run: &Conducted) -> Value {
+    json!({
+        "version": 1,
+        "run": run.id,
+        "schedule": schedule.name,
+        "started": run.started,
+        "verdict": run.record.ended.map(|(_, verdict)| verdict),
+        "took_ns": run.record.ended.map(|(at, _)| nanos(at)),
+        "remarks": run.remarks,
+        "tasks": rows(schedule, &run.record, &run.details),
+    })
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn rows(schedule: &Schedule, record: &Record, details: &BTreeMap<Attempt, Detail>) -> Vec<Value> {
+    let row = |row: &Row| {
+        let tries: Vec<Value> = (1..)
+            .zip(&row.tries)
+            .map(|(number, one)| {
+                let detail = details.get(&Attempt { number, ..attempt(row) });
+                let started = detail.and_then(|detail| detail.true_start);
+                json!({
+                    "released_ns": nanos(one.released),
+                    "sent_ns": nanos(one.sent),
+                    "sent_ahead": one.armed,
+                    "acknowledged_ns": one.acknowledged.map(nanos),
+                    "started_ns": started.map(nanos),
+                    "ended_ns": one.ended.map(nanos),
+                    "end": one.end,
+                    "late_ns": nanos(started.unwrap_or(one.sent).saturating_sub(one.released)),
+                    "message": detail.and_then(|detail| detail.message.as_deref()),
+                    "output": detail.and_then(|detail| detail.output.as_ref()),
+                    "cpu_ns": detail.and_then(|detail| detail.cpu).map(nanos),
+                    "memory_peak": detail.and_then(|detail| detail.memory_peak),
+                })
+            })
+            .collect();
+        json!({
+            "task": schedule.tasks.get(row.task.at()).map(|task| task.id.as_str()),
+            "occurrence": row.occurrence,
+            "count": row.count,
+            "due_ns": row.due.map(nanos),
+            "verdict": row.verdict.map(Verdict::word),
+            "why": row.verdict.and_then(|verdict| verdict.why(schedule)),
+            "missed_deadline": row.missed_deadline,
+            "tries": tries,
+        })
+    };
+    record.rows().map(row).collect()
+}

@@ -1,0 +1,340 @@
+//! One run from its beginning to its end.
+
+use super::caller::{Begin, Caller, Link, Shared, addresses};
+use super::details::{Detail, Details};
+use super::flights::Flights;
+use super::timekeeper::{Inbox, Moment, Timekeeper};
+use crate::model::{RealTime, RtPolicy, Schedule, Target, Task, TaskAddress, Timestamp};
+use crate::process::clock;
+use crate::process::supervise::chain;
+use crate::rt::{self, Anchor, Monotonic, Prepared, ThreadError};
+use crate::schedule::{Attempt, Effect, Input, Lane, Record, TaskIndex, Timeline};
+use crate::wire::{EndNotice, Health, ListenError, Listener, Orchestrator, TaskChannel};
+use futures_util::future::join_all;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Bound on the first connection to each task server.
+const WARM_BOUND: Duration = Duration::from_secs(5);
+/// From the end of the preparations to the start of the run.
+const HEAD_START: Duration = Duration::from_millis(5);
+/// How long before its instant a task is sent to our own runner.
+const LEAD: Duration = Duration::from_millis(250);
+/// What the end notices that are under way at the end of a run may still take.
+const DRAIN: Duration = Duration::from_millis(200);
+/// The most bytes of an end notice beyond its output.
+const NOTICE_FRAME: usize = 64 << 10;
+
+/// How the machine is used for runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where end notices are taken; `None` when no task server sends any.
+    pub listen: Option<TaskAddress>,
+    /// Where the programs of inline commands run.
+    pub local_runner: Option<TaskAddress>,
+    /// Policy and CPU of the thread that keeps the time. The one that makes the calls has the priority below it.
+    pub real_time: RealTime,
+    /// Keep the memory of the process from being paged out.
+    pub lock_memory: bool,
+    /// Bytes of output that a task may give.
+    pub output_limit: usize,
+    /// Tasks are sent ahead to runners that can take them.
+    pub send_ahead: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: Some(TaskAddress::Tcp("0.0.0.0".to_owned(), 50050)),
+            local_runner: None,
+            real_time: RealTime { policy: RtPolicy::Other, cpu: None },
+            lock_memory: false,
+            output_limit: 1 << 20,
+            send_ahead: true,
+        }
+    }
+}
+
+/// A run that was conducted.
+#[derive(Clone, Debug)]
+pub struct Conducted {
+    /// Its own id.
+    pub id: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// What happened.
+    pub record: Record,
+    /// What task servers told beyond that.
+    pub details: BTreeMap<Attempt, Detail>,
+    /// What was asked of the machine and not had, and which task servers could not be reached at the beginning.
+    pub remarks: Vec<String>,
+}
+
+/// Why a run did not take place.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Nobody could tell the end of a task.
+    #[error("end notices cannot be taken")]
+    Listen(#[source] ListenError),
+    /// The thread that keeps the time.
+    #[error("the thread that keeps the time")]
+    Timekeeper(#[source] ThreadError),
+    /// The thread that makes the calls.
+    #[error("the thread that makes the calls")]
+    Caller(#[source] ThreadError),
+    /// Its runtime.
+    #[error("the runtime of the calls")]
+    Runtime(#[source] std::io::Error),
+    /// The schedule is strict, and something it needs cannot be had.
+    #[error("the schedule is strict: {0}")]
+    Strict(String),
+}
+
+/// Ends a run that is under way. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Hand(Arc<Mutex<Option<Inbox>>>);
+
+impl Default for Hand {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(None)))
+    }
+}
+
+impl Hand {
+    /// Stops what runs and starts nothing more. Does nothing before the run has begun and after its end.
+    pub fn cancel(&self) {
+        let inbox = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        if let Some(inbox) = inbox {
+            inbox.tell(Input::Cancel);
+        }
+    }
+
+    fn hold(&self, inbox: Option<Inbox>) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = inbox;
+    }
+}
+
+/// What the calling thread says once every task server was tried.
+struct Ready {
+    /// For each task whether it runs at a runner of ours.
+    ours: Vec<bool>,
+    /// Task servers that could not be reached.
+    remarks: Vec<String>,
+}
+
+/// Conducts a run; returns when it is over. Blocks the calling thread: call it from one that may wait.
+///
+/// # Errors
+/// When the run could not begin. What fails within it is in its record.
+pub fn conduct(
+    schedule: &Arc<Schedule>,
+    id: &str,
+    settings: &Settings,
+    hand: &Hand,
+    onlooker: Option<SyncSender<Moment>>,
+) -> Result<Conducted, RunError> {
+    let mut remarks = Vec::new();
+    if settings.lock_memory
+        && let Err(refused) = rt::lock_memory()
+    {
+        remarks.push(format!("memory is not locked: {}", chain(&refused)));
+    }
+    let real_time = settings.real_time.policy != RtPolicy::Other;
+    let latency = if real_time { Some(rt::DmaLatency::hold()) } else { None };
+    if let Some(Err(refused)) = &latency {
+        remarks.push(chain(refused));
+    }
+    let room = 4 * schedule.tasks.len() + 64;
+    let (orders, effects) = mpsc::channel::<Effect>(room);
+    let (sender, told) = sync_channel(room);
+    let (alarm, waker) = rt::alarm();
+    let inbox = Inbox { sender, waker };
+    let (ready_tx, ready_rx) = sync_channel(1);
+    let (begin_tx, begin_rx) = oneshot::channel();
+    let (over_tx, over_rx) = oneshot::channel();
+
+    let calls = Calls {
+        schedule: Arc::clone(schedule),
+        settings: settings.clone(),
+        id: id.to_owned(),
+        inbox: inbox.clone(),
+        effects,
+        ready: ready_tx,
+        begin: begin_rx,
+        over: over_rx,
+    };
+    let caller = prepared("sp-calls", below(settings.real_time), move || calls.run(), &mut remarks);
+    let caller = caller.map_err(RunError::Caller)?.start();
+    let ready = match ready_rx.recv() {
+        Ok(ready) => ready?,
+        Err(_) => return Err(RunError::Caller(ended(caller))),
+    };
+    remarks.extend(ready.remarks);
+
+    let lead = settings.send_ahead.then_some(LEAD);
+    let lane = |at: TaskIndex, task: &Task| {
+        let ours = ready.ours.get(at.at()).copied().unwrap_or(false);
+        let kind = if matches!(task.target, Target::Command(_)) { Lane::LOCAL } else { Lane::WRAPPER };
+        Lane { lead: lead.filter(|_| ours), ..kind }
+    };
+    let timeline = Timeline::new(schedule, lane);
+    let (start_tx, start_rx) = sync_channel(1);
+    let keeper = Timekeeper { timeline, schedule: Arc::clone(schedule), alarm, inbox: told, orders, onlooker };
+    let body = move || start_rx.recv().map(|start| keeper.run(start)).unwrap_or_default();
+    let keeper = prepared("sp-timeline", settings.real_time, body, &mut remarks).map_err(RunError::Timekeeper)?;
+    if schedule.strict && !remarks.is_empty() {
+        return Err(RunError::Strict(remarks.join("; ")));
+    }
+    let keeper = keeper.start();
+    let anchor = Anchor { wall: clock::now(), monotonic: Monotonic::now() };
+    let begin = Begin { start: anchor.monotonic + HEAD_START, anchor, boot_id: boot_id() };
+    hand.hold(Some(inbox));
+    // Whoever is gone is found when it is joined.
+    let _ = begin_tx.send(begin);
+    let _ = start_tx.send(begin.start);
+    let record = keeper.join().map_err(RunError::Timekeeper);
+    hand.hold(None);
+    drop(over_tx);
+    let details = caller.join().map_err(RunError::Caller)?;
+    drop(latency);
+    Ok(Conducted { id: id.to_owned(), started: anchor.wall(begin.start), record: record?, details, remarks })
+}
+
+/// A thread with its settings applied; what was refused is remarked.
+fn prepared<T: Send + 'static>(
+    name: &str,
+    real_time: RealTime,
+    body: impl FnOnce() -> T + Send + 'static,
+    remarks: &mut Vec<String>,
+) -> Result<Prepared<T>, ThreadError> {
+    let settings = rt::Settings { name: name.to_owned(), real_time, stack: rt::DEFAULT_STACK };
+    let prepared = Prepared::new(settings, body)?;
+    remarks.extend(prepared.applied().refusals().map(|refused| format!("{name}: {}", chain(refused))));
+    Ok(prepared)
+}
+
+fn ended<T: Send + 'static>(thread: rt::Running<T>) -> ThreadError {
+    match thread.join() {
+        Ok(_) => ThreadError::Ended { name: "sp-calls".to_owned() },
+        Err(error) => error,
+    }
+}
+
+/// The priority below, for the thread that makes the calls: it must not keep the time from being kept.
+fn below(real_time: RealTime) -> RealTime {
+    let lower = |priority: u8| priority.saturating_sub(1).max(1);
+    let policy = match real_time.policy {
+        RtPolicy::Fifo { priority } => RtPolicy::Fifo { priority: lower(priority) },
+        RtPolicy::RoundRobin { priority } => RtPolicy::RoundRobin { priority: lower(priority) },
+        // A reservation is for the one thread; the calls take what is left.
+        RtPolicy::Deadline { .. } | RtPolicy::Other => RtPolicy::Other,
+    };
+    RealTime { policy, ..real_time }
+}
+
+/// The thread that makes the calls.
+struct Calls {
+    schedule: Arc<Schedule>,
+    settings: Settings,
+    id: String,
+    inbox: Inbox,
+    effects: mpsc::Receiver<Effect>,
+    ready: SyncSender<Result<Ready, RunError>>,
+    begin: oneshot::Receiver<Begin>,
+    /// Closed when the run is over.
+    over: oneshot::Receiver<()>,
+}
+
+impl Calls {
+    fn run(self) -> BTreeMap<Attempt, Detail> {
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(self.make()),
+            Err(error) => self.fail(RunError::Runtime(error)),
+        }
+    }
+
+    fn fail(&self, error: RunError) -> BTreeMap<Attempt, Detail> {
+        // Who waits for this is gone when it cannot be sent.
+        let _ = self.ready.send(Err(error));
+        BTreeMap::new()
+    }
+
+    async fn make(self) -> BTreeMap<Attempt, Detail> {
+        let listener = match &self.settings.listen {
+            Some(address) => match Listener::bind(address).await {
+                Ok(listener) => Some(listener),
+                Err(error) => return self.fail(RunError::Listen(error)),
+            },
+            None => None,
+        };
+        let Self { schedule, settings, id, inbox, effects, ready, begin, over } = self;
+        let (list, link_of) = addresses(&schedule, settings.local_runner.as_ref());
+        let (links, remarks) = connect(&list).await;
+        let ours = |link: &usize| links.get(*link).is_some_and(|link| link.runner.is_some());
+        let _ = ready.send(Ok(Ready { ours: link_of.iter().map(ours).collect(), remarks }));
+        let Ok(begin) = begin.await else { return BTreeMap::new() };
+        let hosts = list.iter().map(host).collect();
+        let shared = Arc::new(Shared {
+            schedule,
+            inbox,
+            begin,
+            output_limit: settings.output_limit,
+            flights: Mutex::new(Flights::new(id, hosts)),
+            details: Mutex::new(Details::default()),
+        });
+        let mut caller = Caller { shared: Arc::clone(&shared), links, link_of, prepared: BTreeMap::new() };
+        caller.prepare();
+        let takes = Arc::clone(&shared);
+        let orchestrator = Orchestrator {
+            notice: move |notice: EndNotice| takes.notice(&notice),
+            health: || Health { running: true, time: clock::now().duration_since(Timestamp::UNIX_EPOCH).unsigned_abs() },
+            max_notice: settings.output_limit.saturating_add(NOTICE_FRAME),
+        };
+        let over = async { drop(over.await) };
+        let serving = async {
+            match listener {
+                Some(listener) => drop(orchestrator.serve(listener, DRAIN, over).await),
+                None => over.await,
+            }
+        };
+        futures_util::join!(caller.run(effects), serving);
+        let attempts = std::mem::take(&mut shared.details().attempts);
+        attempts
+    }
+}
+
+/// Connects to every task server at once; one that cannot be reached is tried again when its first task is due.
+async fn connect(list: &[TaskAddress]) -> (Vec<Arc<Link>>, Vec<String>) {
+    let links = join_all(list.iter().map(|address| async move {
+        let channel = TaskChannel::new(address.clone(), None);
+        let runner = channel.capabilities(WARM_BOUND).await.ok();
+        let warm = if runner.is_some() { Ok(()) } else { channel.warm(WARM_BOUND).await };
+        let remark = warm.err().map(|error| chain(&error));
+        (Arc::new(Link { channel, runner }), remark)
+    }))
+    .await;
+    let (links, remarks): (Vec<_>, Vec<_>) = links.into_iter().unzip();
+    (links, remarks.into_iter().flatten().collect())
+}
+
+/// The address of a task server's host, by which its notices are known.
+fn host(address: &TaskAddress) -> Option<IpAddr> {
+    match address {
+        TaskAddress::Tcp(host, port) => (host.as_str(), *port).to_socket_addrs().ok()?.next().map(|found| found.ip()),
+        TaskAddress::Unix(_) => None,
+    }
+}
+
+/// Tells this boot of this machine from others.
+fn boot_id() -> &'static str {
+    static ID: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    ID.get_or_init(|| {
+        let text = std::fs::read_to_string(PathBuf::from("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
+        text.trim().to_owned()
+    })
+}

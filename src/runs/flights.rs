@@ -1,0 +1,174 @@
+//! Attempts in flight, and which of them an end notice means.
+
+use crate::model::TaskId;
+use crate::schedule::Attempt;
+use crate::wire::EndNotice;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// An attempt in flight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Flight {
+    pub(super) attempt: Attempt,
+    pub(super) task: TaskId,
+    /// Its task server.
+    pub(super) link: usize,
+    /// What the task server calls it, when that is not its id.
+    pub(super) alias: Option<String>,
+}
+
+/// Everything in flight.
+#[derive(Debug, Default)]
+pub(super) struct Flights {
+    run: String,
+    list: Vec<Flight>,
+    /// Where each task server is, when that is known.
+    hosts: Vec<Option<IpAddr>>,
+    /// Task servers by the name that they have told an end under.
+    names: BTreeMap<String, usize>,
+}
+
+impl Flights {
+    /// Nothing in flight yet of a run whose task servers are at `hosts`.
+    pub(super) fn new(run: String, hosts: Vec<Option<IpAddr>>) -> Self {
+        Self { run, hosts, ..Self::default() }
+    }
+
+    /// The id of the run.
+    pub(super) fn run(&self) -> &str {
+        &self.run
+    }
+
+    pub(super) fn add(&mut self, flight: Flight) {
+        self.list.retain(|other| other.attempt.task != flight.attempt.task);
+        self.list.push(flight);
+    }
+
+    /// Notes what a task server calls an attempt.
+    pub(super) fn alias(&mut self, attempt: Attempt, name: &str) {
+        if let Some(flight) = self.list.iter_mut().find(|flight| flight.attempt == attempt)
+            && !name.is_empty()
+            && name != flight.task.as_str()
+        {
+            flight.alias = Some(name.to_owned());
+        }
+    }
+
+    pub(super) fn remove(&mut self, attempt: Attempt) {
+        self.list.retain(|flight| flight.attempt != attempt);
+    }
+
+    /// The attempt that a notice means. Our own runner says which. Others say the task's id; or the name of their kind of
+    /// work (older ones do that whatever they were asked to start), and then it is the attempt whose start was
+    /// acknowledged under that name, else the one in flight at the server that has used that name before or that the
+    /// notice comes from, else the only one there is.
+    pub(super) fn find(&mut self, notice: &EndNotice) -> Option<Flight> {
+        let name = notice.task_id.as_str();
+        if !notice.run_id.is_empty() {
+            let own = |flight: &&Flight| {
+                notice.run_id == self.run
+                    && flight.task.as_str() == name
+                    && (flight.attempt.occurrence, flight.attempt.number) == (notice.occurrence, notice.attempt)
+            };
+            return self.list.iter().find(own).cloned();
+        }
+        let by_name = self
+            .list
+            .iter()
+            .find(|flight| flight.alias.as_deref() == Some(name))
+            .or_else(|| self.list.iter().find(|flight| flight.task.as_str() == name));
+        if let Some(flight) = by_name {
+            return Some(flight.clone());
+        }
+        let from = notice.from.map(|from| from.ip());
+        let host = |flight: &Flight| self.hosts.get(flight.link).copied().flatten();
+        let known = self.names.get(name).copied();
+        let flight = only(self.list.iter().filter(|flight| Some(flight.link) == known))
+            .or_else(|| only(self.list.iter().filter(|flight| from.is_some() && host(flight) == from)))
+            .or_else(|| only(self.list.iter()))
+            .cloned()?;
+        self.names.insert(name.to_owned(), flight.link);
+        Some(flight)
+    }
+}
+
+/// The item of an iterator that has one.
+fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
+    let first = items.next()?;
+    items.next().is_none().then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::TaskIndex;
+    use crate::wire::{Payload, TaskResult};
+
+    fn flight(task: u32, link: usize) -> Flight {
+        let attempt = Attempt { task: TaskIndex(task), occurrence: 0, number: 1 };
+        Flight { attempt, task: TaskId::new(format!("t{task}")), link, alias: None }
+    }
+
+    fn notice(name: &str) -> EndNotice {
+        EndNotice {
+            task_id: name.to_owned(),
+            run_id: String::new(),
+            occurrence: 0,
+            attempt: 0,
+            result: TaskResult::Success,
+            start: None,
+            end: None,
+            duration: None,
+            error_message: String::new(),
+            raw_metrics: Payload::default(),
+            raw_output: Payload::default(),
+            from: None,
+        }
+    }
+
+    fn flights(list: &[Flight]) -> Flights {
+        let hosts = vec![Some([10, 0, 0, 1].into()), Some([10, 0, 0, 2].into()), Some([10, 0, 0, 2].into())];
+        Flights { run: "r1".to_owned(), list: list.to_vec(), hosts, names: BTreeMap::new() }
+    }
+
+    fn task(found: Option<Flight>) -> Option<u32> {
+        found.map(|flight| flight.attempt.task.0)
+    }
+
+    #[test]
+    fn our_own_runner_says_which_attempt_it_means() {
+        let mut flights = flights(&[flight(1, 0)]);
+        let own = |run: &str, attempt| EndNotice { run_id: run.to_owned(), attempt, ..notice("t1") };
+        assert_eq!(task(flights.find(&own("r1", 1))), Some(1));
+        // An earlier attempt, or another run, is never taken for this one.
+        assert_eq!(flights.find(&own("r1", 2)), None);
+        assert_eq!(flights.find(&own("r0", 1)), None);
+    }
+
+    #[test]
+    fn a_name_is_an_alias_first_and_an_id_then() {
+        let mut flights = flights(&[flight(1, 0), flight(2, 1)]);
+        assert_eq!(task(flights.find(&notice("t2"))), Some(2));
+        flights.alias(flight(1, 0).attempt, "t2");
+        assert_eq!(task(flights.find(&notice("t2"))), Some(1));
+    }
+
+    #[test]
+    fn a_server_that_tells_its_own_name_is_found_by_its_place_and_then_by_that_name() {
+        let mut flights = flights(&[flight(1, 0), flight(2, 1)]);
+        assert_eq!(flights.find(&notice("my_new_task")), None, "either could be meant");
+        let from = |last: u8| EndNotice { from: Some(([10, 0, 0, last], 9).into()), ..notice("my_new_task") };
+        assert_eq!(task(flights.find(&from(1))), Some(1));
+        // Known now, wherever the next notice seems to come from.
+        assert_eq!(task(flights.find(&notice("my_new_task"))), Some(1));
+    }
+
+    #[test]
+    fn several_servers_on_one_host_are_told_apart_by_what_is_in_flight() {
+        let mut flights = flights(&[flight(2, 1), flight(3, 2)]);
+        let from = EndNotice { from: Some(([10, 0, 0, 2], 9).into()), ..notice("my_new_task") };
+        assert_eq!(flights.find(&from), None);
+        flights.remove(flight(3, 2).attempt);
+        assert_eq!(task(flights.find(&notice("my_new_task"))), Some(2));
+    }
+}
