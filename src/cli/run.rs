@@ -119,7 +119,8 @@ async fn schedule(session: &Session, args: &RunArgs) -> Result<Schedule, Failure
         let size = content.len() as u64;
         let entry = FileEntry { oid: String::new(), kind: FileKind::Regular, size, content: Some(content) };
         let mut tree = FileTree::default();
-        tree.files.insert(args.what.trim_start_matches(['.', '/']).to_owned(), entry);
+        let name = Path::new(&args.what).file_name().unwrap_or_default().to_string_lossy();
+        tree.files.insert(name.into_owned(), entry);
         let desired = manifest::compile(&tree)?;
         session.printer.notices(&desired.notices);
         return desired.schedules.into_values().next().ok_or_else(|| {

@@ -4,10 +4,11 @@
 //! folder that is made at the first run. Without one it is skipped, and says so; with `SETPOINT_REQUIRE_ALL` it fails.
 
 use serde_json::{Map, Value, json};
-use std::io::{BufRead, BufReader, Lines, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use setpoint::model::{RealTime, RtPolicy, TaskAddress, TaskId, TaskProtocol};
@@ -20,7 +21,7 @@ const BOUND: Duration = Duration::from_secs(10);
 const LIMIT: usize = 1 << 20;
 const FORMS: [(&str, TaskProtocol); 2] = [("json", TaskProtocol::Json), ("map", TaskProtocol::Map)];
 
-fn python() -> Option<PathBuf> {
+pub(crate) fn python() -> Option<PathBuf> {
     // Several tests ask at once, and one of them installs.
     static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
     let found = FOUND.get_or_init(|| {
@@ -57,23 +58,31 @@ fn spawn(work: impl Future<Output = ()> + Send + 'static) {
 }
 
 /// A program of `interop/`; ended with its value.
-struct Peer {
+pub(crate) struct Peer {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: Receiver<String>,
 }
 
 impl Peer {
-    fn run(python: &Path, script: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn run(python: &Path, script: &str, arguments: &[&str]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/interop").join(script);
         let mut child =
             Command::new(python).arg(script).args(arguments).stdout(Stdio::piped()).spawn().expect("it runs");
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (said, lines) = std::sync::mpsc::channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
         Self { child, lines }
     }
 
     /// The next thing it says.
-    fn says(&mut self) -> Value {
-        serde_json::from_str(&self.lines.next().expect("it says something").unwrap()).unwrap()
+    pub(crate) fn says(&mut self) -> Value {
+        serde_json::from_str(&self.lines.recv_timeout(BOUND).expect("it says something in time")).unwrap()
+    }
+
+    /// Ends it by force.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod cli;
 mod interop;
+mod runs;
 mod source_http;
 mod source_local;
 mod source_ssh;

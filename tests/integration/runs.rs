@@ -1,0 +1,216 @@
+//! `setpoint run` with existing task servers: processes that are not ours, each with a name of its own.
+
+use crate::interop::{Peer, python};
+use assert_cmd::cargo::cargo_bin;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Command;
+
+/// Two task servers, and a port for the orchestrator that they know.
+struct Servers {
+    peers: [Peer; 2],
+    ports: [u64; 2],
+    listen: String,
+}
+
+impl Servers {
+    fn start(form: &str) -> Option<Self> {
+        let python = python()?;
+        // Free a moment ago.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let listen = format!("127.0.0.1:{port}");
+        let peer = |name: &str| {
+            let arguments =
+                ["--form", form, "--name", name, "--address", "127.0.0.1:0", "--orchestrator", &listen];
+            let mut peer = Peer::run(&python, "wrapper.py", &arguments);
+            let port = peer.says()["port"].as_u64().unwrap();
+            (peer, port)
+        };
+        let ((one, port_one), (other, port_other)) = (peer("my_new_task"), peer("ml_task"));
+        Some(Self { peers: [one, other], ports: [port_one, port_other], listen })
+    }
+
+    fn text(&self, text: &str) -> String {
+        text.replace("PORT1", &self.ports[0].to_string()).replace("PORT2", &self.ports[1].to_string())
+    }
+
+    /// Runs a schedule: the exit code, and what `--json` says.
+    fn run(&self, text: &str, more: &[&str]) -> (i32, Value) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("schedule.yaml");
+        std::fs::write(&file, self.text(text)).unwrap();
+        let out = Command::new(cargo_bin("setpoint"))
+            .args(["run", file.to_str().unwrap(), "--json", "--listen", &self.listen])
+            .args(more)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&out.stderr);
+        let said = serde_json::from_slice(&out.stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
+        (out.status.code().unwrap(), said)
+    }
+}
+
+/// A file of `schedules/`.
+fn file(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/schedules").join(name);
+    std::fs::read_to_string(path).unwrap()
+}
+
+fn task<'v>(run: &'v Value, id: &str) -> &'v Value {
+    run["tasks"].as_array().unwrap().iter().find(|task| task["task"] == id).unwrap()
+}
+
+/// When an occurrence was sent and when it ended, in milliseconds.
+fn span(run: &Value, id: &str) -> (u64, u64) {
+    let ms = |key: &str| task(run, id)["tries"][0][key].as_u64().unwrap_or_else(|| panic!("{id} {key}: {run}")) / 1_000_000;
+    (ms("sent_ns"), ms("ended_ns"))
+}
+
+fn verdicts(run: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    run["tasks"].as_array().unwrap().iter().map(|task| (text(&task["task"]), text(&task["verdict"]))).collect()
+}
+
+fn all(run: &Value, verdict: &str) -> bool {
+    verdicts(run).iter().all(|(_, found)| found == verdict)
+}
+
+#[test]
+fn timed_and_sequential_tasks_keep_their_timeline() {
+    let Some(mut servers) = Servers::start("json") else { return };
+    let (code, run) = servers.run(&file("hybrid.yaml"), &[]);
+    assert_eq!((code, &run["verdict"]), (0, &json!("succeeded")), "{run}");
+    assert!(all(&run, "succeeded"));
+    let (first, ml, post, report) =
+        (span(&run, "my_task"), span(&run, "ml_processing"), span(&run, "post"), span(&run, "report"));
+    assert!(first.0 < 50 && first.1 >= 100, "{first:?}");
+    assert!((300..350).contains(&ml.0), "{ml:?}");
+    assert!(post.0 >= ml.1 && report.0 >= post.1, "{ml:?} {post:?} {report:?}");
+    // What the server got: the file's values with their types, its id, and the output of what it needs.
+    let mut said = servers.peers[0].says();
+    assert_eq!(said["parameters"], json!({"sleep_ms": 100, "my_param": 123, "task_id": "my_task"}));
+    assert_eq!(said["deadline_us"], 1_000_000);
+    servers.peers[0].says();
+    said = servers.peers[0].says();
+    let model = json!({"layers": [1, 2], "name": "7"});
+    let output = json!({"sleep_ms": 50, "model": model, "task_id": "ml_processing"});
+    assert_eq!(said["parameters"], json!({"sleep_ms": 50, "task_id": "post", "dep_output": output}));
+}
+
+#[test]
+fn tasks_without_dependencies_follow_each_other_whatever_becomes_of_them() {
+    let Some(servers) = Servers::start("json") else { return };
+    let (code, run) = servers.run(&file("sequential.yaml"), &[]);
+    assert_eq!((code, &run["verdict"]), (1, &json!("failed")), "{run}");
+    let expected = [("first", "succeeded"), ("second", "failed"), ("third", "succeeded")];
+    assert_eq!(verdicts(&run), expected.map(|(task, verdict)| (task.to_owned(), verdict.to_owned())));
+    assert_eq!(task(&run, "second")["tries"][0]["message"], "no paper");
+    assert!(span(&run, "second").0 >= span(&run, "first").1 && span(&run, "third").0 >= span(&run, "second").1);
+}
+
+#[test]
+fn timed_tasks_start_at_their_times() {
+    let Some(servers) = Servers::start("json") else { return };
+    let (code, run) = servers.run(&file("timed.yaml"), &[]);
+    assert_eq!(code, 0, "{run}");
+    for (id, due) in [("at_0", 0), ("at_200", 200_000_000), ("at_400", 400_000_000)] {
+        let one = &task(&run, id)["tries"][0];
+        assert_eq!(one["released_ns"], due);
+        assert!(one["sent_ns"].as_u64().unwrap() >= due, "{id} was early: {one}");
+        assert!(one["late_ns"].as_u64().unwrap() < 50_000_000, "{id}: {one}");
+    }
+}
+
+#[test]
+fn every_key_of_the_existing_format_is_in_effect() {
+    for form in ["json", "map"] {
+        let Some(mut servers) = Servers::start(form) else { return };
+        let text = file("template.yaml").replace("    critical: false", &format!("    critical: false\n    protocol: {form}"));
+        let (code, run) = servers.run(&text, &[]);
+        assert_eq!(code, 0, "{run}");
+        let said = servers.peers[0].says();
+        assert_eq!((&said["start"], &said["scheduled_time_us"]), (&json!("sample"), &json!(100_000)));
+        assert_eq!((&said["deadline_us"], &said["rt"]), (&json!(300_000), &json!(["fifo", 80, 1])));
+        let parameters = &said["parameters"];
+        match form {
+            "json" => {
+                let list = json!([1, {"deep": null}]);
+                let expected = json!({
+                    "sleep_ms": 20, "on": true, "ratio": 0.5, "text": "0.5", "list": list, "task_id": "sample",
+                });
+                assert_eq!(parameters, &expected);
+            }
+            _ => {
+                assert_eq!((&parameters["on"], &parameters["ratio"]), (&json!("true"), &json!("0.5")));
+                assert_eq!(said["priority"], 90);
+                let after = servers.peers[1].says();
+                assert_eq!(after["parameters"]["dep_ratio"], "0.5");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_deadline_stops_the_task_and_its_dependants_never_start() {
+    let Some(servers) = Servers::start("json") else { return };
+    let text = "schedule:\n  name: late\n  defaults: {grace: 300ms}\n  tasks:\n    - {id: slow, address: \"127.0.0.1:PORT1\", \
+                scheduled_time: 0, deadline: 100ms, parameters: {sleep_ms: 250}}\n    \
+                - {id: next, address: \"127.0.0.1:PORT2\", depends_on: slow}\n    \
+                - {id: alarm, address: \"127.0.0.1:PORT2\", depends_on: {slow: failure}}\n";
+    let (code, run) = servers.run(text, &[]);
+    assert_eq!((code, &run["verdict"]), (1, &json!("failed")), "{run}");
+    assert_eq!(task(&run, "slow")["verdict"], "timed out");
+    assert_eq!(task(&run, "slow")["missed_deadline"], true);
+    assert_eq!((&task(&run, "next")["verdict"], &task(&run, "next")["why"]), (&json!("skipped"), &json!("it needs slow")));
+    assert_eq!(task(&run, "alarm")["verdict"], "succeeded");
+}
+
+#[test]
+fn a_task_server_that_dies_ends_its_task_as_failed_and_the_run_goes_on() {
+    let Some(mut servers) = Servers::start("json") else { return };
+    let text = servers.text(
+        "schedule:\n  name: lost\n  defaults: {lease: 200ms}\n  tasks:\n    - {id: doomed, address: \"127.0.0.1:PORT1\", \
+         scheduled_time: 0, parameters: {sleep_ms: 60000}}\n    - {id: absent, address: \"127.0.0.1:1\", scheduled_time: 0}\n    \
+         - {id: other, address: \"127.0.0.1:PORT2\", scheduled_time: 600ms}\n",
+    );
+    let running = std::thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            let servers = &servers.listen;
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("s.yaml");
+            std::fs::write(&file, &text).unwrap();
+            let arguments = ["run", file.to_str().unwrap(), "--json", "--listen", servers];
+            Command::new(cargo_bin("setpoint")).args(arguments).output().unwrap()
+        });
+        let doomed = &mut servers.peers[0];
+        assert_eq!(doomed.says()["start"], "doomed");
+        // After the acknowledgement, which follows at once.
+        std::thread::sleep(std::time::Duration::from_millis(150));
+        doomed.kill();
+        run.join().unwrap()
+    });
+    let run: Value = serde_json::from_slice(&running.stdout).unwrap();
+    assert_eq!(running.status.code(), Some(1));
+    assert_eq!((&task(&run, "doomed")["verdict"], &task(&run, "absent")["verdict"]), (&json!("failed"), &json!("failed")));
+    assert_eq!(task(&run, "doomed")["why"], "its task server gave no sign any more");
+    assert_eq!(task(&run, "absent")["why"], "its start was refused");
+    assert!(task(&run, "absent")["tries"][0]["message"].as_str().unwrap().contains("cannot be reached"));
+    assert_eq!(task(&run, "other")["verdict"], "succeeded");
+}
+
+#[test]
+fn a_dry_run_starts_nothing_and_shows_what_is_planned() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hybrid.yaml");
+    std::fs::write(&path, file("hybrid.yaml").replace("PORT1", "1").replace("PORT2", "2")).unwrap();
+    let picture = folder.path().join("plan.svg");
+    let out = Command::new(cargo_bin("setpoint"))
+        .args(["run", path.to_str().unwrap(), "--dry-run", "--speed", "100", "--svg", picture.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let (stdout, stderr) = (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap());
+    assert_eq!(out.status.code(), Some(0), "{stderr}");
+    assert!(stdout.contains("my_task") && stdout.contains("planned"), "{stdout}");
+    assert!(stderr.contains("post starts"), "{stderr}");
+    assert!(std::fs::read_to_string(picture).unwrap().starts_with("<svg"));
+}
