@@ -4,9 +4,7 @@ use super::args::RepoArgs;
 use super::exit::{Exit, Failure};
 use super::session::{Session, Which};
 use crate::manifest;
-use crate::model::{
-    FileEntry, FileKind, FileTree, RealTime, RtPolicy, Schedule, Target, TaskAddress, Timestamp,
-};
+use crate::model::{FileEntry, FileKind, FileTree, RealTime, RtPolicy, Schedule, Target, TaskAddress, Timestamp};
 use crate::process::clock;
 use crate::runs::{self, Conducted, Detail, Hand, Moment, RunError};
 use crate::schedule::feasibility::{Proof, feasibility};
@@ -88,8 +86,11 @@ pub(super) async fn run(session: &Session, args: &RunArgs) -> Result<Exit, Failu
         return Ok(if infeasible { Exit::Failed } else { Exit::Ok });
     }
     if infeasible {
-        return Err(Failure::new(format!("`{}` cannot hold its times, and its `feasibility` is `error`", schedule.name))
-            .hint("change the times, or write `feasibility: warn`"));
+        return Err(Failure::new(format!(
+            "`{}` cannot hold its times, and its `feasibility` is `error`",
+            schedule.name
+        ))
+        .hint("change the times, or write `feasibility: warn`"));
     }
     if let Some(task) = schedule.tasks.iter().find(|task| matches!(task.target, Target::Command(_))) {
         return Err(Failure::new(format!("the task `{}` is a program, which `run` does not start yet", task.id))
@@ -135,7 +136,8 @@ async fn schedule(session: &Session, args: &RunArgs) -> Result<Schedule, Failure
     let files = session.files(&args.repo, which).await?;
     let mut desired = session.compile(&files)?;
     let found = desired.schedules.keys().find(|name| {
-        name.as_str() == args.what || desired.schedules.get(*name).is_some_and(|one| &*one.at.file == args.what.as_str())
+        name.as_str() == args.what
+            || desired.schedules.get(*name).is_some_and(|one| &*one.at.file == args.what.as_str())
     });
     let found = found.cloned();
     found.and_then(|name| desired.schedules.remove(&name)).ok_or_else(|| {

@@ -370,9 +370,7 @@ async fn begin(link: &Link, start: &PreparedStart, bound: Duration) -> Result<Ac
     loop {
         match link.channel.start(start, bound).await {
             Err(CallError::Refused { message, .. })
-                if link.runner.is_none()
-                    && message.contains("IDLE")
-                    && tokio::time::Instant::now() < patience =>
+                if link.runner.is_none() && message.contains("IDLE") && tokio::time::Instant::now() < patience =>
             {
                 tokio::time::sleep(BUSY_PAUSE).await;
             }

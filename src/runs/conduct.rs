@@ -292,7 +292,10 @@ impl Calls {
         let takes = Arc::clone(&shared);
         let orchestrator = Orchestrator {
             notice: move |notice: EndNotice| takes.notice(&notice),
-            health: || Health { running: true, time: clock::now().duration_since(Timestamp::UNIX_EPOCH).unsigned_abs() },
+            health: || Health {
+                running: true,
+                time: clock::now().duration_since(Timestamp::UNIX_EPOCH).unsigned_abs(),
+            },
             max_notice: settings.output_limit.saturating_add(NOTICE_FRAME),
         };
         let over = async { drop(over.await) };

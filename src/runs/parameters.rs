@@ -26,7 +26,8 @@ pub(super) fn parameters<'o>(task: &Task, output: impl Fn(&TaskId) -> Option<&'o
             }
         }
         (TaskProtocol::Json, _) => {
-            let all: Map<String, Value> = outputs.iter().map(|(id, output)| (id.to_string(), (*output).clone())).collect();
+            let all: Map<String, Value> =
+                outputs.iter().map(|(id, output)| (id.to_string(), (*output).clone())).collect();
             if !all.is_empty() {
                 parameters.insert("dep_outputs".to_owned(), Value::Object(all));
             }

@@ -44,7 +44,8 @@ fn bar(task: &Task, row: &Row, expected: Option<&Row>, now: Option<Duration>) ->
         let one = last?;
         Some((one.sent, one.ended.unwrap_or(if row.verdict.is_some() { one.sent } else { now })))
     });
-    let since = |from| if from == DeadlineFrom::Run { Some(Duration::ZERO) } else { row.due.or(last.map(|one| one.released)) };
+    let since =
+        |from| if from == DeadlineFrom::Run { Some(Duration::ZERO) } else { row.due.or(last.map(|one| one.released)) };
     Bar {
         planned: due.map(|due| (due, due.saturating_add(takes))),
         actual,

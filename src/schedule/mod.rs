@@ -14,9 +14,9 @@ mod units;
 mod words;
 
 pub use chart::{chart, expected};
-pub use units::short as short_time;
 pub use record::{Record, Row, Try};
 pub use simulate::{Course, simulate};
 pub use timeline::{
     Attempt, Cause, Effect, End, Input, Lane, RunVerdict, Seen, SkipCause, TaskIndex, Timeline, Verdict,
 };
+pub use units::short as short_time;

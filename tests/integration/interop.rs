@@ -4,6 +4,11 @@
 //! folder that is made at the first run. Without one it is skipped, and says so; with `SETPOINT_REQUIRE_ALL` it fails.
 
 use serde_json::{Map, Value, json};
+use setpoint::model::{RealTime, RtPolicy, TaskAddress, TaskId, TaskProtocol};
+use setpoint::wire::{
+    AttemptKey, CallError, EndNotice, Health, KeepAlive, Listener, NotTaken, Orchestrator, OrchestratorChannel,
+    Payload, PreparedStart, Start, Stopped, TaskCall, TaskChannel, TaskResult, TaskState, TaskStatus, Tasks,
+};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,11 +16,6 @@ use std::sync::OnceLock;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use setpoint::model::{RealTime, RtPolicy, TaskAddress, TaskId, TaskProtocol};
-use setpoint::wire::{
-    AttemptKey, CallError, EndNotice, Health, KeepAlive, Listener, NotTaken, Orchestrator, OrchestratorChannel,
-    Payload, PreparedStart, Start, Stopped, TaskCall, TaskChannel, TaskResult, TaskState, TaskStatus, Tasks,
-};
 
 const BOUND: Duration = Duration::from_secs(10);
 const LIMIT: usize = 1 << 20;
@@ -33,7 +33,10 @@ pub(crate) fn python() -> Option<PathBuf> {
             let made = runs(Command::new("python3").args(["-m", "venv"]).arg(&own))
                 && runs(Command::new(own.join("bin/pip")).arg("install").args(packages));
             if !made {
-                assert!(!required(), "no Python with grpcio and grpcio-tools, and no package index to install them from");
+                assert!(
+                    !required(),
+                    "no Python with grpcio and grpcio-tools, and no package index to install them from"
+                );
                 // Past the capture of the test runner.
                 drop(writeln!(std::io::stderr(), "skipped: no Python with grpcio and grpcio-tools"));
                 return None;

@@ -20,8 +20,7 @@ impl Servers {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let listen = format!("127.0.0.1:{port}");
         let peer = |name: &str| {
-            let arguments =
-                ["--form", form, "--name", name, "--address", "127.0.0.1:0", "--orchestrator", &listen];
+            let arguments = ["--form", form, "--name", name, "--address", "127.0.0.1:0", "--orchestrator", &listen];
             let mut peer = Peer::run(&python, "wrapper.py", &arguments);
             let port = peer.says()["port"].as_u64().unwrap();
             (peer, port)
@@ -62,7 +61,8 @@ fn task<'v>(run: &'v Value, id: &str) -> &'v Value {
 
 /// When an occurrence was sent and when it ended, in milliseconds.
 fn span(run: &Value, id: &str) -> (u64, u64) {
-    let ms = |key: &str| task(run, id)["tries"][0][key].as_u64().unwrap_or_else(|| panic!("{id} {key}: {run}")) / 1_000_000;
+    let ms =
+        |key: &str| task(run, id)["tries"][0][key].as_u64().unwrap_or_else(|| panic!("{id} {key}: {run}")) / 1_000_000;
     (ms("sent_ns"), ms("ended_ns"))
 }
 
@@ -125,7 +125,8 @@ fn timed_tasks_start_at_their_times() {
 fn every_key_of_the_existing_format_is_in_effect() {
     for form in ["json", "map"] {
         let Some(mut servers) = Servers::start(form) else { return };
-        let text = file("template.yaml").replace("    critical: false", &format!("    critical: false\n    protocol: {form}"));
+        let text =
+            file("template.yaml").replace("    critical: false", &format!("    critical: false\n    protocol: {form}"));
         let (code, run) = servers.run(&text, &[]);
         assert_eq!(code, 0, "{run}");
         let said = servers.peers[0].says();
@@ -161,7 +162,10 @@ fn a_deadline_stops_the_task_and_its_dependants_never_start() {
     assert_eq!((code, &run["verdict"]), (1, &json!("failed")), "{run}");
     assert_eq!(task(&run, "slow")["verdict"], "timed out");
     assert_eq!(task(&run, "slow")["missed_deadline"], true);
-    assert_eq!((&task(&run, "next")["verdict"], &task(&run, "next")["why"]), (&json!("skipped"), &json!("it needs slow")));
+    assert_eq!(
+        (&task(&run, "next")["verdict"], &task(&run, "next")["why"]),
+        (&json!("skipped"), &json!("it needs slow"))
+    );
     assert_eq!(task(&run, "alarm")["verdict"], "succeeded");
 }
 
@@ -191,7 +195,10 @@ fn a_task_server_that_dies_ends_its_task_as_failed_and_the_run_goes_on() {
     });
     let run: Value = serde_json::from_slice(&running.stdout).unwrap();
     assert_eq!(running.status.code(), Some(1));
-    assert_eq!((&task(&run, "doomed")["verdict"], &task(&run, "absent")["verdict"]), (&json!("failed"), &json!("failed")));
+    assert_eq!(
+        (&task(&run, "doomed")["verdict"], &task(&run, "absent")["verdict"]),
+        (&json!("failed"), &json!("failed"))
+    );
     assert_eq!(task(&run, "doomed")["why"], "its task server gave no sign any more");
     assert_eq!(task(&run, "absent")["why"], "its start was refused");
     assert!(task(&run, "absent")["tries"][0]["message"].as_str().unwrap().contains("cannot be reached"));

@@ -14,8 +14,11 @@
 //! server runs as many at once as it says (one, for existing wrappers); of two that may start the one with more priority
 //! comes first, then the one that was due first, then the one that stands first in the file.
 
-mod advance;
+mod bounds;
+mod ending;
+mod input;
 mod lanes;
+mod release;
 mod signal;
 mod state;
 mod timers;
