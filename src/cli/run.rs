@@ -6,7 +6,7 @@ use super::session::{Session, Which};
 use crate::manifest;
 use crate::model::{FileEntry, FileKind, FileTree, RealTime, RtPolicy, Schedule, Target, TaskAddress, Timestamp};
 use crate::process::clock;
-use crate::runs::{self, Conducted, Detail, Hand, Moment, RunError};
+use crate::runs::{self, Conducted, Detail, Exchange, Hand, Moment, RunError};
 use crate::schedule::feasibility::{Proof, feasibility};
 use crate::schedule::{
     Attempt, Effect, End, Input, Record, Row, RunVerdict, Verdict, chart, expected, gantt, short_time,
@@ -199,18 +199,19 @@ async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) ->
         PolicyArg::Rr => RtPolicy::RoundRobin { priority: args.priority },
     };
     let settings = runs::Settings {
-        listen: Some(address(&args.listen)?),
         real_time: RealTime { policy, cpu: args.cpu_affinity },
         lock_memory: args.lock_memory,
         send_ahead: !args.no_send_ahead,
         ..runs::Settings::default()
     };
+    let exchange = Exchange::open(&address(&args.listen)?, settings.real_time, settings.output_limit)
+        .map_err(|error| refused(&error, args))?;
     let hand = Hand::default();
     let (onlooker, moments) = sync_channel(4 * schedule.tasks.len() + 64);
     let id = run_id(schedule, clock::now());
     let run = {
         let (schedule, hand) = (Arc::clone(schedule), hand.clone());
-        tokio::task::spawn_blocking(move || runs::conduct(&schedule, &id, &settings, &hand, Some(onlooker)))
+        tokio::task::spawn_blocking(move || runs::conduct(&schedule, &id, &settings, &exchange, &hand, Some(onlooker)))
     };
     let progress = {
         let (schedule, session) = (Arc::clone(schedule), session.clone());

@@ -90,10 +90,31 @@ impl Shared {
         self.schedule.tasks.get(attempt.task.at())
     }
 
-    /// Takes an end notice.
-    pub(super) fn notice(&self, notice: &EndNotice) -> Result<(), NotTaken> {
-        let flight = self.flights().find(notice).ok_or(NotTaken::Unknown)?;
-        let attempt = flight.attempt;
+    /// Takes an end notice that names an attempt of this run; `None` when it names none.
+    pub(super) fn known(&self, notice: &EndNotice) -> Option<Result<(), NotTaken>> {
+        let flight = self.flights().named(notice)?;
+        self.notice(flight.attempt, notice);
+        Some(Ok(()))
+    }
+
+    /// The attempt that a notice under an unknown name must mean, if it is for this run.
+    pub(super) fn guess(&self, notice: &EndNotice) -> Option<Attempt> {
+        self.flights().guess(notice).map(|flight| flight.attempt)
+    }
+
+    /// Takes an end notice under an unknown name.
+    pub(super) fn guessed(&self, notice: &EndNotice) -> Option<()> {
+        let attempt = {
+            let mut flights = self.flights();
+            let flight = flights.guess(notice)?;
+            flights.learn(&notice.task_id, &flight);
+            flight.attempt
+        };
+        self.notice(attempt, notice);
+        Some(())
+    }
+
+    fn notice(&self, attempt: Attempt, notice: &EndNotice) {
         let mut end = end(notice.result);
         let output = self.task(attempt).map(|task| notice.output(task.protocol, self.output_limit));
         let mut details = self.details();
@@ -108,7 +129,6 @@ impl Shared {
         }
         drop(details);
         self.over(attempt, Input::Ended(attempt, end));
-        Ok(())
     }
 
     /// Tells that an attempt is over.

@@ -2,6 +2,7 @@
 
 use super::caller::{Begin, Caller, Link, Shared, addresses};
 use super::details::{Detail, Details};
+use super::exchange::Exchange;
 use super::flights::Flights;
 use super::timekeeper::{Inbox, Moment, Timekeeper};
 use crate::model::{RealTime, RtPolicy, Schedule, Target, Task, TaskAddress, Timestamp};
@@ -9,7 +10,7 @@ use crate::process::clock;
 use crate::process::supervise::chain;
 use crate::rt::{self, Anchor, Monotonic, Prepared, ThreadError};
 use crate::schedule::{Attempt, Effect, Input, Lane, Record, TaskIndex, Timeline};
-use crate::wire::{EndNotice, Health, ListenError, Listener, Orchestrator, TaskChannel};
+use crate::wire::{ListenError, TaskChannel};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, ToSocketAddrs as _};
@@ -25,16 +26,10 @@ const WARM_BOUND: Duration = Duration::from_secs(5);
 const HEAD_START: Duration = Duration::from_millis(5);
 /// How long before its instant a task is sent to our own runner.
 const LEAD: Duration = Duration::from_millis(250);
-/// What the end notices that are under way at the end of a run may still take.
-const DRAIN: Duration = Duration::from_millis(200);
-/// The most bytes of an end notice beyond its output.
-const NOTICE_FRAME: usize = 64 << 10;
 
 /// How the machine is used for runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where end notices are taken; `None` when no task server sends any.
-    pub listen: Option<TaskAddress>,
     /// Where the programs of inline commands run.
     pub local_runner: Option<TaskAddress>,
     /// Policy and CPU of the thread that keeps the time. The one that makes the calls has the priority below it.
@@ -50,7 +45,6 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            listen: Some(TaskAddress::Tcp("0.0.0.0".to_owned(), 50050)),
             local_runner: None,
             real_time: RealTime { policy: RtPolicy::Other, cpu: None },
             lock_memory: false,
@@ -123,6 +117,8 @@ impl Hand {
 struct Ready {
     /// For each task whether it runs at a runner of ours.
     ours: Vec<bool>,
+    /// The hosts of the task servers.
+    hosts: Vec<Option<IpAddr>>,
     /// Task servers that could not be reached.
     remarks: Vec<String>,
 }
@@ -135,6 +131,7 @@ pub fn conduct(
     schedule: &Arc<Schedule>,
     id: &str,
     settings: &Settings,
+    exchange: &Exchange,
     hand: &Hand,
     onlooker: Option<SyncSender<Moment>>,
 ) -> Result<Conducted, RunError> {
@@ -156,17 +153,13 @@ pub fn conduct(
     let inbox = Inbox { sender, waker };
     let (ready_tx, ready_rx) = sync_channel(1);
     let (begin_tx, begin_rx) = oneshot::channel();
-    let (over_tx, over_rx) = oneshot::channel();
 
     let calls = Calls {
         schedule: Arc::clone(schedule),
-        settings: settings.clone(),
-        id: id.to_owned(),
-        inbox: inbox.clone(),
+        local_runner: settings.local_runner.clone(),
         effects,
         ready: ready_tx,
         begin: begin_rx,
-        over: over_rx,
     };
     let caller = prepared("sp-calls", below(settings.real_time), move || calls.run(), &mut remarks);
     let caller = caller.map_err(RunError::Caller)?.start();
@@ -175,6 +168,7 @@ pub fn conduct(
         Err(_) => return Err(RunError::Caller(ended(caller))),
     };
     remarks.extend(ready.remarks);
+    remarks.extend(exchange.remarks().iter().cloned());
 
     let lead = settings.send_ahead.then_some(LEAD);
     let lane = |at: TaskIndex, task: &Task| {
@@ -193,15 +187,24 @@ pub fn conduct(
     let keeper = keeper.start();
     let anchor = Anchor { wall: clock::now(), monotonic: Monotonic::now() };
     let begin = Begin { start: anchor.monotonic + HEAD_START, anchor, boot_id: boot_id() };
-    hand.hold(Some(inbox));
+    hand.hold(Some(inbox.clone()));
+    let shared = Arc::new(Shared {
+        schedule: Arc::clone(schedule),
+        inbox,
+        begin,
+        output_limit: settings.output_limit,
+        flights: Mutex::new(Flights::new(id.to_owned(), ready.hosts)),
+        details: Mutex::new(Details::default()),
+    });
+    let seat = exchange.seat(Arc::clone(&shared));
     // Whoever is gone is found when it is joined.
-    let _ = begin_tx.send(begin);
+    let _ = begin_tx.send(Arc::clone(&shared));
     let _ = start_tx.send(begin.start);
     let record = keeper.join().map_err(RunError::Timekeeper);
     hand.hold(None);
-    drop(over_tx);
-    let details = caller.join().map_err(RunError::Caller)?;
-    drop(latency);
+    caller.join().map_err(RunError::Caller)?;
+    drop((seat, latency));
+    let details = std::mem::take(&mut shared.details().attempts);
     Ok(Conducted { id: id.to_owned(), started: anchor.wall(begin.start), record: record?, details, remarks })
 }
 
@@ -218,7 +221,7 @@ fn prepared<T: Send + 'static>(
     Ok(prepared)
 }
 
-fn ended<T: Send + 'static>(thread: rt::Running<T>) -> ThreadError {
+pub(super) fn ended<T: Send + 'static>(thread: rt::Running<T>) -> ThreadError {
     match thread.join() {
         Ok(_) => ThreadError::Ended { name: "sp-calls".to_owned() },
         Err(error) => error,
@@ -240,74 +243,32 @@ fn below(real_time: RealTime) -> RealTime {
 /// The thread that makes the calls.
 struct Calls {
     schedule: Arc<Schedule>,
-    settings: Settings,
-    id: String,
-    inbox: Inbox,
+    local_runner: Option<TaskAddress>,
     effects: mpsc::Receiver<Effect>,
     ready: SyncSender<Result<Ready, RunError>>,
-    begin: oneshot::Receiver<Begin>,
-    /// Closed when the run is over.
-    over: oneshot::Receiver<()>,
+    begin: oneshot::Receiver<Arc<Shared>>,
 }
 
 impl Calls {
-    fn run(self) -> BTreeMap<Attempt, Detail> {
+    fn run(self) {
         match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(self.make()),
-            Err(error) => self.fail(RunError::Runtime(error)),
+            // Who waits for this is gone when it cannot be sent.
+            Err(error) => drop(self.ready.send(Err(RunError::Runtime(error)))),
         }
     }
 
-    fn fail(&self, error: RunError) -> BTreeMap<Attempt, Detail> {
-        // Who waits for this is gone when it cannot be sent.
-        let _ = self.ready.send(Err(error));
-        BTreeMap::new()
-    }
-
-    async fn make(self) -> BTreeMap<Attempt, Detail> {
-        let listener = match &self.settings.listen {
-            Some(address) => match Listener::bind(address).await {
-                Ok(listener) => Some(listener),
-                Err(error) => return self.fail(RunError::Listen(error)),
-            },
-            None => None,
-        };
-        let Self { schedule, settings, id, inbox, effects, ready, begin, over } = self;
-        let (list, link_of) = addresses(&schedule, settings.local_runner.as_ref());
+    async fn make(self) {
+        let (list, link_of) = addresses(&self.schedule, self.local_runner.as_ref());
         let (links, remarks) = connect(&list).await;
         let ours = |link: &usize| links.get(*link).is_some_and(|link| link.runner.is_some());
-        let _ = ready.send(Ok(Ready { ours: link_of.iter().map(ours).collect(), remarks }));
-        let Ok(begin) = begin.await else { return BTreeMap::new() };
-        let hosts = list.iter().map(host).collect();
-        let shared = Arc::new(Shared {
-            schedule,
-            inbox,
-            begin,
-            output_limit: settings.output_limit,
-            flights: Mutex::new(Flights::new(id, hosts)),
-            details: Mutex::new(Details::default()),
-        });
-        let mut caller = Caller { shared: Arc::clone(&shared), links, link_of, prepared: BTreeMap::new() };
+        let (ours, hosts) = (link_of.iter().map(ours).collect(), list.iter().map(host).collect());
+        let _ = self.ready.send(Ok(Ready { ours, hosts, remarks }));
+        // No run: it was refused.
+        let Ok(shared) = self.begin.await else { return };
+        let mut caller = Caller { shared, links, link_of, prepared: BTreeMap::new() };
         caller.prepare();
-        let takes = Arc::clone(&shared);
-        let orchestrator = Orchestrator {
-            notice: move |notice: EndNotice| takes.notice(&notice),
-            health: || Health {
-                running: true,
-                time: clock::now().duration_since(Timestamp::UNIX_EPOCH).unsigned_abs(),
-            },
-            max_notice: settings.output_limit.saturating_add(NOTICE_FRAME),
-        };
-        let over = async { drop(over.await) };
-        let serving = async {
-            match listener {
-                Some(listener) => drop(orchestrator.serve(listener, DRAIN, over).await),
-                None => over.await,
-            }
-        };
-        futures_util::join!(caller.run(effects), serving);
-        let attempts = std::mem::take(&mut shared.details().attempts);
-        attempts
+        caller.run(self.effects).await;
     }
 }
 

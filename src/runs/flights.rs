@@ -58,11 +58,10 @@ impl Flights {
         self.list.retain(|flight| flight.attempt != attempt);
     }
 
-    /// The attempt that a notice means. Our own runner says which. Others say the task's id; or the name of their kind of
+    /// The attempt that a notice names. Our own runner says which. Others say the task's id; or the name of their kind of
     /// work (older ones do that whatever they were asked to start), and then it is the attempt whose start was
-    /// acknowledged under that name, else the one in flight at the server that has used that name before or that the
-    /// notice comes from, else the only one there is.
-    pub(super) fn find(&mut self, notice: &EndNotice) -> Option<Flight> {
+    /// acknowledged under that name.
+    pub(super) fn named(&self, notice: &EndNotice) -> Option<Flight> {
         let name = notice.task_id.as_str();
         if !notice.run_id.is_empty() {
             let own = |flight: &&Flight| {
@@ -72,23 +71,29 @@ impl Flights {
             };
             return self.list.iter().find(own).cloned();
         }
-        let by_name = self
-            .list
-            .iter()
-            .find(|flight| flight.alias.as_deref() == Some(name))
-            .or_else(|| self.list.iter().find(|flight| flight.task.as_str() == name));
-        if let Some(flight) = by_name {
-            return Some(flight.clone());
+        let by_alias = self.list.iter().find(|flight| flight.alias.as_deref() == Some(name));
+        by_alias.or_else(|| self.list.iter().find(|flight| flight.task.as_str() == name)).cloned()
+    }
+
+    /// The attempt that a notice under an unknown name must mean: the one in flight at the server that has used that name
+    /// before or that the notice comes from, else the only one there is.
+    pub(super) fn guess(&self, notice: &EndNotice) -> Option<Flight> {
+        if !notice.run_id.is_empty() {
+            return None;
         }
+        let name = notice.task_id.as_str();
         let from = notice.from.map(|from| from.ip());
         let host = |flight: &Flight| self.hosts.get(flight.link).copied().flatten();
         let known = self.names.get(name).copied();
-        let flight = only(self.list.iter().filter(|flight| Some(flight.link) == known))
+        only(self.list.iter().filter(|flight| Some(flight.link) == known))
             .or_else(|| only(self.list.iter().filter(|flight| from.is_some() && host(flight) == from)))
             .or_else(|| only(self.list.iter()))
-            .cloned()?;
+            .cloned()
+    }
+
+    /// Remembers the name that a task server goes by.
+    pub(super) fn learn(&mut self, name: &str, flight: &Flight) {
         self.names.insert(name.to_owned(), flight.link);
-        Some(flight)
     }
 }
 
@@ -131,6 +136,15 @@ mod tests {
         Flights { run: "r1".to_owned(), list: list.to_vec(), hosts, names: BTreeMap::new() }
     }
 
+    /// As an exchange with one run does it.
+    fn find(flights: &mut Flights, notice: &EndNotice) -> Option<Flight> {
+        flights.named(notice).or_else(|| {
+            let guess = flights.guess(notice)?;
+            flights.learn(&notice.task_id, &guess);
+            Some(guess)
+        })
+    }
+
     fn task(found: Option<Flight>) -> Option<u32> {
         found.map(|flight| flight.attempt.task.0)
     }
@@ -139,36 +153,36 @@ mod tests {
     fn our_own_runner_says_which_attempt_it_means() {
         let mut flights = flights(&[flight(1, 0)]);
         let own = |run: &str, attempt| EndNotice { run_id: run.to_owned(), attempt, ..notice("t1") };
-        assert_eq!(task(flights.find(&own("r1", 1))), Some(1));
+        assert_eq!(task(find(&mut flights, &own("r1", 1))), Some(1));
         // An earlier attempt, or another run, is never taken for this one.
-        assert_eq!(flights.find(&own("r1", 2)), None);
-        assert_eq!(flights.find(&own("r0", 1)), None);
+        assert_eq!(find(&mut flights, &own("r1", 2)), None);
+        assert_eq!(find(&mut flights, &own("r0", 1)), None);
     }
 
     #[test]
     fn a_name_is_an_alias_first_and_an_id_then() {
         let mut flights = flights(&[flight(1, 0), flight(2, 1)]);
-        assert_eq!(task(flights.find(&notice("t2"))), Some(2));
+        assert_eq!(task(find(&mut flights, &notice("t2"))), Some(2));
         flights.alias(flight(1, 0).attempt, "t2");
-        assert_eq!(task(flights.find(&notice("t2"))), Some(1));
+        assert_eq!(task(find(&mut flights, &notice("t2"))), Some(1));
     }
 
     #[test]
     fn a_server_that_tells_its_own_name_is_found_by_its_place_and_then_by_that_name() {
         let mut flights = flights(&[flight(1, 0), flight(2, 1)]);
-        assert_eq!(flights.find(&notice("my_new_task")), None, "either could be meant");
+        assert_eq!(find(&mut flights, &notice("my_new_task")), None, "either could be meant");
         let from = |last: u8| EndNotice { from: Some(([10, 0, 0, last], 9).into()), ..notice("my_new_task") };
-        assert_eq!(task(flights.find(&from(1))), Some(1));
+        assert_eq!(task(find(&mut flights, &from(1))), Some(1));
         // Known now, wherever the next notice seems to come from.
-        assert_eq!(task(flights.find(&notice("my_new_task"))), Some(1));
+        assert_eq!(task(find(&mut flights, &notice("my_new_task"))), Some(1));
     }
 
     #[test]
     fn several_servers_on_one_host_are_told_apart_by_what_is_in_flight() {
         let mut flights = flights(&[flight(2, 1), flight(3, 2)]);
         let from = EndNotice { from: Some(([10, 0, 0, 2], 9).into()), ..notice("my_new_task") };
-        assert_eq!(flights.find(&from), None);
+        assert_eq!(find(&mut flights, &from), None);
         flights.remove(flight(3, 2).attempt);
-        assert_eq!(task(flights.find(&notice("my_new_task"))), Some(2));
+        assert_eq!(task(find(&mut flights, &notice("my_new_task"))), Some(2));
     }
 }

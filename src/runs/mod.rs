@@ -11,10 +11,12 @@
 mod caller;
 mod conduct;
 mod details;
+mod exchange;
 mod flights;
 mod parameters;
 mod timekeeper;
 
 pub use conduct::{Conducted, Hand, RunError, Settings, conduct};
 pub use details::Detail;
+pub use exchange::Exchange;
 pub use timekeeper::Moment;
