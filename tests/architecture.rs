@@ -10,12 +10,14 @@ use paths::{Path, Source};
 use std::collections::BTreeSet;
 
 /// Left to right; a module may use what stands to its left, never its own row: neighbours do not know each other.
-const DIRECTION: [&[&str]; 8] = [
+const DIRECTION: [&[&str]; 10] = [
     &["model"],
     &["manifest", "placement", "plan", "schedule"],
     &["event"],
     &["source", "engine", "rt", "store", "wire", "forge"],
-    &["daemon", "agent", "task"],
+    &["task"],
+    &["runs"],
+    &["daemon", "agent"],
     &["api", "web"],
     &["cli"],
     &["main", "lib"],
@@ -68,7 +70,7 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ("secrecy", &["*"], "a secret has no Debug wherever it passes"),
     ("sha2", &["model", "manifest", "source"], "digests of fields, of build contexts, of clone folders"),
     ("strsim", &["manifest", "source", "cli"], "«did you mean» for keys, branches and names of services"),
-    ("fastrand", &["process", "source", "store", "daemon"], "jitter and ids"),
+    ("fastrand", &["process", "source", "store", "runs", "daemon"], "jitter and ids"),
     ("rustix", &["process", "rt", "store", "api", "cli"], "users, locks and permissions of files and sockets; threads"),
     ("tempfile", &["engine", "cli"], "the demo's repo; elsewhere tests only"),
     ("git2", &["source"], ""),

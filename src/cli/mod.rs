@@ -21,6 +21,7 @@ mod schema;
 mod session;
 mod status;
 mod teardown;
+mod timeline;
 mod validate;
 mod why;
 

@@ -3,17 +3,15 @@
 use super::args::RepoArgs;
 use super::exit::{Exit, Failure};
 use super::session::{Session, Which};
+use super::timeline::{self, WIDTH, name, rows, told};
 use crate::manifest;
-use crate::model::{FileEntry, FileKind, FileTree, RealTime, RtPolicy, Schedule, Target, TaskAddress, Timestamp};
+use crate::model::{FileEntry, FileKind, FileTree, RealTime, RtPolicy, Schedule, ScheduleName, Target, TaskAddress};
 use crate::process::clock;
-use crate::runs::{self, Conducted, Detail, Exchange, Hand, Moment, RunError};
+use crate::runs::{self, Conducted, Exchange, Hand, RunError};
 use crate::schedule::feasibility::{Proof, feasibility};
-use crate::schedule::{
-    Attempt, Effect, End, Input, Record, Row, RunVerdict, Verdict, chart, expected, gantt, short_time,
-};
+use crate::schedule::{Record, RunVerdict, chart, expected, gantt, short_time};
 use clap::{Args, ValueEnum};
-use comfy_table::{Table, presets};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -103,9 +101,9 @@ pub(super) async fn run(session: &Session, args: &RunArgs) -> Result<Exit, Failu
     let verdict = conducted.record.ended.map_or(RunVerdict::Failed, |(_, verdict)| verdict);
     picture(args, &schedule, Some(&conducted))?;
     if session.printer.json {
-        session.printer.data(&json(&schedule, &conducted))?;
+        session.printer.data(&timeline::json(&schedule, &conducted))?;
     } else {
-        text(session, &schedule, &conducted)?;
+        timeline::text(session, &schedule, &conducted)?;
     }
     Ok(if verdict == RunVerdict::Succeeded { Exit::Ok } else { Exit::Failed })
 }
@@ -141,7 +139,7 @@ async fn schedule(session: &Session, args: &RunArgs) -> Result<Schedule, Failure
     });
     let found = found.cloned();
     found.and_then(|name| desired.schedules.remove(&name)).ok_or_else(|| {
-        let names: Vec<&str> = desired.schedules.keys().map(|name| name.as_str()).collect();
+        let names: Vec<&str> = desired.schedules.keys().map(ScheduleName::as_str).collect();
         let known = if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", names.join(", ")) };
         Failure::new(format!("this repo has no schedule `{}`; {known}", args.what))
     })
@@ -208,7 +206,7 @@ async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) ->
         .map_err(|error| refused(&error, args))?;
     let hand = Hand::default();
     let (onlooker, moments) = sync_channel(4 * schedule.tasks.len() + 64);
-    let id = run_id(schedule, clock::now());
+    let id = runs::new_id(schedule, clock::now());
     let run = {
         let (schedule, hand) = (Arc::clone(schedule), hand.clone());
         tokio::task::spawn_blocking(move || runs::conduct(&schedule, &id, &settings, &exchange, &hand, Some(onlooker)))
@@ -259,55 +257,6 @@ fn address(text: &str) -> Result<TaskAddress, Failure> {
         .map_err(|error| Failure::Usage(error.to_string()))
 }
 
-/// An id that says when, and is unique.
-fn run_id(schedule: &Schedule, now: Timestamp) -> String {
-    format!("{}-{}-{:04x}", schedule.name, now.strftime("%Y%m%d-%H%M%S"), fastrand::u16(..))
-}
-
-/// The name of an occurrence.
-fn name(schedule: &Schedule, row: &Row) -> String {
-    let task = schedule.tasks.get(row.task.at());
-    let id = task.map_or("?", |task| task.id.as_str());
-    match task.map(|task| task.release.occurrences()) {
-        Some(0 | 1) | None => id.to_owned(),
-        Some(_) if row.count > 1 => format!("{id} #{}-{}", row.occurrence + 1, row.occurrence + row.count),
-        Some(_) => format!("{id} #{}", row.occurrence + 1),
-    }
-}
-
-/// A line for who looks on; `None` for what is of no interest.
-fn told(schedule: &Schedule, moment: &Moment) -> Option<String> {
-    let id = |attempt: &Attempt| {
-        let task = schedule.tasks.get(attempt.task.at())?;
-        let occurrence =
-            if task.release.occurrences() > 1 { format!(" #{}", attempt.occurrence + 1) } else { String::new() };
-        let number = if attempt.number > 1 { format!(", attempt {}", attempt.number) } else { String::new() };
-        Some(format!("{}{occurrence}{number}", task.id))
-    };
-    let (at, text) = match moment {
-        Moment::Effect(at, Effect::Start { attempt, due }) => {
-            (at, format!("start {} ({} late)", id(attempt)?, short_time(at.saturating_sub(*due))))
-        }
-        Moment::Effect(at, Effect::Arm { attempt, at: due }) => {
-            (at, format!("send {} ahead for {}", id(attempt)?, short_time(*due)))
-        }
-        Moment::Effect(at, Effect::Stop { attempt, .. }) => (at, format!("stop {}", id(attempt)?)),
-        Moment::Effect(at, Effect::Kill(attempt)) => (at, format!("end {} by force", id(attempt)?)),
-        Moment::Effect(at, Effect::Poll(attempt)) => (at, format!("ask about {}", id(attempt)?)),
-        Moment::Effect(at, Effect::Settled { task, verdict, missed_deadline, .. }) => {
-            let why = verdict.why(schedule).map(|why| format!(": {why}")).unwrap_or_default();
-            let missed = if *missed_deadline { ", after its deadline" } else { "" };
-            let id = schedule.tasks.get(task.at())?.id.as_str();
-            (at, format!("{id} {}{why}{missed}", verdict.word()))
-        }
-        Moment::Input(at, Input::Ended(attempt, End::Failure)) => (at, format!("{} reports a failure", id(attempt)?)),
-        Moment::Input(..) | Moment::Effect(_, Effect::Ended(_)) => return None,
-    };
-    Some(format!("{:>12}  {text}", short_time(*at)))
-}
-
-const WIDTH: usize = 110;
-
 fn picture(args: &RunArgs, schedule: &Schedule, run: Option<&Conducted>) -> Result<(), Failure> {
     let Some(path) = &args.svg else { return Ok(()) };
     let subtitle = run.map_or_else(|| "planned".to_owned(), |run| format!("run {}, started {}", run.id, run.started));
@@ -321,105 +270,4 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 
 fn end(run: &Conducted) -> Duration {
     run.record.ended.map_or(Duration::ZERO, |(at, _)| at)
-}
-
-fn text(session: &Session, schedule: &Schedule, run: &Conducted) -> Result<(), Failure> {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["TASK", "DUE", "STARTED", "LATE", "TOOK", "TRIES", "RESULT"]);
-    for row in run.record.rows() {
-        let last = row.tries.last();
-        let dash = || "-".to_owned();
-        let time = |time: Option<Duration>| time.map_or_else(dash, short_time);
-        let detail = last.and_then(|_| run.details.get(&attempt(row)));
-        let started = detail.and_then(|detail| detail.true_start).or(last.map(|one| one.sent));
-        let late = started.zip(last).map(|(started, one)| started.saturating_sub(one.released));
-        table.add_row([
-            name(schedule, row),
-            time(row.due.or(last.map(|one| one.released))),
-            time(started),
-            time(late),
-            time(last.and_then(|one| one.took())),
-            row.tries.len().to_string(),
-            result(schedule, row, detail),
-        ]);
-    }
-    let (at, verdict) = run.record.ended.map_or((Duration::ZERO, "broken off"), |(at, verdict)| (at, verdict.word()));
-    session.printer.line(&format!("{table}"))?;
-    session.printer.line("")?;
-    let subtitle = format!("run {}, started {}", run.id, run.started);
-    session.printer.out(&gantt::text(&chart(schedule, Some((&run.record, at)), &subtitle), WIDTH))?;
-    session.printer.line(&format!("\n{} {verdict} after {}", run.id, short_time(at)))
-}
-
-/// The last attempt of an occurrence.
-fn attempt(row: &Row) -> Attempt {
-    Attempt { task: row.task, occurrence: row.occurrence, number: u32::try_from(row.tries.len()).unwrap_or(u32::MAX) }
-}
-
-fn result(schedule: &Schedule, row: &Row, detail: Option<&Detail>) -> String {
-    let Some(verdict) = row.verdict else { return "no verdict".to_owned() };
-    let mut text = verdict.word().to_owned();
-    let message = detail.and_then(|detail| detail.message.clone()).filter(|_| verdict != Verdict::Succeeded);
-    for why in [verdict.why(schedule), message].into_iter().flatten() {
-        text.push_str(": ");
-        text.push_str(&why);
-    }
-    if row.missed_deadline && verdict.is_success() {
-        text.push_str(", after its deadline");
-    }
-    text
-}
-
-fn json(schedule: &Schedule, run: &Conducted) -> Value {
-    json!({
-        "version": 1,
-        "run": run.id,
-        "schedule": schedule.name,
-        "started": run.started,
-        "verdict": run.record.ended.map(|(_, verdict)| verdict),
-        "took_ns": run.record.ended.map(|(at, _)| nanos(at)),
-        "remarks": run.remarks,
-        "tasks": rows(schedule, &run.record, &run.details),
-    })
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn rows(schedule: &Schedule, record: &Record, details: &BTreeMap<Attempt, Detail>) -> Vec<Value> {
-    let row = |row: &Row| {
-        let tries: Vec<Value> = (1..)
-            .zip(&row.tries)
-            .map(|(number, one)| {
-                let detail = details.get(&Attempt { number, ..attempt(row) });
-                let started = detail.and_then(|detail| detail.true_start);
-                json!({
-                    "released_ns": nanos(one.released),
-                    "sent_ns": nanos(one.sent),
-                    "sent_ahead": one.armed,
-                    "acknowledged_ns": one.acknowledged.map(nanos),
-                    "started_ns": started.map(nanos),
-                    "ended_ns": one.ended.map(nanos),
-                    "end": one.end,
-                    "late_ns": nanos(started.unwrap_or(one.sent).saturating_sub(one.released)),
-                    "message": detail.and_then(|detail| detail.message.as_deref()),
-                    "output": detail.and_then(|detail| detail.output.as_ref()),
-                    "cpu_ns": detail.and_then(|detail| detail.cpu).map(nanos),
-                    "memory_peak": detail.and_then(|detail| detail.memory_peak),
-                })
-            })
-            .collect();
-        json!({
-            "task": schedule.tasks.get(row.task.at()).map(|task| task.id.as_str()),
-            "occurrence": row.occurrence,
-            "count": row.count,
-            "due_ns": row.due.map(nanos),
-            "verdict": row.verdict.map(Verdict::word),
-            "why": row.verdict.and_then(|verdict| verdict.why(schedule)),
-            "missed_deadline": row.missed_deadline,
-            "tries": tries,
-        })
-    };
-    record.rows().map(row).collect()
 }

@@ -373,9 +373,8 @@ impl Caller {
         let id = shared.task(attempt)?.id.clone();
         Some(Box::pin(async move {
             match link.channel.stop(&id, grace, grace.saturating_add(STOP_MARGIN)).await {
-                Ok(_) => shared.over(attempt, Input::Stopped(attempt)),
-                // It says that nothing of that name runs there.
-                Err(CallError::Refused { .. }) => shared.over(attempt, Input::Stopped(attempt)),
+                // Refused: it says that nothing of that name runs there.
+                Ok(_) | Err(CallError::Refused { .. }) => shared.over(attempt, Input::Stopped(attempt)),
                 // The timeline has a bound for what comes next.
                 Err(error) => shared.details().message(attempt, &chain(&error)),
             }

@@ -89,6 +89,11 @@ pub enum RunError {
     Strict(String),
 }
 
+/// An id for a run that says when, and is unique.
+pub fn new_id(schedule: &Schedule, now: Timestamp) -> String {
+    format!("{}-{}-{:04x}", schedule.name, now.strftime("%Y%m%d-%H%M%S"), fastrand::u16(..))
+}
+
 /// Ends a run that is under way. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Hand(Arc<Mutex<Option<Inbox>>>);

@@ -16,7 +16,7 @@ mod flights;
 mod parameters;
 mod timekeeper;
 
-pub use conduct::{Conducted, Hand, RunError, Settings, conduct};
+pub use conduct::{Conducted, Hand, RunError, Settings, conduct, new_id};
 pub use details::Detail;
 pub use exchange::Exchange;
 pub use timekeeper::Moment;

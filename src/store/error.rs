@@ -25,7 +25,8 @@ pub enum StoreError {
     /// It is damaged. It is never made anew by itself.
     #[error(
         "the store {} is damaged. Move it and its -wal and -shm files aside and start again: containers keep running and \
-         are recognised by installation id {}; lost are the event history, quarantine and suspended deployments",
+         are recognised by installation id {}; lost are the event history, runs, \
+         quarantine and suspended deployments",
         .path.display(), .installation.as_deref().unwrap_or("(unreadable: see the label dev.setpoint.owner)")
     )]
     Damaged {

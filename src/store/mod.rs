@@ -7,23 +7,35 @@
 //! The handle is synchronous: a mutex around one connection. In WAL mode with `synchronous=NORMAL` a write is an append
 //! to a mapped file without fsync, tens of microseconds; a hop to another thread would cost as much and would let an
 //! event overtake the step that it announces. Reads are bounded by their `limit`. A power cut may lose the last writes,
-//! never the file; a killed process loses nothing.
+//! never the file; a killed process loses nothing. Only the start of a run waits for the disk ([`Ledger::fire`]):
+//! after a power cut it must not happen again.
 
+mod columns;
 mod error;
 mod events;
+mod figures;
+mod fires;
 mod instances;
 mod ledger;
 mod lock;
 mod plans;
+mod prune_runs;
 mod revisions;
+mod run_tasks;
+mod runs;
+mod schedules;
 mod schema;
 
 pub use error::StoreError;
 pub use events::{EventFilter, Recorded, Retention};
+pub use figures::{FigureKind, Figures, TaskFigures};
+pub use fires::{DueKey, FireOutcome, FireRow, Fired, ParseDueError};
 pub use instances::{InstanceRow, Seen, Transition};
 pub use ledger::{Ledger, RepoIdentity};
 pub use lock::{ApplyLock, LockError};
 pub use revisions::{RevisionOutcome, RevisionRow};
+pub use run_tasks::{TaskRecord, TryRecord};
+pub use runs::{Interrupted, RunFilter, RunRecord, RunRow, RunStart, RunState};
 
 use crate::model::{OwnerId, Timestamp};
 use rusqlite::Connection;
@@ -93,6 +105,11 @@ impl Store {
 /// Text of a time in the database: fixed width, so that its order is the order of time.
 fn time_text(at: Timestamp) -> String {
     format!("{at:.3}")
+}
+
+/// The same with microseconds, where lateness is read from the difference of two times.
+fn fine_time_text(at: Timestamp) -> String {
+    format!("{at:.6}")
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ fn runs(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test has no supervisor")]
+
 fn spawn(work: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(work);
 }

@@ -3,7 +3,11 @@
 use crate::model::{TaskId, TaskProtocol};
 use crate::wire::start::tests::start;
 use crate::wire::testing::{BOUND, addresses, orchestrator, runner};
-use crate::wire::*;
+use crate::wire::{
+    Arm, CallError, Capabilities, Disarmed, EndNotice, Happened, Health, KeepAlive, NoAnswer, OrchestratorChannel,
+    Payload, PreparedStart, ReleaseClock, Stamp, Stopped, TaskCall, TaskChannel, TaskEvent, TaskResult, TaskState,
+    TaskStatus, WatchFrom,
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::mpsc;

@@ -3,7 +3,9 @@
 use crate::model::{TaskAddress, TaskId, TaskProtocol};
 use crate::wire::start::tests::start;
 use crate::wire::testing::{BOUND, SHORT, acknowledge, addresses, orchestrator, runner, spawn, unix};
-use crate::wire::*;
+use crate::wire::{
+    CallError, ConnectError, KeepAlive, Listener, NoAnswer, PreparedStart, TaskCall, TaskChannel, Tasks, WatchFrom,
+};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener};

@@ -1,0 +1,316 @@
+//! The fire ledger: what became of each due time of a schedule, written down before anything is started.
+
+use super::columns::{from_json, to_json};
+use super::ledger::parsed;
+use super::{Ledger, StoreError, time_text};
+use crate::model::{ScheduleName, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::fmt;
+use std::str::FromStr;
+
+/// What a run is fired for; with owner and schedule it is fired at most once. As text an RFC 3339 instant,
+/// `commit:<id>` or `manual:<id>`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum DueKey {
+    /// A due time.
+    Instant(Timestamp),
+    /// A commit that adds or changes the schedule.
+    Commit(String),
+    /// Somebody's request. Its id has to be new for each request: it is forgotten when its run is removed by age.
+    Manual(String),
+}
+
+/// A text that is no [`DueKey`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an RFC 3339 instant, commit:<id> or manual:<id>")]
+pub struct ParseDueError(String);
+
+/// What became of a due time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum FireOutcome {
+    /// Its run starts; written before it does.
+    Started,
+    /// Its run waits for an earlier one.
+    Queued,
+    /// It does not run, because an earlier run has not ended.
+    Skipped,
+    /// It does not run, because nobody was there in time. The key is the latest of several due times in a row.
+    Missed {
+        /// The earliest of them.
+        missed_from: Timestamp,
+        /// How many there are; at least so many when it is `schedule::agenda::MISSED_LIMIT`.
+        missed: u64,
+    },
+    /// A later run took its place.
+    Replaced,
+}
+
+/// Whether a due time was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fired {
+    /// It is ours: what the outcome says may be done now.
+    Recorded,
+    /// It was taken before, with this outcome; nothing was changed and nothing may be started. `None` when its row was
+    /// removed by age.
+    AlreadyThere(Option<FireOutcome>),
+}
+
+/// A due time and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FireRow {
+    /// Name of the schedule.
+    pub schedule: ScheduleName,
+    /// What it was fired for.
+    pub due: DueKey,
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: FireOutcome,
+    /// Id of its run; `None` when there is none, or when its record was removed by age.
+    pub run: Option<String>,
+    /// When that was written, to the millisecond.
+    pub recorded_at: Timestamp,
+}
+
+impl Ledger {
+    /// Takes a due time, before its run is started. A key is taken at most once, by whichever process is first. A start
+    /// is on the disk when this returns, so that not even a power cut makes it happen again; a punctual caller fires a
+    /// moment ahead. A start without the id of its run is not found by [`Ledger::interrupted_runs`].
+    ///
+    /// # Errors
+    /// When the database cannot be written; then nothing may be started.
+    pub fn fire(
+        &self,
+        schedule: &ScheduleName,
+        due: &DueKey,
+        outcome: FireOutcome,
+        run: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Fired, StoreError> {
+        self.store.with("write the fire ledger", |db| {
+            durably(db, outcome == FireOutcome::Started, |db| {
+                let write = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                let name = schedule.as_str();
+                if let Some(row) = find(&write, &self.environment, name, due)? {
+                    return Ok(Fired::AlreadyThere(Some(row.outcome)));
+                }
+                if let DueKey::Instant(due) = due
+                    && removed_until(&write, &self.environment, name)?.is_some_and(|until| *due <= until)
+                {
+                    return Ok(Fired::AlreadyThere(None));
+                }
+                let [word, missed_from, missed] = columns(outcome)?;
+                write
+                    .prepare_cached(
+                        "INSERT INTO fires
+                         (environment, schedule, due, outcome, missed_from, missed, run, recorded_at)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                    )?
+                    .execute(params![
+                        &*self.environment,
+                        name,
+                        due.to_string(),
+                        word.as_str(),
+                        missed_from.as_str(),
+                        missed.as_i64(),
+                        run,
+                        time_text(now)
+                    ])?;
+                write.commit()?;
+                Ok(Fired::Recorded)
+            })
+        })
+    }
+
+    /// What waited or was started becomes something else: a queued run starts, or is replaced. Says whether it was
+    /// `from` until now; if not, nothing was changed and nothing may be started. Durable like [`Ledger::fire`]; a run
+    /// that is named here replaces the one that was.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn refire(
+        &self,
+        schedule: &ScheduleName,
+        due: &DueKey,
+        from: FireOutcome,
+        to: FireOutcome,
+        run: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.store.with("write the fire ledger", |db| {
+            durably(db, to == FireOutcome::Started, |db| {
+                let [word, missed_from, missed] = columns(to)?;
+                let [before, ..] = columns(from)?;
+                let changed = db
+                    .prepare_cached(
+                        "UPDATE fires SET outcome = ?5, missed_from = ?6, missed = ?7, run = coalesce(?8, run),
+                                          recorded_at = ?9
+                         WHERE environment = ?1 AND schedule = ?2 AND due = ?3 AND outcome = ?4",
+                    )?
+                    .execute(params![
+                        &*self.environment,
+                        schedule.as_str(),
+                        due.to_string(),
+                        before.as_str(),
+                        word.as_str(),
+                        missed_from.as_str(),
+                        missed.as_i64(),
+                        run,
+                        time_text(now)
+                    ])?;
+                Ok(changed > 0)
+            })
+        })
+    }
+
+    /// The latest due time in the ledger, whatever became of it; what `schedule::agenda::due` asks for.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn settled(&self, schedule: &ScheduleName) -> Result<Option<Timestamp>, StoreError> {
+        // Instants begin with a digit, before `:`; the other keys with a letter, after it. Texts of one second are not
+        // in the order of time (`00.5Z` is before `00Z`) until they are without the `Z`.
+        let sql = "SELECT due FROM fires WHERE environment = ?1 AND schedule = ?2 AND due < ':' AND due >= (
+                       SELECT substr(max(due), 1, 19) FROM fires
+                       WHERE environment = ?1 AND schedule = ?2 AND due < ':')
+                   ORDER BY rtrim(due, 'Z') DESC LIMIT 1";
+        self.store.with("read the fire ledger", |db| {
+            let latest: Option<Timestamp> = db
+                .prepare_cached(sql)?
+                .query_row(params![&*self.environment, schedule.as_str()], |row| parsed(row, 0))
+                .optional()?;
+            Ok(latest.max(removed_until(db, &self.environment, schedule.as_str())?))
+        })
+    }
+
+    /// What became of a due time.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn fire_of(&self, schedule: &ScheduleName, due: &DueKey) -> Result<Option<FireRow>, StoreError> {
+        self.store.with("read the fire ledger", |db| find(db, &self.environment, schedule.as_str(), due))
+    }
+
+    /// What became of due times of one schedule or of all, the newest entries first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn fires(&self, schedule: Option<&ScheduleName>, limit: usize) -> Result<Vec<FireRow>, StoreError> {
+        let sql = format!(
+            "{SELECT} AND (?2 IS NULL OR schedule = ?2) ORDER BY recorded_at DESC, rtrim(due, 'Z') DESC LIMIT ?3"
+        );
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.store.with("read the fire ledger", |db| {
+            db.prepare_cached(&sql)?
+                .query_map(params![&*self.environment, schedule.map(ScheduleName::as_str), limit], fire_row)?
+                .collect()
+        })
+    }
+
+    /// What waits for an earlier run, in the order in which it came.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn queued(&self) -> Result<Vec<FireRow>, StoreError> {
+        let sql = format!("{SELECT} AND outcome = 'queued' ORDER BY recorded_at, rtrim(due, 'Z')");
+        self.store.with("read the fire ledger", |db| {
+            db.prepare_cached(&sql)?.query_map(params![&*self.environment], fire_row)?.collect()
+        })
+    }
+}
+
+/// Runs `work` so that its commit waits for the disk, where that is asked for.
+fn durably<T>(
+    db: &mut Connection,
+    wait: bool,
+    work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    if !wait {
+        return work(db);
+    }
+    db.pragma_update(None, "synchronous", "full")?;
+    let result = work(db);
+    db.pragma_update(None, "synchronous", "normal")?;
+    result
+}
+
+const SELECT: &str = "SELECT schedule, due, outcome, missed_from, missed, run, recorded_at
+                                 FROM fires WHERE environment = ?1";
+
+fn find(db: &Connection, environment: &str, schedule: &str, due: &DueKey) -> rusqlite::Result<Option<FireRow>> {
+    let sql = format!("{SELECT} AND schedule = ?2 AND due = ?3");
+    db.prepare_cached(&sql)?.query_row(params![environment, schedule, due.to_string()], fire_row).optional()
+}
+
+/// How far rows of the schedule were removed by age.
+pub(super) fn removed_until(db: &Connection, environment: &str, schedule: &str) -> rusqlite::Result<Option<Timestamp>> {
+    db.prepare_cached("SELECT due FROM fires_removed WHERE environment = ?1 AND schedule = ?2")?
+        .query_row(params![environment, schedule], |row| parsed(row, 0))
+        .optional()
+}
+
+/// The columns `outcome`, `missed_from` and `missed`.
+fn columns(outcome: FireOutcome) -> rusqlite::Result<[serde_json::Value; 3]> {
+    let mut json = to_json(&outcome)?;
+    Ok(["outcome", "missed_from", "missed"]
+        .map(|key| json.get_mut(key).map(serde_json::Value::take).unwrap_or_default()))
+}
+
+fn fire_row(row: &Row<'_>) -> rusqlite::Result<FireRow> {
+    let outcome = json!({
+        "outcome": row.get::<_, String>(2)?,
+        "missed_from": row.get::<_, Option<String>>(3)?,
+        "missed": row.get::<_, Option<i64>>(4)?,
+    });
+    Ok(FireRow {
+        schedule: ScheduleName::new(row.get::<_, String>(0)?),
+        due: parsed(row, 1)?,
+        outcome: from_json(outcome, 2)?,
+        run: row.get(5)?,
+        recorded_at: parsed(row, 6)?,
+    })
+}
+
+impl fmt::Display for DueKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Instant(at) => f.pad(&at.to_string()),
+            Self::Commit(id) => f.pad(&format!("commit:{id}")),
+            Self::Manual(id) => f.pad(&format!("manual:{id}")),
+        }
+    }
+}
+
+impl FromStr for DueKey {
+    type Err = ParseDueError;
+
+    fn from_str(text: &str) -> Result<Self, ParseDueError> {
+        match (text.split_once(':'), text.parse()) {
+            (Some(("commit", id)), _) if !id.is_empty() => Ok(Self::Commit(id.to_owned())),
+            (Some(("manual", id)), _) if !id.is_empty() => Ok(Self::Manual(id.to_owned())),
+            (_, Ok(at)) => Ok(Self::Instant(at)),
+            _ => Err(ParseDueError(text.to_owned())),
+        }
+    }
+}
+
+impl From<DueKey> for String {
+    fn from(due: DueKey) -> Self {
+        due.to_string()
+    }
+}
+
+impl TryFrom<String> for DueKey {
+    type Error = ParseDueError;
+
+    fn try_from(text: String) -> Result<Self, ParseDueError> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+#[path = "fires_tests.rs"]
+mod tests;

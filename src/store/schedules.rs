@@ -1,0 +1,65 @@
+//! Which schedules are known, and since when each is known in its present form.
+
+use super::ledger::parsed;
+use super::{Ledger, StoreError, time_text};
+use crate::model::{ScheduleName, Timestamp};
+use rusqlite::{OptionalExtension, TransactionBehavior, params};
+
+impl Ledger {
+    /// A schedule of the commit in force. Returns when it was first known in this form, which `digest` (of its content)
+    /// identifies: with another digest it is known since `now`. Due times until then never run.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub fn see_schedule(
+        &self,
+        schedule: &ScheduleName,
+        digest: &str,
+        revision: &str,
+        now: Timestamp,
+    ) -> Result<Timestamp, StoreError> {
+        let select = "SELECT seen_at FROM schedules WHERE environment = ?1 AND schedule = ?2 AND digest = ?3";
+        self.store.with("note a schedule", |db| {
+            let key = params![&*self.environment, schedule.as_str(), digest];
+            let known = db.prepare_cached(select)?.query_row(key, |row| parsed(row, 0)).optional()?;
+            if let Some(seen) = known {
+                return Ok(seen);
+            }
+            let write = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            write.execute(
+                "INSERT INTO schedules (environment, schedule, digest, revision, seen_at) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (environment, schedule) DO UPDATE SET digest = ?3, revision = ?4, seen_at = ?5
+                 WHERE digest <> ?3",
+                params![&*self.environment, schedule.as_str(), digest, revision, time_text(now)],
+            )?;
+            let seen = write.query_row(select, key, |row| parsed(row, 0))?;
+            write.commit()?;
+            Ok(seen)
+        })
+    }
+
+    /// Forgets the schedules that are not among `kept` and the figures of their tasks. Their runs and fires stay; one
+    /// that comes back is known since then. Returns the forgotten, sorted.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn forget_schedules<'a>(
+        &self,
+        kept: impl IntoIterator<Item = &'a ScheduleName>,
+    ) -> Result<Vec<ScheduleName>, StoreError> {
+        let kept: Vec<&str> = kept.into_iter().map(ScheduleName::as_str).collect();
+        let kept = serde_json::Value::from(kept).to_string();
+        self.store.with("forget schedules", |db| {
+            let write = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let gone = "environment = ?1 AND schedule NOT IN (SELECT value FROM json_each(?2))";
+            let mut forgotten = write
+                .prepare(&format!("DELETE FROM schedules WHERE {gone} RETURNING schedule"))?
+                .query_map(params![&*self.environment, kept], |row| row.get::<_, String>(0).map(ScheduleName::new))?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            write.execute(&format!("DELETE FROM task_figures WHERE {gone}"), params![&*self.environment, kept])?;
+            write.commit()?;
+            forgotten.sort();
+            Ok(forgotten)
+        })
+    }
+}
