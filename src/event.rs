@@ -1,6 +1,6 @@
 //! Every fact that may be recorded. The store keeps them; status, `events` and `why` read them.
 
-use crate::model::{DeploymentName, HealthReport, InstanceId, Revision, Timestamp};
+use crate::model::{DeploymentName, HealthReport, InstanceId, Revision, ScheduleName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A recorded fact.
@@ -164,5 +164,25 @@ pub enum Fact {
     Resumed {
         /// The deployment.
         deployment: DeploymentName,
+    },
+    /// A run of a schedule began.
+    RunBegun {
+        /// Its id.
+        run: String,
+        /// The schedule.
+        schedule: ScheduleName,
+        /// Commit.
+        revision: String,
+    },
+    /// A run of a schedule ended.
+    RunEnded {
+        /// Its id.
+        run: String,
+        /// The schedule.
+        schedule: ScheduleName,
+        /// Its verdict in one word.
+        verdict: String,
+        /// What else there is to say.
+        note: Option<String>,
     },
 }

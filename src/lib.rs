@@ -26,6 +26,7 @@ pub mod wire;
 // conductors
 pub mod daemon;
 pub mod runs;
+pub mod task;
 // edges
 pub mod api;
 pub mod cli;

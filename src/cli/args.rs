@@ -113,6 +113,8 @@ pub(super) enum Command {
     Push(super::images::PushArgs),
     Pull(super::images::PullArgs),
     Run(super::run::RunArgs),
+    Runs(super::runs::RunsArgs),
+    Task(super::task::TaskArgs),
     Status(super::status::StatusArgs),
     Logs(super::logs::LogsArgs),
     Events(super::events::EventsArgs),

@@ -3,11 +3,13 @@
 use super::exit::{Exit, Failure};
 use super::session::Session;
 use crate::api::{Client, Socket, serve};
+use crate::daemon::timing::Orchestrator;
 use crate::daemon::{Config, Daemon};
 use crate::engine::docker::{Credentials as Logins, Docker};
-use crate::manifest::raw::daemon::{LogFormat, Poll};
+use crate::manifest::raw::daemon::{KeeperPolicy, LogFormat, Orchestrator as RawOrchestrator, Poll};
 use crate::manifest::raw::text::Text;
 use crate::manifest::{self, DaemonConfig};
+use crate::model::{RealTime, RtPolicy};
 use crate::process::shutdown::Signals;
 use crate::process::supervise::chain;
 use crate::process::{config, telemetry};
@@ -76,6 +78,7 @@ pub(super) async fn run(session: &Session, args: &DaemonArgs) -> Result<Exit, Fa
         state_dir,
         resync: settings.resync.as_ref().map_or(RESYNC, |time| time.0),
         shutdown: settings.shutdown_timeout.as_ref().map_or(SHUTDOWN, |time| time.0),
+        orchestrator: orchestrator(settings.orchestrator.clone().unwrap_or_default()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
     .map_err(|error| Failure::new(chain(&error)))?;
@@ -89,6 +92,22 @@ pub(super) async fn run(session: &Session, args: &DaemonArgs) -> Result<Exit, Fa
         never = signals.drive(stop.clone()) => match never {},
     }
     Ok(Exit::Ok)
+}
+
+/// How runs are conducted.
+fn orchestrator(raw: RawOrchestrator) -> Orchestrator {
+    let default = Orchestrator::default();
+    let priority = raw.priority.unwrap_or(50);
+    let policy = match raw.policy {
+        None | Some(KeeperPolicy::None) => RtPolicy::Other,
+        Some(KeeperPolicy::Fifo) => RtPolicy::Fifo { priority },
+        Some(KeeperPolicy::Rr) => RtPolicy::RoundRobin { priority },
+    };
+    Orchestrator {
+        listen: raw.listen.map_or(default.listen, |address| address.0),
+        real_time: RealTime { policy, cpu: raw.cpu_affinity },
+        lock_memory: raw.lock_memory.unwrap_or(false),
+    }
 }
 
 fn start_logs(session: &Session, settings: &DaemonConfig) -> Result<(), Failure> {

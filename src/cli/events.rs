@@ -133,5 +133,11 @@ pub(super) fn words(fact: &Fact) -> (String, Vec<String>) {
         }
         Fact::Suspended { deployment } => (format!("{deployment}: stopped by hand, left alone"), vec![]),
         Fact::Resumed { deployment } => (format!("{deployment}: kept running again"), vec![]),
+        Fact::RunBegun { run, schedule, revision } => {
+            (format!("{schedule}: run {run} of {} begins", short(revision)), vec![])
+        }
+        Fact::RunEnded { run, schedule, verdict, note } => {
+            (format!("{schedule}: run {run} {verdict}"), note.iter().cloned().collect())
+        }
     }
 }

@@ -17,9 +17,11 @@ mod plan;
 mod printer;
 mod progress;
 mod run;
+mod runs;
 mod schema;
 mod session;
 mod status;
+mod task;
 mod teardown;
 mod timeline;
 mod validate;
@@ -63,6 +65,10 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         telemetry::init(session.global.log.as_deref().unwrap_or("warn"), LogFormat::Text)
             .map_err(|error| Failure::Usage(error.to_string()))?;
     }
+    // It has a runtime of its own, on this thread.
+    if let Command::Task(args) = command {
+        return task::run(session, args);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(dispatch(session, command));
     runtime.shutdown_timeout(LAST_WORK);
@@ -79,6 +85,8 @@ async fn dispatch(session: &Session, command: &Command) -> Result<Exit, Failure>
         Command::Push(args) => images::push(session, args).await,
         Command::Pull(args) => images::pull(session, args).await,
         Command::Run(args) => run::run(session, args).await,
+        Command::Runs(args) => runs::list(session, args),
+        Command::Task(args) => task::run(session, args),
         Command::Status(args) => status::run(session, args).await,
         Command::Logs(args) => logs::run(session, args).await,
         Command::Events(args) => events::run(session, args).await,

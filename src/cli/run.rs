@@ -1,11 +1,11 @@
 //! `setpoint run`
 
-use super::args::RepoArgs;
+use super::args::{EnvironmentArgs, RepoArgs};
 use super::exit::{Exit, Failure};
 use super::session::{Session, Which};
 use super::timeline::{self, WIDTH, name, rows, told};
 use crate::manifest;
-use crate::model::{FileEntry, FileKind, FileTree, RealTime, RtPolicy, Schedule, ScheduleName, Target, TaskAddress};
+use crate::model::{FileEntry, FileKind, FileTree, RealTime, RtPolicy, Schedule, ScheduleName, TaskAddress};
 use crate::process::clock;
 use crate::runs::{self, Conducted, Exchange, Hand, RunError};
 use crate::schedule::feasibility::{Proof, feasibility};
@@ -28,14 +28,20 @@ Examples:
   setpoint run hybrid                                a schedule of the repo you stand in
   setpoint run hybrid --dry-run                      what it plans, as a picture; nothing is started
   setpoint run hybrid --policy fifo --priority 80 --lock-memory
+  setpoint run show hybrid-20260301-060000-3f2a      a run that took place (`setpoint runs` lists them)
   setpoint run hybrid --json | jq '.tasks[] | select(.verdict != \"succeeded\")'
 
 Exit code 1 when a task failed. Ctrl-C stops what runs and starts nothing more.")]
 pub(super) struct RunArgs {
-    /// Name of a schedule, or a file
+    /// Name of a schedule, a file, or `show` before the id of a run
     what: String,
+    /// The run to show
+    #[arg(value_name = "ID")]
+    id: Option<String>,
     #[command(flatten)]
     repo: RepoArgs,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
     /// Show what it plans and start nothing
     #[arg(long)]
     dry_run: bool,
@@ -77,6 +83,12 @@ pub(super) enum PolicyArg {
 }
 
 pub(super) async fn run(session: &Session, args: &RunArgs) -> Result<Exit, Failure> {
+    match (args.what.as_str(), &args.id) {
+        ("show", Some(id)) => return super::runs::show(session, &args.environment, id),
+        ("show", None) => return Err(Failure::Usage("`run show` wants the id of a run".to_owned())),
+        (_, Some(id)) => return Err(Failure::Usage(format!("`{id}` is one argument too many"))),
+        (_, None) => {}
+    }
     let schedule = Arc::new(schedule(session, args).await?);
     let infeasible = findings(session, &schedule);
     if args.dry_run {
@@ -89,10 +101,6 @@ pub(super) async fn run(session: &Session, args: &RunArgs) -> Result<Exit, Failu
             schedule.name
         ))
         .hint("change the times, or write `feasibility: warn`"));
-    }
-    if let Some(task) = schedule.tasks.iter().find(|task| matches!(task.target, Target::Command(_))) {
-        return Err(Failure::new(format!("the task `{}` is a program, which `run` does not start yet", task.id))
-            .hint("start a task server for it (`setpoint task`), and give the task its `address`"));
     }
     let conducted = conduct(session, args, &schedule).await?;
     for remark in &conducted.remarks {
@@ -251,7 +259,8 @@ fn refused(error: &RunError, args: &RunArgs) -> Failure {
     }
 }
 
-fn address(text: &str) -> Result<TaskAddress, Failure> {
+/// The address of a task server or orchestrator.
+pub(super) fn address(text: &str) -> Result<TaskAddress, Failure> {
     manifest::raw::units::TaskAddressText::try_from(text.to_owned())
         .map(|address| address.0)
         .map_err(|error| Failure::Usage(error.to_string()))

@@ -24,6 +24,10 @@ impl Reconciler {
                 let row = loaded.ledger.find_revision(&last.commit).ok().flatten();
                 self.state.outcome = row.map(|row| row.outcome);
                 tracing::info!(commit = last.short(), "goes on where it stopped");
+                // Its times go on although the engine may not answer yet.
+                if self.state.outcome == Some(RevisionOutcome::Applied) {
+                    self.in_force(&loaded);
+                }
                 self.enter(loaded);
             }
             Err(error) => tracing::warn!(commit = last.short(), error = chain(&error), "cannot go on where it stopped"),

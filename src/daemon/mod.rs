@@ -21,6 +21,7 @@ mod run;
 mod show;
 pub mod status;
 pub mod steps;
+pub mod timing;
 pub mod trigger;
 pub mod walk;
 pub mod why;

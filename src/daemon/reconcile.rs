@@ -54,6 +54,8 @@ pub(super) struct Reconciler {
     pub(super) owner: watch::Sender<Option<OwnerId>>,
     /// What is probed.
     pub(super) targets: watch::Sender<Arc<Vec<Target>>>,
+    /// The commit that the host is as; its schedules are in force.
+    pub(super) applied: watch::Sender<Option<Loaded>>,
     /// What probes say.
     pub(super) healths: watch::Receiver<Arc<BTreeMap<ContainerId, Health>>>,
     /// The read model.
@@ -219,8 +221,20 @@ impl Reconciler {
         }
         if self.state.outcome == Some(RevisionOutcome::Applied) {
             self.publish(|status| status.revision.applied = Some(current.revision.clone()));
+            self.in_force(current);
         }
         Ok(())
+    }
+
+    /// Puts the schedules of a commit in force, once.
+    pub(super) fn in_force(&self, current: &Loaded) {
+        self.applied.send_if_modified(|applied| {
+            let same = applied.as_ref().is_some_and(|applied| applied.revision.commit == current.revision.commit);
+            if !same {
+                *applied = Some(current.clone());
+            }
+            !same
+        });
     }
 
     /// Carries the plan out, apart from what waits after a failure.

@@ -6,6 +6,7 @@ use super::load::Loader;
 use super::probes::{Ask, Prober};
 use super::reconcile::{Reconciler, State};
 use super::status::{DaemonStatus, Status};
+use super::timing::{Orchestrator, Timing};
 use super::trigger::Triggers;
 use crate::engine::docker::Docker;
 use crate::event::{Event, Fact};
@@ -33,6 +34,8 @@ pub struct Config {
     pub resync: Duration,
     /// How long a stop may take.
     pub shutdown: Duration,
+    /// How runs of schedules are conducted.
+    pub orchestrator: Orchestrator,
     /// Version of the program, for status and events.
     pub version: String,
 }
@@ -99,6 +102,7 @@ impl Daemon {
         let (owner, owner_seen) = watch::channel(None);
         let (targets, targets_seen) = watch::channel(Arc::default());
         let (healths, healths_seen) = watch::channel(Arc::default());
+        let (applied, applied_seen) = watch::channel(None);
         let Self { config, store, status, view, triggers } = self;
         store.record(&Event { at: clock::now(), fact: Fact::DaemonStarted { version: config.version.clone() } })?;
         let loader = Loader { source: config.source.clone(), store: store.clone() };
@@ -111,6 +115,7 @@ impl Daemon {
             head: head_seen,
             owner,
             targets,
+            applied,
             healths: healths_seen,
             status,
             view,
@@ -136,6 +141,7 @@ impl Daemon {
         let ask = asker(config.docker.clone());
         let prober = Prober { targets: targets_seen, healths, triggers, ask, stop: stop.clone() };
         once(&tasks, "probes", prober.run());
+        once(&tasks, "schedules", Timing::new(config.orchestrator, applied_seen, stop.clone()).run());
         once(&tasks, "reconcile", reconciler.run());
         once(&tasks, "api", serve(handle, stop));
 

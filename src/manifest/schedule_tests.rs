@@ -156,6 +156,19 @@ fn task_servers_of_a_deployment_are_reached_where_they_are_published() {
 }
 
 #[test]
+fn a_schedule_of_a_deployment_with_its_own_orchestrator_is_not_started_twice() {
+    let deployment = "deployment:\n  name: rt\n  tasks: [{id: one, hostname: task1, image: t, port: 50051}]\n  \
+                      orchestrator: {image: o, schedule_file: /s.yaml}\n";
+    let start = |start: &str| {
+        let text = format!("schedule:\n  {start}\n  tasks: [{{id: a, address: \"task1:50051\", mode: sequential}}]\n");
+        let desired = desired(&[("deployments/rt.yaml", deployment), ("config/s.yaml", &text)]);
+        (desired.schedules.into_values().next().unwrap().start, desired.notices.len())
+    };
+    assert_eq!(start(""), (Start::Manual, 1));
+    assert_eq!(start("start: on_commit"), (Start::OnCommit, 0));
+}
+
+#[test]
 fn a_schedule_with_a_mistake_is_no_schedule() {
     let text = "schedule:\n  tasks:\n    - {id: a, address: \"h:1\", mode: sometimes}\n";
     let report = compile(&tree(&[("schedules/s.yaml", text.as_bytes())])).unwrap_err();

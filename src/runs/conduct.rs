@@ -4,12 +4,14 @@ use super::caller::{Begin, Caller, Link, Shared, addresses};
 use super::details::{Detail, Details};
 use super::exchange::Exchange;
 use super::flights::Flights;
+use super::local::LocalRunner;
 use super::timekeeper::{Inbox, Moment, Timekeeper};
 use crate::model::{RealTime, RtPolicy, Schedule, Target, Task, TaskAddress, Timestamp};
 use crate::process::clock;
 use crate::process::supervise::chain;
 use crate::rt::{self, Anchor, Monotonic, Prepared, ThreadError};
 use crate::schedule::{Attempt, Effect, Input, Lane, Record, TaskIndex, Timeline};
+use crate::task::RunnerError;
 use crate::wire::{ListenError, TaskChannel};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
@@ -24,14 +26,14 @@ use tokio::sync::{mpsc, oneshot};
 const WARM_BOUND: Duration = Duration::from_secs(5);
 /// From the end of the preparations to the start of the run.
 const HEAD_START: Duration = Duration::from_millis(5);
+/// Stack of a thread that speaks to task servers; a build without optimisation takes most of it.
+pub(super) const CALLS_STACK: usize = 2 << 20;
 /// How long before its instant a task is sent to our own runner.
 const LEAD: Duration = Duration::from_millis(250);
 
 /// How the machine is used for runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where the programs of inline commands run.
-    pub local_runner: Option<TaskAddress>,
     /// Policy and CPU of the thread that keeps the time. The one that makes the calls has the priority below it.
     pub real_time: RealTime,
     /// Keep the memory of the process from being paged out.
@@ -45,7 +47,6 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            local_runner: None,
             real_time: RealTime { policy: RtPolicy::Other, cpu: None },
             lock_memory: false,
             output_limit: 1 << 20,
@@ -81,9 +82,12 @@ pub enum RunError {
     /// The thread that makes the calls.
     #[error("the thread that makes the calls")]
     Caller(#[source] ThreadError),
-    /// Its runtime.
-    #[error("the runtime of the calls")]
+    /// The runtime of a thread, or the folder of its socket.
+    #[error("a thread of the run")]
     Runtime(#[source] std::io::Error),
+    /// The programs of inline commands.
+    #[error("the runner of inline commands")]
+    Runner(#[source] RunnerError),
     /// The schedule is strict, and something it needs cannot be had.
     #[error("the schedule is strict: {0}")]
     Strict(String),
@@ -159,14 +163,15 @@ pub fn conduct(
     let (ready_tx, ready_rx) = sync_channel(1);
     let (begin_tx, begin_rx) = oneshot::channel();
 
+    let local = LocalRunner::start(schedule)?;
     let calls = Calls {
         schedule: Arc::clone(schedule),
-        local_runner: settings.local_runner.clone(),
+        local_runner: local.as_ref().map(|runner| runner.address().clone()),
         effects,
         ready: ready_tx,
         begin: begin_rx,
     };
-    let caller = prepared("sp-calls", below(settings.real_time), move || calls.run(), &mut remarks);
+    let caller = prepared("sp-calls", CALLS_STACK, below(settings.real_time), move || calls.run(), &mut remarks);
     let caller = caller.map_err(RunError::Caller)?.start();
     let ready = match ready_rx.recv() {
         Ok(ready) => ready?,
@@ -185,7 +190,8 @@ pub fn conduct(
     let (start_tx, start_rx) = sync_channel(1);
     let keeper = Timekeeper { timeline, schedule: Arc::clone(schedule), alarm, inbox: told, orders, onlooker };
     let body = move || start_rx.recv().map(|start| keeper.run(start)).unwrap_or_default();
-    let keeper = prepared("sp-timeline", settings.real_time, body, &mut remarks).map_err(RunError::Timekeeper)?;
+    let keeper = prepared("sp-timeline", rt::DEFAULT_STACK, settings.real_time, body, &mut remarks)
+        .map_err(RunError::Timekeeper)?;
     if schedule.strict && !remarks.is_empty() {
         return Err(RunError::Strict(remarks.join("; ")));
     }
@@ -208,7 +214,7 @@ pub fn conduct(
     let record = keeper.join().map_err(RunError::Timekeeper);
     hand.hold(None);
     caller.join().map_err(RunError::Caller)?;
-    drop((seat, latency));
+    drop((seat, local, latency));
     let details = std::mem::take(&mut shared.details().attempts);
     Ok(Conducted { id: id.to_owned(), started: anchor.wall(begin.start), record: record?, details, remarks })
 }
@@ -216,11 +222,12 @@ pub fn conduct(
 /// A thread with its settings applied; what was refused is remarked.
 fn prepared<T: Send + 'static>(
     name: &str,
+    stack: usize,
     real_time: RealTime,
     body: impl FnOnce() -> T + Send + 'static,
     remarks: &mut Vec<String>,
 ) -> Result<Prepared<T>, ThreadError> {
-    let settings = rt::Settings { name: name.to_owned(), real_time, stack: rt::DEFAULT_STACK };
+    let settings = rt::Settings { name: name.to_owned(), real_time, stack };
     let prepared = Prepared::new(settings, body)?;
     remarks.extend(prepared.applied().refusals().map(|refused| format!("{name}: {}", chain(refused))));
     Ok(prepared)

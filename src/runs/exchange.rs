@@ -1,7 +1,7 @@
 //! Takes the end notices of task servers for every run of this process, and finds the run that each is for.
 
 use super::caller::Shared;
-use super::conduct::RunError;
+use super::conduct::{CALLS_STACK, RunError};
 use crate::model::{RealTime, TaskAddress, Timestamp};
 use crate::process::clock;
 use crate::process::supervise::chain;
@@ -78,7 +78,7 @@ impl Exchange {
         let (close, closed) = oneshot::channel();
         let runs = Runs::default();
         let serving = Serving { address: address.clone(), runs: runs.clone(), output_limit, bound: bound_tx, closed };
-        let settings = rt::Settings { name: "sp-notices".to_owned(), real_time, stack: rt::DEFAULT_STACK };
+        let settings = rt::Settings { name: "sp-notices".to_owned(), real_time, stack: CALLS_STACK };
         let prepared = Prepared::new(settings, move || serving.run()).map_err(RunError::Caller)?;
         let remarks = prepared.applied().refusals().map(|refused| format!("sp-notices: {}", chain(refused))).collect();
         let thread = prepared.start();

@@ -13,6 +13,7 @@ mod conduct;
 mod details;
 mod exchange;
 mod flights;
+mod local;
 mod parameters;
 mod timekeeper;
 

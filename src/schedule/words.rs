@@ -32,7 +32,11 @@ impl Verdict {
 
     /// Why, in a few words; `None` where the word says it all.
     pub fn why(self, schedule: &Schedule) -> Option<String> {
-        let id = |task: TaskIndex| schedule.tasks.get(task.at()).map_or("?", |task| task.id.as_str());
+        self.because(|task| schedule.tasks.get(task.at()).map_or_else(|| "?".to_owned(), |task| task.id.to_string()))
+    }
+
+    /// Why, in a few words; `id` names a task.
+    pub fn because(self, id: impl Fn(TaskIndex) -> String) -> Option<String> {
         match self {
             Self::Succeeded | Self::Cancelled | Self::Failed(Cause::Reported) | Self::TimedOut(Cause::Reported) => None,
             Self::Failed(cause) | Self::TimedOut(cause) => Some(cause.text().to_owned()),

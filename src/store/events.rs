@@ -198,6 +198,8 @@ fn about(fact: &Fact) -> (Option<String>, Option<String>) {
         | Fact::DriftFound { subject, .. } => (Some(subject.clone()), None),
         Fact::InstanceChanged { instance, revision, .. } => (Some(instance.to_string()), revision.clone()),
         Fact::Quarantined { instance, revision, .. } => (Some(instance.to_string()), Some(revision.clone())),
+        Fact::RunBegun { schedule, revision, .. } => (Some(schedule.to_string()), Some(revision.clone())),
+        Fact::RunEnded { schedule, .. } => (Some(schedule.to_string()), None),
         Fact::Suspended { deployment } | Fact::Resumed { deployment } => (Some(deployment.to_string()), None),
     }
 }

@@ -157,7 +157,7 @@ fn a_queue_outlives_its_process_and_each_of_it_starts_once() {
 fn a_schedule_is_known_anew_when_its_content_changes() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = ledger(dir.path());
-    let see = |digest: &str, second| ledger.see_schedule(&nightly(), digest, "3f2a91c", at(second)).unwrap();
+    let see = |digest: &str, second| ledger.see_schedule(&nightly(), digest, "3f2a91c", at(second)).unwrap().since;
     assert_eq!(see("a", 0), at(0));
     assert_eq!(see("a", 10), at(0));
     assert_eq!(see("b", 20), at(20));
@@ -171,7 +171,7 @@ fn a_schedule_is_known_anew_when_its_content_changes() {
     assert_eq!(see("a", 50), at(50), "known since it came back");
     assert_eq!(ledger.settled(&nightly()).unwrap(), Some(at(35)), "its fires stay");
     let test = ledger.store().ledger("test");
-    assert_eq!(test.see_schedule(&nightly(), "a", "3f2a91c", at(60)).unwrap(), at(41), "of another environment");
+    assert_eq!(test.see_schedule(&nightly(), "a", "3f2a91c", at(60)).unwrap().since, at(41), "of another environment");
 }
 
 #[test]
@@ -318,7 +318,7 @@ proptest! {
                 Happening::Prune(keep) => { ledger.prune_runs(keep).unwrap(); }
                 Happening::Change => form += 1,
             }
-            let seen = ledger.see_schedule(&nightly(), &form.to_string(), "c", now).unwrap();
+            let seen = ledger.see_schedule(&nightly(), &form.to_string(), "c", now).unwrap().since;
             let settled = ledger.settled(&nightly()).unwrap();
             let answer = due(&cron, policy, seen, settled, now);
             if let Some(span) = answer.missed {

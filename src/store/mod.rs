@@ -36,6 +36,7 @@ pub use lock::{ApplyLock, LockError};
 pub use revisions::{RevisionOutcome, RevisionRow};
 pub use run_tasks::{TaskRecord, TryRecord};
 pub use runs::{Interrupted, RunFilter, RunRecord, RunRow, RunStart, RunState};
+pub use schedules::KnownSchedule;
 
 use crate::model::{OwnerId, Timestamp};
 use rusqlite::Connection;

@@ -5,6 +5,15 @@ use super::{Ledger, StoreError, time_text};
 use crate::model::{ScheduleName, Timestamp};
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
+/// Since when a schedule is known in its present form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownSchedule {
+    /// Due times until then never run.
+    pub since: Timestamp,
+    /// The commit that brought it.
+    pub revision: String,
+}
+
 impl Ledger {
     /// A schedule of the commit in force. Returns when it was first known in this form, which `digest` (of its content)
     /// identifies: with another digest it is known since `now`. Due times until then never run.
@@ -17,11 +26,12 @@ impl Ledger {
         digest: &str,
         revision: &str,
         now: Timestamp,
-    ) -> Result<Timestamp, StoreError> {
-        let select = "SELECT seen_at FROM schedules WHERE environment = ?1 AND schedule = ?2 AND digest = ?3";
+    ) -> Result<KnownSchedule, StoreError> {
+        let select = "SELECT seen_at, revision FROM schedules WHERE environment = ?1 AND schedule = ?2 AND digest = ?3";
         self.store.with("note a schedule", |db| {
             let key = params![&*self.environment, schedule.as_str(), digest];
-            let known = db.prepare_cached(select)?.query_row(key, |row| parsed(row, 0)).optional()?;
+            let found = |row: &rusqlite::Row<'_>| Ok(KnownSchedule { since: parsed(row, 0)?, revision: row.get(1)? });
+            let known = db.prepare_cached(select)?.query_row(key, found).optional()?;
             if let Some(seen) = known {
                 return Ok(seen);
             }
@@ -32,7 +42,7 @@ impl Ledger {
                  WHERE digest <> ?3",
                 params![&*self.environment, schedule.as_str(), digest, revision, time_text(now)],
             )?;
-            let seen = write.query_row(select, key, |row| parsed(row, 0))?;
+            let seen = write.query_row(select, key, found)?;
             write.commit()?;
             Ok(seen)
         })

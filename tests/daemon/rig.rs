@@ -1,8 +1,10 @@
 //! A repository, an engine, a state folder, and a daemon between them.
 
 use setpoint::daemon::status::{InstanceStatus, Status};
+use setpoint::daemon::timing::Orchestrator;
 use setpoint::daemon::{Config, Daemon, Handle};
 use setpoint::engine::docker::Docker;
+use setpoint::model::TaskAddress;
 use setpoint::source::{Source, SourceConfig};
 use setpoint::store::EventFilter;
 use std::io::Write as _;
@@ -158,6 +160,7 @@ pub async fn daemon(work: &Path, state_dir: PathBuf) -> Daemon {
         state_dir,
         resync: Duration::from_secs(60),
         shutdown: Duration::from_secs(20),
+        orchestrator: Orchestrator { listen: TaskAddress::Tcp("127.0.0.1".to_owned(), 0), ..Orchestrator::default() },
         version: "0.0.0".to_owned(),
     };
     Daemon::new(config).unwrap()

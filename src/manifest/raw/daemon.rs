@@ -1,7 +1,7 @@
 //! The settings of one daemon: `daemon.kdl` or `daemon.yaml`, not part of a config repo.
 
 use super::text::Text;
-use super::units::{Percent, Seconds};
+use super::units::{Percent, Seconds, TaskAddressText};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -17,6 +17,8 @@ pub struct DaemonConfig {
     pub state_dir: Option<Text>,
     /// Socket of the local API; default `setpoint.sock` in the state folder.
     pub socket: Option<Text>,
+    /// How runs of schedules are conducted.
+    pub orchestrator: Option<Orchestrator>,
     /// Logging.
     pub log: Option<Log>,
     /// Time between full comparisons although nothing happened; a bare number is seconds. Default 60 seconds.
@@ -91,6 +93,37 @@ pub struct Https {
     pub token_file: Option<Text>,
     /// Certificates (PEM) to trust besides the system's.
     pub ca_file: Option<Text>,
+}
+
+/// How runs of schedules are conducted.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("x-kdl-argument" = "listen"))]
+pub struct Orchestrator {
+    /// Where task servers tell that a task has ended: `host:port` or `unix:/path`; default `0.0.0.0:50050`.
+    pub listen: Option<TaskAddressText>,
+    /// Scheduling policy of the threads that keep the time: `none` (default), `fifo` or `rr`.
+    pub policy: Option<KeeperPolicy>,
+    /// Their priority from 1 to 99; default 50.
+    #[schemars(range(min = 1, max = 99))]
+    pub priority: Option<u8>,
+    /// The CPU that they run on.
+    #[schemars(range(min = 0, max = 8191))]
+    pub cpu_affinity: Option<u32>,
+    /// Keep the memory of the process from being paged out.
+    pub lock_memory: Option<bool>,
+}
+
+/// Scheduling policies that the threads of the daemon can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum KeeperPolicy {
+    /// The default of the machine.
+    None,
+    /// `SCHED_FIFO`.
+    Fifo,
+    /// `SCHED_RR`.
+    Rr,
 }
 
 /// An engine.

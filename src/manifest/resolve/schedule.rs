@@ -21,7 +21,8 @@ pub(crate) fn schedule(cx: &mut Context<'_>, raw: raw::Schedule, at: Cursor<'_>,
         let help = "use at least one letter or digit";
         cx.mistake("bad-name", at.key("name"), format!("no identifier follows from `{title}`"), help);
     }
-    let start = cx.start(raw.start, at.key("start"));
+    let says_when = raw.start.is_some();
+    let mut start = cx.start(raw.start, at.key("start"));
     cx.without_effect(&start, at);
     let defaults = raw.defaults.unwrap_or_default().settings;
     let defaults_at = at.key("defaults");
@@ -36,6 +37,15 @@ pub(crate) fn schedule(cx: &mut Context<'_>, raw: raw::Schedule, at: Cursor<'_>,
     if tasks.is_empty() {
         let help = "list what runs: `tasks: [{id: …, address: …}]`";
         cx.mistake("missing-key", at, "this schedule has no tasks".to_owned(), help);
+    }
+    if let Some(deployment) = tasks.iter().find_map(|task| servers.conducts(&task.target)).filter(|_| !says_when) {
+        // Existing repos keep the schedule beside the orchestrator that runs it.
+        start = Start::Manual;
+        let text = format!(
+            "`{deployment}` has an orchestrator of its own, so this schedule is started only by hand; write \
+             `start: on_commit` to let the daemon run it"
+        );
+        cx.notice(at, text);
     }
     cx.needs(&mut tasks, &written, raw.execution.unwrap_or(raw::ExecutionName::Ordered));
     Schedule {

@@ -3,7 +3,7 @@
 use super::{Context, Resolved, meaning};
 use crate::manifest::cursor::Cursor;
 use crate::manifest::suggest::nearest;
-use crate::model::{Protocol, ServiceRef, Target, TaskAddress};
+use crate::model::{DeploymentName, Protocol, Role, ServiceRef, Target, TaskAddress};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The services of all deployments by the names that a task server is reached by.
@@ -11,6 +11,8 @@ pub(crate) struct Servers {
     services: BTreeMap<ServiceRef, Server>,
     /// Host names, container names and ids within the deployments' networks.
     hosts: BTreeMap<String, BTreeSet<ServiceRef>>,
+    /// Deployments that run an orchestrator of their own.
+    conducted: BTreeSet<DeploymentName>,
     /// Whether some file could not be read: what is not found may stand in it.
     partial: bool,
 }
@@ -27,9 +29,13 @@ struct Server {
 impl Servers {
     /// Collects the services.
     pub(crate) fn new(resolved: &[Resolved<'_>], partial: bool) -> Self {
-        let mut servers = Self { services: BTreeMap::new(), hosts: BTreeMap::new(), partial };
+        let mut servers =
+            Self { services: BTreeMap::new(), hosts: BTreeMap::new(), conducted: BTreeSet::new(), partial };
         for deployment in resolved {
             for draft in &deployment.drafts {
+                if draft.role == Role::Orchestrator {
+                    servers.conducted.insert(deployment.deployment.name.clone());
+                }
                 let service = ServiceRef { deployment: deployment.deployment.name.clone(), service: draft.id.clone() };
                 let mut server =
                     Server { on_host: draft.spec.network_mode.as_deref() == Some("host"), ..Server::default() };
@@ -49,6 +55,14 @@ impl Servers {
             }
         }
         servers
+    }
+
+    /// The deployment of a target, when that has an orchestrator of its own.
+    pub(super) fn conducts(&self, target: &Target) -> Option<&DeploymentName> {
+        match target {
+            Target::Service { service, .. } => self.conducted.get(&service.deployment),
+            Target::Address(_) | Target::Command(_) => None,
+        }
     }
 }
 

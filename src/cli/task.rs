@@ -1,0 +1,101 @@
+//! `setpoint task`
+
+use super::exit::{Exit, Failure};
+use super::run::{PolicyArg, address};
+use super::session::Session;
+use crate::model::{RealTime, RtPolicy};
+use crate::process::supervise::chain;
+use crate::rt;
+use crate::task::{CommandLine, Registry, Runner, Settings};
+use clap::Args;
+use std::num::NonZeroUsize;
+
+/// Serve tasks of the timed orchestrator: a program, or one of the built-in functions
+///
+/// Built in are `sleep`, `busy`, `sha256`, `md5` and `echo`. A program gets the task's parameters as JSON on its standard
+/// input and in its environment (TASK_PARAMETERS, TASK_PARAM_<NAME>), and what it writes to its standard output, JSON, is
+/// the task's output. Exit code 0 is success; to stop it, its process group gets SIGTERM.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  setpoint task --name task_1 --address 0.0.0.0:50051 --orchestrator orchestrator:50050 -- /usr/bin/measure --fast
+  setpoint task --name echo --name sleep --address unix:/run/tasks.sock
+  setpoint task --name loop --address 0.0.0.0:50051 --policy fifo --priority 80 --cpu-affinity 2 --lock-memory -- ./loop
+
+A task server of one name runs every task that comes. One of several runs the name that the parameter `task_type` has, else
+the name that is the task's id.")]
+pub(super) struct TaskArgs {
+    /// The kind of work that is served; several may be given
+    #[arg(long, required = true, value_name = "NAME")]
+    name: Vec<String>,
+    /// Where to listen: host:port or unix:/path
+    #[arg(long, value_name = "ADDRESS")]
+    address: String,
+    /// Who is told that a task has ended
+    #[arg(long, value_name = "ADDRESS")]
+    orchestrator: Option<String>,
+    /// Scheduling policy of tasks whose start names none
+    #[arg(long, value_enum, default_value_t = PolicyArg::None, value_name = "POLICY")]
+    policy: PolicyArg,
+    /// Their priority
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=99), value_name = "1-99")]
+    priority: u8,
+    /// The CPU that they run on
+    #[arg(long, allow_hyphen_values = true, value_parser = clap::value_parser!(i32).range(-1..=8191), value_name = "CPU")]
+    cpu_affinity: Option<i32>,
+    /// Keep the memory of the process from being paged out
+    #[arg(long)]
+    lock_memory: bool,
+    /// Refuse a task whose policy, CPU or memory lock cannot be had
+    #[arg(long)]
+    strict: bool,
+    /// How many tasks run at once
+    #[arg(long, default_value = "1", value_name = "N")]
+    parallel: NonZeroUsize,
+    /// The program and its arguments; `{{name}}` in an argument is the parameter of that name
+    #[arg(last = true, value_name = "PROGRAM")]
+    program: Vec<String>,
+}
+
+pub(super) fn run(session: &Session, args: &TaskArgs) -> Result<Exit, Failure> {
+    let mut registry = Registry::builtin();
+    if let Some(line) = CommandLine::new(args.program.clone()) {
+        let [name] = args.name.as_slice() else {
+            return Err(Failure::Usage("a program is one kind of work: give one `--name`".to_owned()));
+        };
+        registry = registry.command(name.as_str(), line);
+    }
+    let policy = match args.policy {
+        PolicyArg::None => RtPolicy::Other,
+        PolicyArg::Fifo => RtPolicy::Fifo { priority: args.priority },
+        PolicyArg::Rr => RtPolicy::RoundRobin { priority: args.priority },
+    };
+    let settings = Settings {
+        names: args.name.clone(),
+        orchestrator: args.orchestrator.as_deref().map(address).transpose()?,
+        real_time: RealTime { policy, cpu: args.cpu_affinity.and_then(|cpu| u32::try_from(cpu).ok()) },
+        lock_memory: args.lock_memory,
+        strict: args.strict,
+        parallel: args.parallel,
+        ..Settings::new(address(&args.address)?)
+    };
+    // Before the runtime is made: its thread must be able to interrupt a task that never waits.
+    for refused in rt::apply(settings.serving()).refusals() {
+        session.printer.note(&format!("note: {}", chain(refused)));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let runner = Runner::new(settings, registry).bind().await.map_err(|error| Failure::new(chain(&error)))?;
+        session.printer.note(&format!("tasks are served at {}", runner.address()));
+        let signals = crate::process::shutdown::Signals::catch()?;
+        let stop = tokio_util::sync::CancellationToken::new();
+        let stopped = stop.clone();
+        let served = runner.serve_until(async move { stopped.cancelled().await });
+        // Dropping `drive` loses nothing: it only waits for signals. `served` is never dropped before its end.
+        tokio::select! {
+            end = served => end.map_err(|error| Failure::new(chain(&error))),
+            never = signals.drive(stop.clone()) => match never {},
+        }
+    })?;
+    Ok(Exit::Ok)
+}

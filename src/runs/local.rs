@@ -1,0 +1,88 @@
+//! Runs the programs of inline commands: a task runner of our own, for one run, on a socket that nobody else reaches.
+
+use super::conduct::{CALLS_STACK, RunError};
+use crate::model::{RealTime, RtPolicy, Schedule, Target, TaskAddress};
+use crate::process::supervise::chain;
+use crate::rt::{self, Prepared, Running};
+use crate::task::{CommandLine, Registry, Runner, RunnerError, Settings};
+use std::num::NonZeroUsize;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use tokio::sync::oneshot;
+
+/// A task runner within this process; ends when it is dropped.
+pub(super) struct LocalRunner {
+    address: TaskAddress,
+    close: Option<oneshot::Sender<()>>,
+    thread: Option<Running<()>>,
+    /// Holds the socket; only we may enter it.
+    _folder: tempfile::TempDir,
+}
+
+impl LocalRunner {
+    /// Starts a runner for the programs of a schedule; `None` when it has none.
+    pub(super) fn start(schedule: &Schedule) -> Result<Option<Self>, RunError> {
+        let mut registry = Registry::new();
+        let mut count = 0;
+        for task in &schedule.tasks {
+            let Target::Command(words) = &task.target else { continue };
+            count += 1;
+            // An empty command does not compile.
+            if let Some(line) = CommandLine::new(words.clone()) {
+                registry = registry.command(task.id.as_str(), line);
+            }
+        }
+        let Some(parallel) = NonZeroUsize::new(count) else { return Ok(None) };
+        let folder = tempfile::Builder::new().prefix("setpoint-").tempdir().map_err(RunError::Runtime)?;
+        let address = TaskAddress::Unix(folder.path().join("runner.sock").display().to_string());
+        let settings = Settings { parallel, max_armed: count.max(16), ..Settings::new(address) };
+        let (bound_tx, bound_rx) = sync_channel(1);
+        let (close, closed) = oneshot::channel();
+        let body = move || serve(settings, registry, &bound_tx, closed);
+        let real_time = RealTime { policy: RtPolicy::Other, cpu: None };
+        let thread = rt::Settings { name: "sp-runner".to_owned(), real_time, stack: CALLS_STACK };
+        let thread = Prepared::new(thread, body).map_err(RunError::Caller)?.start();
+        match bound_rx.recv() {
+            Ok(Ok(address)) => Ok(Some(Self { address, close: Some(close), thread: Some(thread), _folder: folder })),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(RunError::Caller(super::conduct::ended(thread))),
+        }
+    }
+
+    pub(super) fn address(&self) -> &TaskAddress {
+        &self.address
+    }
+}
+
+impl Drop for LocalRunner {
+    fn drop(&mut self) {
+        drop(self.close.take());
+        drop(self.thread.take());
+    }
+}
+
+fn serve(
+    settings: Settings,
+    registry: Registry,
+    bound: &SyncSender<Result<TaskAddress, RunError>>,
+    closed: oneshot::Receiver<()>,
+) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        // Who waits for this is gone when it cannot be sent.
+        Err(error) => return drop(bound.send(Err(RunError::Runtime(error)))),
+    };
+    let result: Result<(), RunnerError> = runtime.block_on(async {
+        let runner = match Runner::new(settings, registry).bind().await {
+            Ok(runner) => runner,
+            Err(error) => {
+                drop(bound.send(Err(RunError::Runner(error))));
+                return Ok(());
+            }
+        };
+        drop(bound.send(Ok(runner.address().clone())));
+        runner.serve_until(async { drop(closed.await) }).await
+    });
+    if let Err(error) = result {
+        tracing::error!(error = chain(&error), "the runner of inline commands ended");
+    }
+}

@@ -1,0 +1,241 @@
+//! Running a program: its own process group, its pipes, and its end.
+//!
+//! It inherits from the worker that starts it the CPUs it may use; the policy it is given right after it began to live
+//! (some tens of microseconds later), since what `rt` sets is reset at a fork; the timer slack is put back to the
+//! machine's default before. Memory locks are not inherited. It is started by `posix_spawn`, so that no page of locked
+//! memory is copied.
+
+use super::cancel::Cancellation;
+use super::command::{self, CommandLine, Exit, Said};
+use super::context::TaskContext;
+use super::registry::TaskError;
+use super::usage::{self, Usage};
+use crate::model::RtPolicy;
+use crate::rt::Monotonic;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::thread::set_current_timer_slack;
+use serde_json::Value;
+use std::io::{self, ErrorKind, Read, Write};
+use std::num::NonZeroU64;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+
+/// How much of standard error is kept.
+const ERRORS_KEPT: usize = 8 * 1024;
+/// Read at once.
+const CHUNK: usize = 16 * 1024;
+/// A pipe of Linux holds no more, unless the machine is set up otherwise.
+const PIPE: usize = 1 << 20;
+
+/// What came of a program.
+pub(super) struct Done {
+    pub(super) result: Result<Option<Value>, TaskError>,
+    pub(super) usage: Usage,
+    /// Why it did not have the policy that was asked for.
+    pub(super) not_applied: Option<String>,
+}
+
+/// Runs a program to its end. `told` is called with its process group as soon as it lives. What of its group is left
+/// when it ends is killed.
+pub(super) fn run(
+    line: &CommandLine,
+    task: &TaskContext<'_>,
+    policy: RtPolicy,
+    limit: usize,
+    told: impl FnOnce(i32),
+) -> Done {
+    let json = Value::Object(task.parameters().clone()).to_string();
+    let failed = |result| Done { result: Err(result), usage: Usage::default(), not_applied: None };
+    let arguments = match line.arguments(task.parameters()) {
+        Ok(arguments) => arguments,
+        Err(error) => return failed(error),
+    };
+    let mut command = Command::new(line.program());
+    command.args(arguments).envs(command::variables(task.key, task.parameters(), &json)).process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+
+    task.cancel.bell().quiet();
+    // Without a reason to fail: a number of the calling thread is set to its default, and back at the end.
+    let _ = set_current_timer_slack(None);
+    let started = command.spawn();
+    let program = started.and_then(|child| Program::take(child, json.into_bytes()));
+    let mut program = match program {
+        Ok(program) => program,
+        Err(error) => return failed(TaskError::Failed(format!("cannot start `{}`: {error}", line.program()))),
+    };
+    let shared = if policy == RtPolicy::Other { Ok(()) } else { usage::share_policy(program.group.leader) };
+    told(program.group.leader.as_raw_pid());
+    let waited = program.wait(task.cancel, limit);
+    let (exit, usage) = program.group.end();
+    program.drain(limit);
+    let _ = set_current_timer_slack(Some(NonZeroU64::MIN));
+    Done {
+        result: match (waited, exit) {
+            (Ok(()), Some(exit)) => command::result(exit, &program.said, limit),
+            (Err(error), _) => Err(TaskError::Failed(format!("`{}` could not be followed: {error}", line.program()))),
+            (Ok(()), None) => Err(TaskError::Failed("another part of the process took its exit code".to_owned())),
+        },
+        usage,
+        not_applied: shared.err().map(|errno| format!("{} for the program: {errno}", policy.name())),
+    }
+}
+
+/// A process group whose leader is our child. Dropped, all of it is killed.
+struct Group {
+    leader: Pid,
+    over: bool,
+}
+
+impl Group {
+    fn signal(&self, signal: Signal) {
+        // The leader is not reaped before `over`, so that the number is still its own. That it is over is no failure.
+        let _ = kill_process_group(self.leader, signal);
+    }
+
+    fn end(&mut self) -> (Option<Exit>, Usage) {
+        if std::mem::replace(&mut self.over, true) {
+            return (None, Usage::default());
+        }
+        self.signal(Signal::KILL);
+        usage::reap(self.leader)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A program that runs.
+struct Program {
+    group: Group,
+    /// Readable when the leader is over.
+    over: OwnedFd,
+    input: Option<ChildStdin>,
+    /// What of the input is not written.
+    rest: Vec<u8>,
+    output: Option<ChildStdout>,
+    errors: Option<ChildStderr>,
+    said: Said,
+}
+
+impl Program {
+    fn take(mut child: Child, rest: Vec<u8>) -> io::Result<Self> {
+        let leader = Pid::from_child(&child);
+        let group = Group { leader, over: false };
+        let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        unblock(input.as_ref())?;
+        unblock(output.as_ref())?;
+        unblock(errors.as_ref())?;
+        let over = pidfd_open(leader, PidfdFlags::empty())?;
+        Ok(Self { group, over, input, rest, output, errors, said: Said::default() })
+    }
+
+    /// Until the leader is over. Asks the group to stop when the task is asked to, and kills it when its time is up.
+    fn wait(&mut self, cancel: &Cancellation, limit: usize) -> io::Result<()> {
+        let (mut asked, mut forced) = (false, false);
+        loop {
+            if cancel.is_cancelled() && !asked {
+                asked = true;
+                self.group.signal(Signal::TERM);
+            }
+            let now = Monotonic::now();
+            let force_at = cancel.force_at();
+            if asked && !forced && now >= force_at {
+                forced = true;
+                self.group.signal(Signal::KILL);
+            }
+            let timeout = (asked && !forced).then(|| Timespec::try_from(force_at.since(now)).ok()).flatten();
+            let mut files = vec![
+                PollFd::new(&self.over, PollFlags::IN),
+                PollFd::from_borrowed_fd(cancel.bell().file(), PollFlags::IN),
+            ];
+            files.extend(self.output.as_ref().map(|file| PollFd::new(file, PollFlags::IN)));
+            files.extend(self.errors.as_ref().map(|file| PollFd::new(file, PollFlags::IN)));
+            files.extend(self.input.as_ref().map(|file| PollFd::new(file, PollFlags::OUT)));
+            match poll(&mut files, timeout.as_ref()) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            let [over, rung] = [files[0].revents(), files[1].revents()].map(|events| !events.is_empty());
+            drop(files);
+            if rung {
+                cancel.bell().quiet();
+            }
+            self.write();
+            self.read(limit);
+            if over {
+                return Ok(());
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        let Some(input) = &mut self.input else { return };
+        while !self.rest.is_empty() {
+            match input.write(&self.rest) {
+                Ok(written) => drop(self.rest.drain(..written)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // A program need not read its input.
+                Err(_) => break,
+            }
+        }
+        self.input = None;
+    }
+
+    /// One chunk of each.
+    fn read(&mut self, limit: usize) -> bool {
+        let said = &mut self.said;
+        let output = take(&mut self.output, |chunk| {
+            said.output_bytes = said.output_bytes.saturating_add(chunk.len());
+            let room = limit.saturating_sub(said.output.len());
+            said.output.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        });
+        let errors = take(&mut self.errors, |chunk| {
+            said.errors.extend_from_slice(chunk);
+            let old = said.errors.len().saturating_sub(ERRORS_KEPT);
+            said.errors.drain(..old);
+        });
+        output || errors
+    }
+
+    /// What is left in the pipes of a program that is over. One that left the group may still write: no more is read
+    /// than pipes hold.
+    fn drain(&mut self, limit: usize) {
+        for _ in 0..=PIPE / CHUNK {
+            if !self.read(limit) {
+                return;
+            }
+        }
+    }
+}
+
+fn unblock(file: Option<&impl AsFd>) -> io::Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    Ok(fcntl_setfl(file, fcntl_getfl(file)? | OFlags::NONBLOCK)?)
+}
+
+/// Reads one chunk, if there is one; says whether there was. At its end the file is closed.
+fn take(file: &mut Option<impl Read>, mut keep: impl FnMut(&[u8])) -> bool {
+    let Some(open) = file else { return false };
+    let mut chunk = [0; CHUNK];
+    loop {
+        match open.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(size) => {
+                keep(&chunk[..size]);
+                return true;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+            Err(_) => break,
+        }
+    }
+    *file = None;
+    false
+}

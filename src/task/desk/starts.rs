@@ -1,0 +1,160 @@
+//! Starting tasks: now, or armed for an instant; and taking back what has not started.
+
+use super::Desk;
+use crate::task::cancel::Cancellation;
+use crate::task::clock::{self, stamp};
+use crate::task::entry::{self, Answer, Entry};
+use crate::task::handle::Handle;
+use crate::task::worker::{Job, Release};
+use crate::wire::{ArmCall, AttemptKey, Disarmed, ReleaseClock, Reply, StartCall};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Desk {
+    pub(super) fn start(&mut self, call: &StartCall, reply: Reply<Duration>) {
+        // Who has given up would not know that it runs.
+        if reply.is_closed() {
+            return;
+        }
+        // Sent again because no answer came: it is not run twice.
+        if let Some(start) = self.started(&call.key) {
+            drop(reply.send(Ok(start)));
+            return;
+        }
+        if !self.gate.enter() {
+            let running = self.entries.values().filter(|entry| entry.armed.is_none() || entry.started.is_some());
+            let names = running.map(|entry| format!("`{}`", entry.key.task_id)).collect::<Vec<_>>().join(", ");
+            drop(reply.send(Err(format!("not in IDLE: running {names}"))));
+            return;
+        }
+        if let Err((answer, why)) = self.hand(call, None, Answer::Start(reply)) {
+            self.gate.leave();
+            self.wake_waiting();
+            answer.refuse(why);
+        }
+    }
+
+    /// When a try of a task that says its run has started, if it did.
+    fn started(&self, key: &AttemptKey) -> Option<Duration> {
+        if key.run_id.is_empty() {
+            return None;
+        }
+        let running = self.entries.values().find(|entry| entry.key == *key).and_then(|entry| entry.handle.start());
+        let over = || self.over.iter().find(|over| over.key == *key).map(|over| over.start);
+        running.or_else(over).map(|start| start.realtime)
+    }
+
+    pub(super) fn arm(&mut self, call: &ArmCall, reply: Reply<ReleaseClock>) {
+        let key = &call.start.key;
+        let mut same = self.entries.values().filter(|entry| entry.key == *key && !entry.handle.is_withdrawn());
+        if let Some(entry) = same.next() {
+            let answer = match entry.armed {
+                Some((_, clock)) if entry.started.is_none() && entry.answer.is_none() => Ok(clock),
+                _ => Err(format!("`{}` is under way", key.task_id)),
+            };
+            drop(reply.send(answer));
+            return;
+        }
+        if self.started(key).is_some() {
+            drop(reply.send(Err(format!("`{}` has run", key.task_id))));
+            return;
+        }
+        let here = stamp();
+        let clock = call.clock(&self.identity.boot_id, here);
+        let at = match clock {
+            ReleaseClock::Monotonic => clock::instant(call.release.monotonic),
+            ReleaseClock::Realtime => clock::from_wall(call.release.realtime, here),
+        };
+        let (release, now) = (Release { at, until: at + call.late_limit }, clock::instant(here.monotonic));
+        if now > release.until {
+            let (late, limit) = (now.since(at), call.late_limit);
+            drop(
+                reply.send(Err(format!("it came {late:?} after its instant, and may start up to {limit:?} after it"))),
+            );
+            return;
+        }
+        let armed = self.entries.values().filter(|entry| entry.armed.is_some() && entry.started.is_none()).count();
+        if armed >= self.settings.max_armed {
+            drop(reply.send(Err(format!("{armed} tasks are armed, and no more may be"))));
+            return;
+        }
+        // One for each that may run and for each that waits: a start that is not armed always finds one.
+        if let Err(error) = self.pool.grow(self.settings.parallel.get() + armed + 1) {
+            drop(reply.send(Err(error.to_string())));
+            return;
+        }
+        if let Err((answer, why)) = self.hand(&call.start, Some((release, clock)), Answer::Arm(reply)) {
+            answer.refuse(why);
+        }
+    }
+
+    /// Hands a task to a worker.
+    fn hand(
+        &mut self,
+        call: &StartCall,
+        armed: Option<(Release, ReleaseClock)>,
+        answer: Answer,
+    ) -> Result<(), (Answer, String)> {
+        if self.closing {
+            return Err((answer, "the task runner is stopping".to_owned()));
+        }
+        let (parameters, protocol) = match entry::parameters(call, self.settings.max_request) {
+            Ok(read) => read,
+            Err(fault) => return Err((answer, format!("parameters: {fault}"))),
+        };
+        let task_type = parameters.get("task_type").and_then(|name| name.as_str());
+        let work = match self.registry.choose(task_type, call.key.task_id.as_str()) {
+            Ok(work) => work.clone(),
+            Err(why) => return Err((answer, why)),
+        };
+        let real_time = self.settings.real_time_of(call.real_time);
+        let worker = self.pool.take(real_time);
+        let Some((worker, (bell, thread))) = worker.and_then(|worker| Some((worker, self.pool.facts(worker)?))) else {
+            return Err((answer, "no worker is free".to_owned()));
+        };
+        self.last += 1;
+        let handle = Arc::new(Handle::new(Cancellation::new(bell), thread));
+        let job = Job {
+            id: self.last,
+            key: call.key.clone(),
+            work,
+            parameters,
+            scheduled: call.scheduled,
+            deadline: call.deadline,
+            real_time,
+            release: armed.map(|(release, _)| release),
+            handle: Arc::clone(&handle),
+        };
+        self.pool.hand(worker, job);
+        let entry = Entry {
+            key: call.key.clone(),
+            handle,
+            worker,
+            protocol,
+            armed: armed.map(|(release, clock)| (release.at, clock)),
+            answer: Some(answer),
+            started: None,
+        };
+        self.entries.insert(self.last, entry);
+        Ok(())
+    }
+
+    pub(super) fn disarm(&self, key: &AttemptKey) -> Disarmed {
+        let mut same = self.entries.values().filter(|entry| entry.key == *key && !entry.handle.is_withdrawn());
+        match same.next() {
+            Some(entry) if withdraw(entry) => Disarmed::Disarmed,
+            Some(_) => Disarmed::Started,
+            None if self.over.iter().any(|over| over.key == *key) => Disarmed::Started,
+            None => Disarmed::NotArmed,
+        }
+    }
+}
+
+/// Takes back a task that has not started; `false` when it has.
+pub(super) fn withdraw(entry: &Entry) -> bool {
+    let withdrawn = entry.handle.withdraw();
+    if withdrawn {
+        entry.handle.cancel.bell().waker().wake();
+    }
+    withdrawn
+}

@@ -1,0 +1,152 @@
+//! What the desk and a worker both see of one task: numbers that are written once and read without a lock.
+
+use super::cancel::Cancellation;
+use super::figures::{self, Figures};
+use crate::wire::Stamp;
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+const WAITING: u8 = 0;
+const CLAIMED: u8 = 1;
+const WITHDRAWN: u8 = 2;
+
+/// One task, as both see it.
+#[derive(Debug)]
+pub(super) struct Handle {
+    /// Whether it was asked to stop.
+    pub(super) cancel: Cancellation,
+    phase: AtomicU8,
+    /// The start, in nanoseconds of both clocks; 0 before it.
+    monotonic: AtomicU64,
+    realtime: AtomicU64,
+    /// The worker's thread.
+    thread: i32,
+    /// CPU time of that thread before the start, in nanoseconds.
+    before: AtomicU64,
+    /// The program's process group; 0 while there is none.
+    group: AtomicI32,
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Handle {
+    pub(super) fn new(cancel: Cancellation, thread: i32) -> Self {
+        Self {
+            cancel,
+            phase: AtomicU8::new(WAITING),
+            monotonic: AtomicU64::new(0),
+            realtime: AtomicU64::new(0),
+            thread,
+            before: AtomicU64::new(0),
+            group: AtomicI32::new(0),
+        }
+    }
+
+    /// The worker takes it: from now on it cannot be withdrawn. `false` when it was.
+    pub(super) fn claim(&self) -> bool {
+        self.turn(CLAIMED)
+    }
+
+    /// Takes it back: it will not start. `false` when it is too late.
+    pub(super) fn withdraw(&self) -> bool {
+        self.turn(WITHDRAWN)
+    }
+
+    fn turn(&self, to: u8) -> bool {
+        self.phase.compare_exchange(WAITING, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == WITHDRAWN
+    }
+
+    /// It starts now.
+    pub(super) fn begin(&self, start: Stamp) {
+        self.realtime.store(nanos(start.realtime), Ordering::Relaxed);
+        self.monotonic.store(nanos(start.monotonic), Ordering::Release);
+    }
+
+    /// When it started, if it did.
+    pub(super) fn start(&self) -> Option<Stamp> {
+        let monotonic = Some(self.monotonic.load(Ordering::Acquire)).filter(|nanos| *nanos > 0)?;
+        let realtime = Duration::from_nanos(self.realtime.load(Ordering::Relaxed));
+        Some(Stamp { monotonic: Duration::from_nanos(monotonic), realtime })
+    }
+
+    /// The worker's thread has used this much before.
+    pub(super) fn used_before(&self, cpu: Duration) {
+        self.before.store(nanos(cpu), Ordering::Relaxed);
+    }
+
+    /// It runs as a program.
+    pub(super) fn runs_as(&self, group: i32) {
+        self.group.store(group, Ordering::Release);
+    }
+
+    /// It runs as a program by now.
+    pub(super) fn is_program(&self) -> bool {
+        self.group.load(Ordering::Acquire) != 0
+    }
+
+    /// What it uses. Reads files.
+    pub(super) fn figures(&self) -> Figures {
+        match self.group.load(Ordering::Acquire) {
+            0 => {
+                let Figures { cpu, memory } = figures::of_thread(self.thread);
+                let before = Duration::from_nanos(self.before.load(Ordering::Relaxed));
+                Figures { cpu: cpu.saturating_sub(before), memory }
+            }
+            group => figures::of_group(group),
+        }
+    }
+}
+
+/// How many tasks may run at once, and how many do.
+#[derive(Debug)]
+pub(super) struct Gate {
+    free: AtomicUsize,
+}
+
+impl Gate {
+    pub(super) fn new(places: usize) -> Self {
+        Self { free: AtomicUsize::new(places) }
+    }
+
+    /// Takes a place; `false` when none is free.
+    pub(super) fn enter(&self) -> bool {
+        let take = |free: usize| free.checked_sub(1);
+        self.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok()
+    }
+
+    /// Gives it back.
+    pub(super) fn leave(&self) {
+        self.free.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rt::alarm;
+    use crate::task::cancel::Bell;
+
+    #[test]
+    fn a_task_is_claimed_or_withdrawn_and_never_both() {
+        let handle = || Handle::new(Cancellation::new(Bell::new(alarm().1).unwrap()), 0);
+        let claimed = handle();
+        assert!(claimed.claim() && !claimed.withdraw() && !claimed.is_withdrawn());
+        let withdrawn = handle();
+        assert!(withdrawn.withdraw() && !withdrawn.claim() && withdrawn.is_withdrawn());
+        assert_eq!(withdrawn.start(), None);
+    }
+
+    #[test]
+    fn a_gate_has_its_places_and_no_more() {
+        let gate = Gate::new(2);
+        assert!(gate.enter() && gate.enter() && !gate.enter());
+        gate.leave();
+        assert!(gate.enter() && !gate.enter());
+    }
+}

@@ -1,0 +1,202 @@
+//! Starts ahead of their instant: never early, taken back, missed, and told to watchers.
+
+use super::*;
+use crate::rt::{Lateness, Monotonic};
+use crate::task::clock::{boot_id, stamp};
+use crate::wire::{Arm, Disarmed, Happened, ReleaseClock, Stamp, TaskEvent, TaskState, WatchFrom};
+
+fn arm(task: &str, parameters: Value, after: Duration) -> Arm {
+    let now = stamp();
+    let release = Stamp { monotonic: now.monotonic + after, realtime: now.realtime + after };
+    Arm { start: start(task, parameters), release, boot_id: boot_id(), late_limit: Duration::from_secs(2) }
+}
+
+async fn armed(runs: &Runs, arm: &Arm) -> Result<ReleaseClock, CallError> {
+    runs.channel.arm(arm, TaskProtocol::Json, BOUND).await
+}
+
+async fn next(events: &mut crate::wire::Events<'_>) -> TaskEvent {
+    tokio::time::timeout(BOUND, events.next()).await.unwrap().unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn an_armed_start_is_never_early_and_is_told() {
+    let mut runs = Runs::one("echo").await;
+    let channel = TaskChannel::new(runs.channel.address().clone(), None);
+    let mut events = channel.watch(&WatchFrom::default(), BOUND).await.unwrap();
+    let mut lateness = Lateness::new();
+    for round in 0..20u64 {
+        let mut arm = arm("t", json!({"round": round}), Duration::from_millis(15));
+        let clock = if round % 2 == 0 { ReleaseClock::Monotonic } else { ReleaseClock::Realtime };
+        if clock == ReleaseClock::Realtime {
+            arm.boot_id = "another host".to_owned();
+        }
+        assert_eq!(armed(&runs, &arm).await.unwrap(), clock);
+        let started = next(&mut events).await;
+        let ended = next(&mut events).await;
+        let (Happened::Started { start }, Happened::Ended(end)) = (started.what, ended.what) else {
+            panic!("a start, then an end")
+        };
+        assert_eq!((started.sequence, ended.sequence), (2 * round + 1, 2 * round + 2));
+        assert_eq!((&started.key, &ended.key), (&arm.start.key, &arm.start.key));
+        assert_eq!((end.start, end.result), (start, TaskResult::Success));
+        assert!(end.output_json.contains("\"round\"") && end.end.monotonic >= start.monotonic);
+        match clock {
+            ReleaseClock::Monotonic => {
+                assert!(start.monotonic >= arm.release.monotonic, "early: {start:?} {arm:?}");
+                lateness.record(start.monotonic - arm.release.monotonic);
+            }
+            // The two clocks are read one after the other, on both sides.
+            ReleaseClock::Realtime => {
+                assert!(
+                    start.realtime + Duration::from_micros(500) >= arm.release.realtime,
+                    "early: {start:?} {arm:?}"
+                );
+            }
+        }
+        let notice = runs.end().await;
+        assert_eq!(notice.start.map(|start| start.as_micros()), Some(start.realtime.as_micros()));
+        assert!(notice.metrics(TaskProtocol::Json, LIMIT).unwrap().unwrap()["late_ns"].is_u64());
+    }
+    eprintln!("armed: p50 {:?} max {:?} late", lateness.percentile(50.0), lateness.max());
+}
+
+#[tokio::test]
+async fn what_is_taken_back_does_not_start() {
+    let runs = Runs::one("echo").await;
+    let arm = arm("t", json!({}), Duration::from_millis(100));
+    let key = &arm.start.key;
+    assert_eq!(runs.channel.disarm(key, BOUND).await.unwrap(), Disarmed::NotArmed);
+    armed(&runs, &arm).await.unwrap();
+    armed(&runs, &arm).await.expect("the same again is the same");
+    assert_eq!(runs.channel.status(&TaskId::new("t"), BOUND).await.unwrap().state, TaskState::Starting);
+    assert_eq!(runs.channel.disarm(key, BOUND).await.unwrap(), Disarmed::Disarmed);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut events = runs.channel.watch(&WatchFrom::default(), BOUND).await.unwrap();
+    let silent = tokio::time::timeout(Duration::from_millis(50), events.next()).await;
+    assert!(silent.is_err(), "nothing has happened: {silent:?}");
+    assert_eq!(runs.channel.disarm(key, BOUND).await.unwrap(), Disarmed::NotArmed);
+}
+
+#[tokio::test]
+async fn what_has_started_cannot_be_taken_back() {
+    let mut runs = Runs::one("sleep").await;
+    let arm = arm("t", json!({"ms": 200}), Duration::from_millis(1));
+    armed(&runs, &arm).await.unwrap();
+    while runs.channel.status(&TaskId::new("t"), BOUND).await.unwrap().state != TaskState::Running {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(runs.channel.disarm(&arm.start.key, BOUND).await.unwrap(), Disarmed::Started);
+    assert_eq!(runs.end().await.result, TaskResult::Success);
+    assert_eq!(runs.channel.disarm(&arm.start.key, BOUND).await.unwrap(), Disarmed::Started, "over is started too");
+    assert!(matches!(armed(&runs, &arm).await, Err(CallError::Refused { .. })), "and does not start again");
+}
+
+#[tokio::test]
+async fn a_stop_takes_back_what_is_armed() {
+    let runs = Runs::one("echo").await;
+    let arm = arm("t", json!({}), Duration::from_secs(60));
+    armed(&runs, &arm).await.unwrap();
+    runs.channel.stop(&TaskId::new("t"), Duration::ZERO, BOUND).await.unwrap();
+    assert_eq!(runs.channel.disarm(&arm.start.key, BOUND).await.unwrap(), Disarmed::NotArmed);
+}
+
+#[tokio::test]
+async fn an_arm_that_comes_too_late_is_refused() {
+    let runs = Runs::one("echo").await;
+    let now = stamp();
+    let ago = Duration::from_millis(500);
+    let mut late = arm("t", json!({}), Duration::ZERO);
+    late.release = Stamp { monotonic: now.monotonic - ago, realtime: now.realtime - ago };
+    late.late_limit = Duration::from_millis(100);
+    let error = armed(&runs, &late).await.unwrap_err();
+    assert!(matches!(&error, CallError::Refused { message, .. } if message.contains("100ms")), "{error:?}");
+    late.late_limit = Duration::from_secs(60);
+    armed(&runs, &late).await.expect("late, and within the limit");
+}
+
+#[tokio::test]
+async fn a_place_that_is_taken_at_the_instant_is_waited_for_up_to_the_limit() {
+    let mut runs = Runs::one("sleep").await;
+    let mut patient = arm("patient", json!({"ms": 1}), Duration::from_millis(400));
+    let mut hasty = arm("hasty", json!({"ms": 1}), Duration::from_millis(400));
+    patient.late_limit = Duration::from_secs(5);
+    hasty.late_limit = Duration::from_millis(20);
+    armed(&runs, &patient).await.unwrap();
+    armed(&runs, &hasty).await.unwrap();
+    runs.start("long", json!({"ms": 800})).await.expect("what is armed leaves the runner idle");
+    let ends = [runs.end().await, runs.end().await];
+    assert_eq!([&ends[0].task_id, &ends[1].task_id], ["long", "patient"]);
+    assert!(ends[1].start >= ends[0].end, "one at a time");
+    let mut events = runs.channel.watch(&WatchFrom::default(), BOUND).await.unwrap();
+    let mut missed = None;
+    while missed.is_none() {
+        let event = next(&mut events).await;
+        if let Happened::Missed { late } = event.what {
+            missed = Some((event.key, late));
+        }
+    }
+    let (key, late) = missed.unwrap();
+    assert_eq!(key, hasty.start.key);
+    assert!(late >= Duration::from_millis(20), "{late:?}");
+}
+
+#[tokio::test]
+async fn more_than_its_limit_is_not_armed_and_the_end_of_the_runner_takes_all_back() {
+    let mut runs = Runs::new(Registry::builtin(), |settings| {
+        settings.names = vec!["echo".to_owned()];
+        settings.max_armed = 3;
+    })
+    .await;
+    let begin = Monotonic::now();
+    for round in 0..4 {
+        let answer = armed(&runs, &arm(&format!("t{round}"), json!({}), Duration::from_secs(60))).await;
+        assert_eq!(answer.is_ok(), round < 3, "{answer:?}");
+    }
+    runs.start("now", json!({})).await.expect("there is a worker for it");
+    assert_eq!(runs.end().await.task_id, "now");
+    runs.close().await;
+    assert!(Monotonic::now().since(begin) < Duration::from_secs(20));
+    assert!(runs.notices.try_recv().is_err(), "none of them ran");
+}
+
+/// Each is taken back at about its instant: it starts or it was taken back, never both and never neither, and no place
+/// is lost over it.
+#[tokio::test]
+async fn every_armed_task_has_one_fate() {
+    let mut runs = Runs::new(Registry::builtin(), |settings| {
+        settings.names = vec!["echo".to_owned(), "sleep".to_owned()];
+        settings.parallel = std::num::NonZeroUsize::new(2).unwrap();
+    })
+    .await;
+    let watching = TaskChannel::new(runs.channel.address().clone(), None);
+    let mut events = watching.watch(&WatchFrom::default(), BOUND).await.unwrap();
+    let (mut back, mut ran) = (0, 0);
+    for round in 0..150u64 {
+        let arm = arm("echo", json!({}), Duration::from_millis(9));
+        armed(&runs, &arm).await.unwrap();
+        let instant = Monotonic::from_nanos(u64::try_from(arm.release.monotonic.as_nanos()).unwrap());
+        // From six milliseconds before the instant to half of one after it; the call takes some of that.
+        while Monotonic::now() + Duration::from_millis(6) < instant + Duration::from_micros(round * 43) {
+            std::hint::spin_loop();
+        }
+        match runs.channel.disarm(&arm.start.key, BOUND).await.unwrap() {
+            Disarmed::Disarmed => back += 1,
+            Disarmed::Started => {
+                ran += 1;
+                let (started, ended) = (next(&mut events).await, next(&mut events).await);
+                assert_eq!((&started.key, &ended.key), (&arm.start.key, &arm.start.key));
+                assert!(matches!(ended.what, Happened::Ended(_)), "{ended:?}");
+                assert_eq!(runs.end().await.attempt, arm.start.key.attempt);
+            }
+            Disarmed::NotArmed => panic!("it was armed"),
+        }
+    }
+    eprintln!("{back} taken back, {ran} ran");
+    assert!(back > 0 && ran > 0, "{back} taken back, {ran} ran: not about the instant");
+    assert!(runs.notices.try_recv().is_err(), "nothing ran that was taken back");
+    for task in ["a", "b"] {
+        runs.start(task, json!({"ms": 100, "task_type": "sleep"})).await.expect("both places are there");
+    }
+    assert!(refused(runs.start("c", json!({"task_type": "sleep"})).await).starts_with("not in IDLE"));
+}
