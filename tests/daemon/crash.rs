@@ -31,10 +31,10 @@ async fn runs_until_it_is_killed() {
 }
 
 /// A daemon in a process of its own; killed when it is dropped.
-struct Victim(Child);
+pub struct Victim(Child);
 
 impl Victim {
-    fn start(rig: &Rig) -> Self {
+    pub fn start(rig: &Rig) -> Self {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "crash::runs_until_it_is_killed", "--ignored"])
             .env("SETPOINT_TEST_WORK", rig.work())

@@ -10,6 +10,7 @@
 )]
 
 mod rig;
+mod schedules;
 
 mod commits;
 mod crash;

@@ -53,7 +53,7 @@ pub(super) fn figures(ledger: &Ledger, schedule: &Schedule, run: &Conducted) -> 
 
 fn sum(before: Option<&[u8]>, values: &[Duration]) -> Figures {
     // A histogram that cannot be read any more is begun anew.
-    let mut all = before.and_then(|bytes| Lateness::from_bytes(bytes).ok()).unwrap_or_else(Lateness::new);
+    let mut all = before.and_then(|bytes| Lateness::from_bytes(bytes).ok()).unwrap_or_default();
     for value in values {
         all.record(*value);
     }

@@ -1,0 +1,156 @@
+//! Committed schedules, run by the daemon: each due time once, whatever happens in between.
+
+use crate::crash::Victim;
+use crate::rig::{Rig, applied, kinds, rig, until};
+use setpoint::daemon::Handle;
+use setpoint::model::ScheduleName;
+use setpoint::schedule::{RunVerdict, Verdict};
+use setpoint::store::{Ledger, RunFilter, RunRecord, RunState, Store};
+use std::time::{Duration, Instant};
+
+fn ledger(rig: &Rig) -> Ledger {
+    Store::open(&rig.state()).unwrap().ledger("default")
+}
+
+/// Every run of a schedule, oldest first.
+fn runs(rig: &Rig, schedule: &str) -> Vec<RunRecord> {
+    let ledger = ledger(rig);
+    let filter = RunFilter { schedule: Some(ScheduleName::new(schedule)), ..RunFilter::default() };
+    let rows = ledger.runs(&filter).unwrap();
+    rows.iter().rev().map(|row| ledger.run(&row.id).unwrap().unwrap()).collect()
+}
+
+/// Waits until a schedule has so many runs that have ended.
+async fn ended(rig: &Rig, schedule: &str, count: usize) -> Vec<RunRecord> {
+    let begin = Instant::now();
+    loop {
+        let runs = runs(rig, schedule);
+        if runs.iter().filter(|run| run.run.state != RunState::Running).count() >= count {
+            return runs;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(30), "{runs:#?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn commit(rig: &Rig, handle: &Handle, summary: &str, text: &str) {
+    let commit = rig.commit_text(summary, text);
+    until(handle, summary, |status| applied(status, &commit)).await;
+}
+
+/// Lines that the programs of a schedule wrote, one for each time they ran.
+fn lines(path: &std::path::Path) -> usize {
+    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_starts_its_schedule_once_and_again_when_it_changes() {
+    let Some(rig) = rig() else { return };
+    let out = rig.state().with_extension("out");
+    let text = |word: &str| {
+        format!(
+            "schedule:\n  name: greet\n  tasks:\n    - {{id: a, command: [sh, -c, 'echo {word} >> {}'], scheduled_time: 50ms}}\n    \
+             - {{id: b, command: [sh, -c, 'echo \"{{\\\"n\\\": 1}}\"'], depends_on: a}}\n",
+            out.display()
+        )
+    };
+    rig.with(async |handle| {
+        commit(&rig, handle, "first", &text("one")).await;
+        let first = ended(&rig, "greet", 1).await;
+        assert_eq!(first[0].run.verdict, Some(RunVerdict::Succeeded), "{first:#?}");
+        assert_eq!(first[0].tasks[1].output, Some(serde_json::json!({"n": 1})));
+        let revision = handle.status().revision.applied.unwrap().commit;
+        assert_eq!(first[0].run.revision.as_deref(), Some(revision.as_str()));
+
+        // Another file changes: the schedule is as it was.
+        std::fs::write(rig.work().join("README.md"), "x").unwrap();
+        rig.git(&["add", "-A"]);
+        rig.git(&["commit", "-q", "-m", "unrelated"]);
+        let other = rig.git(&["rev-parse", "HEAD"]);
+        until(handle, "the unrelated commit", |status| applied(status, &other)).await;
+        commit(&rig, handle, "second", &text("two")).await;
+        assert_eq!(ended(&rig, "greet", 2).await.len(), 2);
+    })
+    .await;
+    // A restart of the daemon is no new commit.
+    rig.with(async |handle| {
+        until(handle, "the restart", |status| status.revision.applied.is_some()).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let kinds = kinds(handle).await;
+        assert_eq!(kinds.iter().filter(|kind| *kind == "run-begun").count(), 2, "{kinds:?}");
+        assert_eq!(kinds.iter().filter(|kind| *kind == "run-ended").count(), 2, "{kinds:?}");
+    })
+    .await;
+    assert_eq!(lines(&out), 2);
+    assert_eq!(runs(&rig, "greet").len(), 2);
+    assert!(!ledger(&rig).figures(&ScheduleName::new("greet")).unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cron_schedule_fires_each_second_once_and_skips_what_overlaps() {
+    let Some(rig) = rig() else { return };
+    let out = rig.state().with_extension("out");
+    let text = format!(
+        "schedule:\n  name: every\n  start: {{cron: \"* * * * * *\"}}\n  tasks:\n    \
+         - {{id: a, command: [sh, -c, 'echo x >> {}; sleep 1.3'], scheduled_time: 0}}\n",
+        out.display()
+    );
+    rig.with(async |handle| {
+        commit(&rig, handle, "first", &text).await;
+        ended(&rig, "every", 2).await;
+    })
+    .await;
+    let fires = ledger(&rig).fires(None, 100).unwrap();
+    let mut due: Vec<String> = fires.iter().map(|fire| fire.due.to_string()).collect();
+    let count = due.len();
+    due.sort();
+    due.dedup();
+    assert_eq!(due.len(), count, "a due time was fired twice: {fires:#?}");
+    let words: Vec<String> = fires
+        .iter()
+        .map(|fire| serde_json::to_value(fire.outcome).unwrap()["outcome"].as_str().unwrap().to_owned())
+        .collect();
+    let of = |word: &str| words.iter().filter(|other| *other == word).count();
+    assert!(of("started") >= 2 && of("skipped") >= 2, "{words:?}");
+    assert_eq!(lines(&out), of("started"));
+    for run in runs(&rig, "every") {
+        let due: setpoint::model::Timestamp = run.run.due.to_string().parse().unwrap();
+        let started = run.run.started_at.unwrap();
+        assert!(started >= due, "early: {run:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_is_killed_during_a_run_starts_nothing_twice_and_says_what_happened() {
+    let Some(rig) = rig() else { return };
+    let out = rig.state().with_extension("out");
+    let text = format!(
+        "schedule:\n  name: long\n  tasks:\n    - {{id: quick, command: [sh, -c, 'echo quick >> {0}'], scheduled_time: 0}}\n    \
+         - {{id: slow, command: [sh, -c, 'echo slow >> {0}; sleep 2'], depends_on: quick}}\n    \
+         - {{id: after, command: [sh, -c, 'echo after >> {0}'], depends_on: slow}}\n",
+        out.display()
+    );
+    rig.commit_text("first", &text);
+    let victim = Victim::start(&rig);
+    let begin = Instant::now();
+    while lines(&out) < 2 {
+        assert!(begin.elapsed() < Duration::from_secs(30), "the run never began");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // What happened is written down twice a second.
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    drop(victim);
+    rig.with(async |handle| {
+        until(handle, "the restart", |status| status.revision.applied.is_some()).await;
+        let runs = ended(&rig, "long", 1).await;
+        let [run] = &runs[..] else { panic!("{runs:#?}") };
+        assert_eq!((run.run.state, run.run.verdict), (RunState::Interrupted, Some(RunVerdict::Aborted)));
+        assert!(run.run.note.as_deref().unwrap().contains("not started again"), "{run:#?}");
+        let verdicts: Vec<Option<Verdict>> = run.tasks.iter().map(|task| task.verdict).collect();
+        assert_eq!(verdicts, [Some(Verdict::Succeeded), None], "{run:#?}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    })
+    .await;
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "quick\nslow\n");
+    assert_eq!(runs(&rig, "long").len(), 1);
+}
