@@ -5,6 +5,8 @@
 //!                                           ├─▶ plan ─▶ Plan ─▶ apply ─▶ Event ─▶ store ─▶ api · cli
 //!  engine ─▶ observe ────────────▶ Observed ┘            │
 //!                                                        └─ each Step runs on its engine
+//!
+//!  Desired.schedules ─▶ agenda ─▶ Timeline::step ─▶ Effect ─▶ runs (rt · wire) ─▶ task servers ─▶ input
 //! ```
 //!
 //! Data moves forward only: each stage's result is the next stage's argument. The one loop is observe → plan → apply →

@@ -134,6 +134,7 @@ fn every_block_of_a_config_file_compiles() {
             let desired = compiled(at, &tree);
             let something = !desired.deployments.is_empty()
                 || !desired.builds.is_empty()
+                || !desired.schedules.is_empty()
                 || !desired.notices.is_empty()
                 || desired.settings.at.is_some()
                 || path.starts_with('.');
@@ -166,6 +167,7 @@ fn every_key_is_described_and_every_described_key_exists() {
     let documents = documents();
     for (kind, document) in [
         (Kind::Deployment, "docs/deployment-file.md"),
+        (Kind::Schedule, "docs/schedules.md"),
         (Kind::Builder, "docs/builder-file.md"),
         (Kind::Settings, "docs/settings.md"),
         (Kind::Daemon, "docs/daemon.md"),
@@ -275,9 +277,7 @@ fn the_example_repo_compiles() {
         let text = String::from_utf8(dockerfile.1.content.as_deref().unwrap().to_vec()).unwrap();
         assert!(text.contains("\nFROM scratch\n") && text.contains("busybox /bin/busybox"), "{}", dockerfile.0);
     }
-    let expected = "schedules are not yet supported";
-    let others: Vec<_> = desired.notices.iter().filter(|notice| !notice.text.starts_with(expected)).collect();
-    assert!(others.is_empty(), "{others:?}");
+    assert!(desired.notices.is_empty(), "{:?}", desired.notices);
 }
 
 #[test]

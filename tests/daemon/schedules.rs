@@ -77,8 +77,8 @@ async fn a_commit_starts_its_schedule_once_and_again_when_it_changes() {
         until(handle, "the restart", |status| status.revision.applied.is_some()).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
         let kinds = kinds(handle).await;
-        assert_eq!(kinds.iter().filter(|kind| *kind == "run-begun").count(), 2, "{kinds:?}");
-        assert_eq!(kinds.iter().filter(|kind| *kind == "run-ended").count(), 2, "{kinds:?}");
+        assert_eq!(kinds.iter().filter(|kind| *kind == "run_begun").count(), 2, "{kinds:?}");
+        assert_eq!(kinds.iter().filter(|kind| *kind == "run_ended").count(), 2, "{kinds:?}");
     })
     .await;
     assert_eq!(lines(&out), 2);

@@ -1,0 +1,17 @@
+//! A program that serves a function of its own, on the address it is given: `task 127.0.0.1 50051`.
+
+use serde_json::json;
+use setpoint::model::TaskAddress;
+use setpoint::task::{Registry, Runner, RunnerError, Settings};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), RunnerError> {
+    let mut arguments = std::env::args().skip(1);
+    let host = arguments.next().unwrap_or_else(|| "127.0.0.1".to_owned());
+    let port = arguments.next().and_then(|port| port.parse().ok()).unwrap_or(50051);
+    let registry = Registry::new().function("double", |task| {
+        let number: i64 = task.parameter("number")?.ok_or("`number` is missing")?;
+        Ok(json!({"doubled": 2 * number}))
+    });
+    Runner::new(Settings::new(TaskAddress::Tcp(host, port)), registry).serve().await
+}
