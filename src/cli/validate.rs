@@ -56,6 +56,7 @@ pub(super) async fn run(session: &Session, args: &ValidateArgs) -> Result<Exit, 
             "deployments": desired.deployments.len(),
             "services": services,
             "images": images,
+            "schedules": desired.schedules.len(),
             "notices": desired.notices,
             "mistakes": [],
         }))?;
@@ -64,6 +65,7 @@ pub(super) async fn run(session: &Session, args: &ValidateArgs) -> Result<Exit, 
     session.printer.notices(&desired.notices);
     let count = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     let mut parts = vec![count(desired.deployments.len(), "deployment"), count(services, "service")];
+    parts.extend((!desired.schedules.is_empty()).then(|| count(desired.schedules.len(), "schedule")));
     parts.extend((images > 0).then(|| format!("{} of builder files", count(images, "image"))));
     session.printer.line(&format!("valid: {}", parts.join(", ")))?;
     Ok(Exit::Ok)

@@ -221,3 +221,79 @@ fn a_dry_run_starts_nothing_and_shows_what_is_planned() {
     assert!(stderr.contains("post starts"), "{stderr}");
     assert!(std::fs::read_to_string(picture).unwrap().starts_with("<svg"));
 }
+
+/// A task runner of our own, in a process of its own.
+struct Runner(std::process::Child);
+
+impl Runner {
+    fn start(socket: &Path, arguments: &[&str]) -> Self {
+        let child = Command::new(cargo_bin("setpoint"))
+            .args(["task", "--address", &format!("unix:{}", socket.display())])
+            .args(arguments)
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let begin = std::time::Instant::now();
+        while !socket.exists() {
+            assert!(begin.elapsed() < std::time::Duration::from_secs(10), "the runner never listened");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        Self(child)
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn our_own_runner_is_sent_its_tasks_ahead_and_starts_them_by_its_own_clock() {
+    let folder = tempfile::tempdir().unwrap();
+    let (echo, program) = (folder.path().join("e.sock"), folder.path().join("p.sock"));
+    let _echo = Runner::start(&echo, &["--name", "echo"]);
+    let sum = "read json; echo \"{\\\"sum\\\": $((TASK_PARAM_A + 2))}\"";
+    let _program = Runner::start(&program, &["--name", "sum", "--", "sh", "-c", sum]);
+    let text = format!(
+        "schedule:\n  name: own\n  tasks:\n    - {{id: tick, address: \"unix:{0}\", scheduled_time: 300ms, period: 50ms, count: 5, \
+         parameters: {{n: 1}}}}\n    - {{id: add, address: \"unix:{1}\", scheduled_time: 400ms, parameters: {{a: 40}}}}\n    \
+         - {{id: here, command: [sh, -c, \"cat\"], depends_on: add}}\n    \
+         - {{id: fails, command: [sh, -c, \"echo broken >&2; exit 3\"], depends_on: {{add: always}}, max_retries: 1, retry_delay: 20ms}}\n",
+        echo.display(),
+        program.display()
+    );
+    let file = folder.path().join("own.yaml");
+    std::fs::write(&file, text).unwrap();
+    let out = Command::new(cargo_bin("setpoint"))
+        .args([
+            "run",
+            file.to_str().unwrap(),
+            "--json",
+            "--listen",
+            &format!("unix:{}/o.sock", folder.path().display()),
+        ])
+        .output()
+        .unwrap();
+    let run: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!((out.status.code(), &run["verdict"]), (Some(1), &json!("failed")), "{run}");
+    let ticks: Vec<&Value> = run["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|task| task["task"] == "tick")
+        .map(|task| &task["tries"][0])
+        .collect();
+    assert_eq!(ticks.len(), 5);
+    for (tick, due) in ticks.iter().zip([300u64, 350, 400, 450, 500]) {
+        assert_eq!((&tick["sent_ahead"], &tick["released_ns"]), (&json!(true), &json!(due * 1_000_000)));
+        assert!(tick["started_ns"].as_u64().unwrap() >= due * 1_000_000, "early: {tick}");
+        assert_eq!(tick["output"], json!({"n": 1, "task_id": "tick"}));
+    }
+    assert_eq!(task(&run, "add")["tries"][0]["output"], json!({"sum": 42}));
+    assert_eq!(task(&run, "here")["tries"][0]["output"]["dep_output"], json!({"sum": 42}));
+    let fails = task(&run, "fails")["tries"].as_array().unwrap();
+    assert_eq!(fails.len(), 2);
+    assert!(fails[1]["message"].as_str().unwrap().contains("exit 3: broken"), "{fails:?}");
+}
