@@ -192,7 +192,8 @@ fn play(session: &Session, schedule: &Schedule, record: &Record, speed: f64) {
     events.sort();
     let mut last = Duration::ZERO;
     for (at, text) in events {
-        std::thread::sleep(at.saturating_sub(last).div_f64(speed));
+        let pause = Duration::try_from_secs_f64(at.saturating_sub(last).as_secs_f64() / speed);
+        std::thread::sleep(pause.unwrap_or(Duration::MAX));
         last = at;
         session.printer.note(&format!("{:>12}  {text}", short_time(at)));
     }

@@ -24,13 +24,27 @@ impl Reconciler {
                 let row = loaded.ledger.find_revision(&last.commit).ok().flatten();
                 self.state.outcome = row.map(|row| row.outcome);
                 tracing::info!(commit = last.short(), "goes on where it stopped");
-                // Its times go on although the engine may not answer yet.
-                if self.state.outcome == Some(RevisionOutcome::Applied) {
-                    self.in_force(&loaded);
-                }
+                self.resume_schedules(&loaded).await;
                 self.enter(loaded);
             }
             Err(error) => tracing::warn!(commit = last.short(), error = chain(&error), "cannot go on where it stopped"),
+        }
+    }
+
+    /// The schedules that were in force go on, although the engine may not answer yet, and whatever became of the
+    /// deployments since.
+    async fn resume_schedules(&mut self, last: &Loaded) {
+        let commit = match last.ledger.in_force() {
+            Ok(Some(commit)) => commit,
+            Ok(None) => return,
+            Err(error) => return tracing::warn!(error = chain(&error), "the commit in force is not known"),
+        };
+        if commit == last.revision.commit {
+            return self.in_force(last);
+        }
+        match self.loader.load(&commit).await {
+            Ok(loaded) => self.in_force(&loaded),
+            Err(error) => tracing::warn!(commit, error = chain(&error), "the schedules in force cannot be read"),
         }
     }
 

@@ -231,6 +231,12 @@ impl Reconciler {
         self.applied.send_if_modified(|applied| {
             let same = applied.as_ref().is_some_and(|applied| applied.revision.commit == current.revision.commit);
             if !same {
+                if let Err(error) = current.ledger.put_in_force(&current.revision.commit) {
+                    tracing::warn!(
+                        error = chain(&error),
+                        "the commit in force was not noted; a restart waits for the engine"
+                    );
+                }
                 *applied = Some(current.clone());
             }
             !same

@@ -141,7 +141,7 @@ impl Daemon {
         let ask = asker(config.docker.clone());
         let prober = Prober { targets: targets_seen, healths, triggers, ask, stop: stop.clone() };
         once(&tasks, "probes", prober.run());
-        once(&tasks, "schedules", Timing::new(config.orchestrator, applied_seen, stop.clone()).run());
+        once(&tasks, "schedules", Timing::new(config.orchestrator, applied_seen, stop.clone(), config.shutdown).run());
         once(&tasks, "reconcile", reconciler.run());
         once(&tasks, "api", serve(handle, stop));
 

@@ -1,23 +1,19 @@
 //! Carries out effects: calls task servers, takes their end notices, and tells the timekeeper what came of it.
 
-use super::details::Details;
-use super::flights::{Flight, Flights};
+use super::flights::Flight;
 use super::parameters::parameters;
-use super::timekeeper::Inbox;
+use super::shared::{Kind, Link, Shared};
 use crate::model::{Schedule, Task, TaskAddress};
 use crate::process::supervise::chain;
-use crate::rt::{Anchor, Monotonic};
-use crate::schedule::{Attempt, Effect, End, Input, Seen};
-use crate::wire::{
-    Ack, Arm, AttemptKey, CallError, Capabilities, EndNotice, Ended, Happened, NotTaken, PreparedStart, Stamp, Start,
-    TaskChannel, TaskEvent, TaskResult, TaskState, WatchFrom,
-};
+use crate::schedule::{Attempt, Effect, Input, Seen};
+use crate::wire::{Ack, Arm, AttemptKey, CallError, PreparedStart, Start, TaskState, WatchFrom};
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// Effects that are taken at once, so that several that are due together leave together.
 const BATCH: usize = 256;
@@ -31,176 +27,10 @@ const LATE_LIMIT: Duration = Duration::from_secs(1);
 /// being busy is tried again.
 const BUSY_BOUND: Duration = Duration::from_millis(500);
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
+/// Bound on the calls that are under way at the end of a run.
+const LAST_CALLS: Duration = Duration::from_secs(1);
 /// Pause before a broken stream of events is asked for again.
 const WATCH_PAUSE: Duration = Duration::from_millis(200);
-
-/// A task server of a run.
-pub(super) struct Link {
-    pub(super) channel: TaskChannel,
-    /// What it can do; `None` for one that is not our own runner.
-    pub(super) runner: Option<Capabilities>,
-}
-
-/// When a run began, on both clocks.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Begin {
-    pub(super) start: Monotonic,
-    pub(super) anchor: Anchor,
-    pub(super) boot_id: &'static str,
-}
-
-impl Begin {
-    /// A time of the run on both clocks.
-    fn stamp(&self, at: Duration) -> Stamp {
-        let monotonic = self.start + at;
-        let realtime = self.anchor.wall(monotonic).duration_since(crate::model::Timestamp::UNIX_EPOCH);
-        Stamp { monotonic: Duration::from_nanos(monotonic.as_nanos()), realtime: realtime.unsigned_abs() }
-    }
-
-    /// The time of the run at a stamp of a host with these clocks.
-    fn since(&self, stamp: Stamp, same_host: bool) -> Duration {
-        if same_host {
-            return stamp.monotonic.saturating_sub(Duration::from_nanos(self.start.as_nanos()));
-        }
-        stamp.realtime.saturating_sub(self.stamp(Duration::ZERO).realtime)
-    }
-}
-
-/// What the calls and the notices of a run share.
-pub(super) struct Shared {
-    pub(super) schedule: Arc<Schedule>,
-    pub(super) inbox: Inbox,
-    pub(super) begin: Begin,
-    /// Bytes of output that a task may give.
-    pub(super) output_limit: usize,
-    pub(super) flights: Mutex<Flights>,
-    pub(super) details: Mutex<Details>,
-}
-
-impl Shared {
-    fn flights(&self) -> MutexGuard<'_, Flights> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn details(&self) -> MutexGuard<'_, Details> {
-        self.details.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn task(&self, attempt: Attempt) -> Option<&Task> {
-        self.schedule.tasks.get(attempt.task.at())
-    }
-
-    /// Takes an end notice that names an attempt of this run; `None` when it names none.
-    pub(super) fn known(&self, notice: &EndNotice) -> Option<Result<(), NotTaken>> {
-        let flight = self.flights().named(notice)?;
-        self.notice(flight.attempt, notice);
-        Some(Ok(()))
-    }
-
-    /// The attempt that a notice under an unknown name must mean, if it is for this run.
-    pub(super) fn guess(&self, notice: &EndNotice) -> Option<Attempt> {
-        self.flights().guess(notice).map(|flight| flight.attempt)
-    }
-
-    /// Takes an end notice under an unknown name.
-    pub(super) fn guessed(&self, notice: &EndNotice) -> Option<()> {
-        let attempt = {
-            let mut flights = self.flights();
-            let flight = flights.guess(notice)?;
-            flights.learn(&notice.task_id, &flight);
-            flight.attempt
-        };
-        self.notice(attempt, notice);
-        Some(())
-    }
-
-    fn notice(&self, attempt: Attempt, notice: &EndNotice) {
-        let mut end = end(notice.result);
-        let output = self.task(attempt).map(|task| notice.output(task.protocol, self.output_limit));
-        let mut details = self.details();
-        details.message(attempt, &notice.error_message);
-        match output {
-            Some(Ok(Some(output))) => details.output(attempt, output),
-            Some(Err(fault)) => {
-                details.message(attempt, &format!("its output cannot be used: {}", chain(&fault)));
-                end = End::Failure;
-            }
-            Some(Ok(None)) | None => {}
-        }
-        drop(details);
-        self.over(attempt, Input::Ended(attempt, end));
-    }
-
-    /// Tells that an attempt is over.
-    fn over(&self, attempt: Attempt, input: Input) {
-        self.flights().remove(attempt);
-        self.inbox.tell(input);
-    }
-
-    /// Takes an event of our own runner.
-    fn event(&self, link: &Link, event: &TaskEvent) {
-        let same_host = link.runner.as_ref().is_some_and(|runner| runner.boot_id == self.begin.boot_id);
-        let key = &event.key;
-        let Some(task) = self.schedule.tasks.iter().position(|task| task.id == key.task_id) else { return };
-        if key.run_id != self.flights().run() {
-            return;
-        }
-        let attempt =
-            Attempt { task: crate::schedule::TaskIndex(task as u32), occurrence: key.occurrence, number: key.attempt };
-        match &event.what {
-            Happened::Started { start } => {
-                self.details().of(attempt).true_start = Some(self.begin.since(*start, same_host));
-                self.inbox.tell(Input::Started(attempt));
-            }
-            Happened::Ended(ended) => self.ended(attempt, ended, same_host),
-            Happened::Missed { late } => {
-                self.details().message(attempt, &format!("it was {} ms late and was not begun", late.as_millis()));
-                self.over(attempt, Input::Refused(attempt));
-            }
-        }
-    }
-
-    fn ended(&self, attempt: Attempt, ended: &Ended, same_host: bool) {
-        let mut end = end(ended.result);
-        let mut details = self.details();
-        details.message(attempt, &ended.error_message);
-        if !ended.output_json.is_empty() {
-            match serde_json::from_str(&ended.output_json) {
-                Ok(output) => details.output(attempt, output),
-                Err(error) => {
-                    details.message(attempt, &format!("its output is not JSON: {error}"));
-                    end = End::Failure;
-                }
-            }
-        }
-        let detail = details.of(attempt);
-        detail.true_start = Some(self.begin.since(ended.start, same_host));
-        detail.true_end = Some(self.begin.since(ended.end, same_host));
-        detail.cpu = Some(ended.cpu_user + ended.cpu_system);
-        detail.memory_peak = Some(ended.memory_peak);
-        drop(details);
-        self.over(attempt, Input::Ended(attempt, end));
-    }
-
-    /// A call failed: what that means for the start, and why.
-    fn start_failed(&self, attempt: Attempt, error: &CallError) {
-        self.details().message(attempt, &chain(error));
-        match error {
-            CallError::UnknownOutcome { .. } => self.inbox.tell(Input::Unclear(attempt)),
-            _ => self.over(attempt, Input::Refused(attempt)),
-        }
-    }
-}
-
-fn end(result: TaskResult) -> End {
-    match result {
-        // Existing task servers turn «unknown» into success themselves.
-        TaskResult::Success | TaskResult::Unknown => End::Success,
-        TaskResult::Failure => End::Failure,
-        TaskResult::Timeout => End::Timeout,
-        TaskResult::Cancelled => End::Cancelled,
-    }
-}
 
 /// Carries out the effects of one run.
 pub(super) struct Caller {
@@ -257,7 +87,7 @@ impl Caller {
     /// Carries out effects until there are no more, then lets the calls under way go.
     pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Effect>) {
         let mut calls: FuturesUnordered<Call> = FuturesUnordered::new();
-        let watched = self.links.iter().filter(|link| link.runner.is_some());
+        let watched = self.links.iter().filter(|link| !matches!(link.kind, Kind::Existing));
         let mut watches: FuturesUnordered<_> =
             watched.map(|link| watch(Arc::clone(&self.shared), Arc::clone(link))).collect();
         let mut batch = Vec::with_capacity(BATCH);
@@ -267,6 +97,9 @@ impl Caller {
                 biased;
                 taken = orders.recv_many(&mut batch, BATCH) => {
                     if taken == 0 {
+                        // The last of them may be the force that ends a task which was given up.
+                        let rest = async { while calls.next().await.is_some() {} };
+                        let _ = tokio::time::timeout(LAST_CALLS, rest).await;
                         return;
                     }
                     for effect in batch.drain(..) {
@@ -300,8 +133,12 @@ impl Caller {
         Some((at, Arc::clone(self.links.get(at)?)))
     }
 
-    fn flies(&self, attempt: Attempt, task: &Task, link: usize) {
-        self.shared.flights().add(Flight { attempt, task: task.id.clone(), link, alias: None });
+    fn flies(&self, attempt: Attempt, task: &Task, link: usize) -> CancellationToken {
+        let withdrawn = CancellationToken::new();
+        let flight =
+            Flight { attempt, task: task.id.clone(), link, alias: None, refused: false, withdrawn: withdrawn.clone() };
+        self.shared.flights().add(flight);
+        withdrawn
     }
 
     fn start(&mut self, attempt: Attempt) -> Option<Call> {
@@ -313,11 +150,18 @@ impl Caller {
             Some((_, start)) => start,
             None => PreparedStart::new(&self.start_of(task, attempt), task.protocol),
         };
-        self.flies(attempt, task, at);
+        let withdrawn = self.flies(attempt, task, at);
         let bound = task.start_timeout;
         let shared = Arc::clone(&self.shared);
         Some(Box::pin(async move {
-            match begin(&link, &start, bound).await {
+            // A start that is still on its way when the task is stopped must not arrive later. Dropped, it is not sent, or
+            // it was sent and the request to stop follows it.
+            let begun = tokio::select! {
+                biased;
+                () = withdrawn.cancelled() => return attempt,
+                begun = begin(&shared, &link, attempt, &start, bound) => begun,
+            };
+            match begun {
                 Ok(ack) => {
                     shared.flights().alias(attempt, &ack.task_id);
                     shared.inbox.tell(Input::Started(attempt));
@@ -338,12 +182,17 @@ impl Caller {
             boot_id: shared.begin.boot_id.to_owned(),
             late_limit: task.deadline.map_or(LATE_LIMIT, |deadline| deadline.after),
         };
-        self.flies(attempt, task, place);
+        let withdrawn = self.flies(attempt, task, place);
         let (bound, protocol) = (task.start_timeout, task.protocol);
         let shared = Arc::clone(&self.shared);
         Some(Box::pin(async move {
             // That it has begun is told by the runner's events.
-            if let Err(error) = link.channel.arm(&arm, protocol, bound).await {
+            let armed = tokio::select! {
+                biased;
+                () = withdrawn.cancelled() => return attempt,
+                armed = link.channel.arm(&arm, protocol, bound) => armed,
+            };
+            if let Err(error) = armed {
                 shared.start_failed(attempt, &error);
             }
             attempt
@@ -368,6 +217,7 @@ impl Caller {
     }
 
     fn stop(&mut self, attempt: Attempt, grace: Duration) -> Option<Call> {
+        self.shared.flights().withdraw(attempt);
         let (_, link) = self.link(attempt)?;
         let shared = Arc::clone(&self.shared);
         let id = shared.task(attempt)?.id.clone();
@@ -384,14 +234,24 @@ impl Caller {
 }
 
 /// Starts a task.
-async fn begin(link: &Link, start: &PreparedStart, bound: Duration) -> Result<Ack, CallError> {
+async fn begin(
+    shared: &Shared,
+    link: &Link,
+    attempt: Attempt,
+    start: &PreparedStart,
+    bound: Duration,
+) -> Result<Ack, CallError> {
     let patience = tokio::time::Instant::now() + BUSY_BOUND.min(bound);
     loop {
         match link.channel.start(start, bound).await {
             Err(CallError::Refused { message, .. })
-                if link.runner.is_none() && message.contains("IDLE") && tokio::time::Instant::now() < patience =>
+                if matches!(link.kind, Kind::Existing)
+                    && message.contains("IDLE")
+                    && tokio::time::Instant::now() < patience =>
             {
+                shared.flights().refused(attempt, true);
                 tokio::time::sleep(BUSY_PAUSE).await;
+                shared.flights().refused(attempt, false);
             }
             answer => return answer,
         }
@@ -402,11 +262,16 @@ async fn begin(link: &Link, start: &PreparedStart, bound: Duration) -> Result<Ac
 async fn watch(shared: Arc<Shared>, link: Arc<Link>) {
     let mut from = WatchFrom::default();
     loop {
-        if let Ok(mut events) = link.channel.watch(&from, POLL_BOUND).await {
-            while let Ok(Some(event)) = events.next().await {
-                shared.event(&link, &event);
-                from = WatchFrom { instance: event.instance, after: event.sequence };
+        match link.channel.watch(&from, POLL_BOUND).await {
+            Ok(mut events) => {
+                while let Ok(Some(event)) = events.next().await {
+                    shared.event(&link, &event);
+                    from = WatchFrom { instance: event.instance, after: event.sequence };
+                }
             }
+            // Not ours after all.
+            Err(CallError::Unsupported { .. }) => return,
+            Err(_) => {}
         }
         tokio::time::sleep(WATCH_PAUSE).await;
     }

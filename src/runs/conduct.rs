@@ -1,10 +1,11 @@
 //! One run from its beginning to its end.
 
-use super::caller::{Begin, Caller, Link, Shared, addresses};
+use super::caller::{Caller, addresses};
 use super::details::{Detail, Details};
 use super::exchange::Exchange;
 use super::flights::Flights;
 use super::local::LocalRunner;
+use super::shared::{Begin, Kind, Link, Shared};
 use super::timekeeper::{Inbox, Moment, Timekeeper};
 use crate::model::{RealTime, RtPolicy, Schedule, Target, Task, TaskAddress, Timestamp};
 use crate::process::clock;
@@ -12,18 +13,21 @@ use crate::process::supervise::chain;
 use crate::rt::{self, Anchor, Monotonic, Prepared, ThreadError};
 use crate::schedule::{Attempt, Effect, Input, Lane, Record, TaskIndex, Timeline};
 use crate::task::RunnerError;
-use crate::wire::{ListenError, TaskChannel};
+use crate::wire::{CallError, ListenError, TaskChannel};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, ToSocketAddrs as _};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Bound on the first connection to each task server.
-const WARM_BOUND: Duration = Duration::from_secs(5);
+const WARM_BOUND: Duration = Duration::from_secs(2);
+/// A task server that has only just been started may not listen yet; for this long it is tried again.
+const PATIENCE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(20);
 /// From the end of the preparations to the start of the run.
 const HEAD_START: Duration = Duration::from_millis(5);
 /// Stack of a thread that speaks to task servers; a build without optimisation takes most of it.
@@ -95,30 +99,48 @@ pub enum RunError {
 
 /// An id for a run that says when, and is unique.
 pub fn new_id(schedule: &Schedule, now: Timestamp) -> String {
-    format!("{}-{}-{:04x}", schedule.name, now.strftime("%Y%m%d-%H%M%S"), fastrand::u16(..))
+    format!("{}-{}-{:08x}", schedule.name, now.strftime("%Y%m%d-%H%M%S"), fastrand::u32(..))
 }
 
-/// Ends a run that is under way. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Hand(Arc<Mutex<Option<Inbox>>>);
+/// Ends a run, also one that is about to begin. Cheap to clone; each run has one of its own.
+#[derive(Clone, Debug, Default)]
+pub struct Hand(Arc<Mutex<Grip>>);
 
-impl Default for Hand {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(None)))
-    }
+#[derive(Debug, Default)]
+struct Grip {
+    cancelled: bool,
+    /// There from the begin of the run to its end.
+    inbox: Option<Inbox>,
 }
 
 impl Hand {
-    /// Stops what runs and starts nothing more. Does nothing before the run has begun and after its end.
+    /// Stops what runs and starts nothing more. Does nothing after the end of the run.
     pub fn cancel(&self) {
-        let inbox = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let mut grip = self.grip();
+        grip.cancelled = true;
+        let inbox = grip.inbox.clone();
+        drop(grip);
         if let Some(inbox) = inbox {
             inbox.tell(Input::Cancel);
         }
     }
 
-    fn hold(&self, inbox: Option<Inbox>) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = inbox;
+    fn hold(&self, inbox: &Inbox) {
+        let mut grip = self.grip();
+        let cancelled = grip.cancelled;
+        grip.inbox = Some(inbox.clone());
+        drop(grip);
+        if cancelled {
+            inbox.tell(Input::Cancel);
+        }
+    }
+
+    fn let_go(&self) {
+        self.grip().inbox = None;
+    }
+
+    fn grip(&self) -> MutexGuard<'_, Grip> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -144,17 +166,14 @@ pub fn conduct(
     hand: &Hand,
     onlooker: Option<SyncSender<Moment>>,
 ) -> Result<Conducted, RunError> {
-    let mut remarks = Vec::new();
+    let mut refused = Vec::new();
     if settings.lock_memory
-        && let Err(refused) = rt::lock_memory()
+        && let Err(why) = rt::lock_memory()
     {
-        remarks.push(format!("memory is not locked: {}", chain(&refused)));
+        refused.push(format!("memory is not locked: {}", chain(&why)));
     }
     let real_time = settings.real_time.policy != RtPolicy::Other;
     let latency = if real_time { Some(rt::DmaLatency::hold()) } else { None };
-    if let Some(Err(refused)) = &latency {
-        remarks.push(chain(refused));
-    }
     let room = 4 * schedule.tasks.len() + 64;
     let (orders, effects) = mpsc::channel::<Effect>(room);
     let (sender, told) = sync_channel(room);
@@ -171,14 +190,15 @@ pub fn conduct(
         ready: ready_tx,
         begin: begin_rx,
     };
-    let caller = prepared("sp-calls", CALLS_STACK, below(settings.real_time), move || calls.run(), &mut remarks);
+    let caller = prepared("sp-calls", CALLS_STACK, below(settings.real_time), move || calls.run(), &mut refused);
     let caller = caller.map_err(RunError::Caller)?.start();
+    // Dropped before the thread that waits for it is joined: a run that is refused must not wait for itself.
+    let begin_tx = begin_tx;
     let ready = match ready_rx.recv() {
         Ok(ready) => ready?,
         Err(_) => return Err(RunError::Caller(ended(caller))),
     };
-    remarks.extend(ready.remarks);
-    remarks.extend(exchange.remarks().iter().cloned());
+    refused.extend(exchange.remarks().iter().cloned());
 
     let lead = settings.send_ahead.then_some(LEAD);
     let lane = |at: TaskIndex, task: &Task| {
@@ -190,15 +210,17 @@ pub fn conduct(
     let (start_tx, start_rx) = sync_channel(1);
     let keeper = Timekeeper { timeline, schedule: Arc::clone(schedule), alarm, inbox: told, orders, onlooker };
     let body = move || start_rx.recv().map(|start| keeper.run(start)).unwrap_or_default();
-    let keeper = prepared("sp-timeline", rt::DEFAULT_STACK, settings.real_time, body, &mut remarks)
+    let keeper = prepared("sp-timeline", rt::DEFAULT_STACK, settings.real_time, body, &mut refused)
         .map_err(RunError::Timekeeper)?;
-    if schedule.strict && !remarks.is_empty() {
-        return Err(RunError::Strict(remarks.join("; ")));
+    if schedule.strict && !refused.is_empty() {
+        return Err(RunError::Strict(refused.join("; ")));
     }
+    let mut remarks = [refused, ready.remarks].concat();
+    remarks.extend(latency.as_ref().and_then(|held| held.as_ref().err()).map(|why| chain(why)));
     let keeper = keeper.start();
     let anchor = Anchor { wall: clock::now(), monotonic: Monotonic::now() };
     let begin = Begin { start: anchor.monotonic + HEAD_START, anchor, boot_id: boot_id() };
-    hand.hold(Some(inbox.clone()));
+    hand.hold(&inbox);
     let shared = Arc::new(Shared {
         schedule: Arc::clone(schedule),
         inbox,
@@ -212,7 +234,7 @@ pub fn conduct(
     let _ = begin_tx.send(Arc::clone(&shared));
     let _ = start_tx.send(begin.start);
     let record = keeper.join().map_err(RunError::Timekeeper);
-    hand.hold(None);
+    hand.let_go();
     caller.join().map_err(RunError::Caller)?;
     drop((seat, local, latency));
     let details = std::mem::take(&mut shared.details().attempts);
@@ -241,7 +263,7 @@ pub(super) fn ended<T: Send + 'static>(thread: rt::Running<T>) -> ThreadError {
 }
 
 /// The priority below, for the thread that makes the calls: it must not keep the time from being kept.
-fn below(real_time: RealTime) -> RealTime {
+pub(super) fn below(real_time: RealTime) -> RealTime {
     let lower = |priority: u8| priority.saturating_sub(1).max(1);
     let policy = match real_time.policy {
         RtPolicy::Fifo { priority } => RtPolicy::Fifo { priority: lower(priority) },
@@ -273,8 +295,9 @@ impl Calls {
     async fn make(self) {
         let (list, link_of) = addresses(&self.schedule, self.local_runner.as_ref());
         let (links, remarks) = connect(&list).await;
-        let ours = |link: &usize| links.get(*link).is_some_and(|link| link.runner.is_some());
-        let (ours, hosts) = (link_of.iter().map(ours).collect(), list.iter().map(host).collect());
+        let ours = |link: &usize| links.get(*link).is_some_and(|link| matches!(link.kind, Kind::Ours(_)));
+        let ours = link_of.iter().map(ours).collect();
+        let hosts = join_all(list.iter().map(host)).await;
         let _ = self.ready.send(Ok(Ready { ours, hosts, remarks }));
         // No run: it was refused.
         let Ok(shared) = self.begin.await else { return };
@@ -288,10 +311,20 @@ impl Calls {
 async fn connect(list: &[TaskAddress]) -> (Vec<Arc<Link>>, Vec<String>) {
     let links = join_all(list.iter().map(|address| async move {
         let channel = TaskChannel::new(address.clone(), None);
-        let runner = channel.capabilities(WARM_BOUND).await.ok();
-        let warm = if runner.is_some() { Ok(()) } else { channel.warm(WARM_BOUND).await };
-        let remark = warm.err().map(|error| chain(&error));
-        (Arc::new(Link { channel, runner }), remark)
+        let patience = tokio::time::Instant::now() + PATIENCE;
+        let (kind, remark) = loop {
+            match channel.capabilities(WARM_BOUND).await {
+                Ok(runner) => break (Kind::Ours(runner), None),
+                Err(CallError::Unsupported { .. }) => {
+                    break (Kind::Existing, channel.warm(WARM_BOUND).await.err());
+                }
+                Err(CallError::Unreachable { .. }) if tokio::time::Instant::now() < patience => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => break (Kind::Unknown, Some(error)),
+            }
+        };
+        (Arc::new(Link { channel, kind }), remark.map(|error| chain(&error)))
     }))
     .await;
     let (links, remarks): (Vec<_>, Vec<_>) = links.into_iter().unzip();
@@ -299,11 +332,10 @@ async fn connect(list: &[TaskAddress]) -> (Vec<Arc<Link>>, Vec<String>) {
 }
 
 /// The address of a task server's host, by which its notices are known.
-fn host(address: &TaskAddress) -> Option<IpAddr> {
-    match address {
-        TaskAddress::Tcp(host, port) => (host.as_str(), *port).to_socket_addrs().ok()?.next().map(|found| found.ip()),
-        TaskAddress::Unix(_) => None,
-    }
+async fn host(address: &TaskAddress) -> Option<IpAddr> {
+    let TaskAddress::Tcp(host, port) = address else { return None };
+    let found = tokio::time::timeout(WARM_BOUND, tokio::net::lookup_host((host.as_str(), *port))).await.ok()?;
+    found.ok()?.next().map(|found| found.ip())
 }
 
 /// Tells this boot of this machine from others.

@@ -6,12 +6,15 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Larger outputs (bytes of JSON) go to what depends on the task and are not kept with the attempt.
+const KEPT_OUTPUT: usize = 64 << 10;
+
 /// What is known about an attempt beside its times at the orchestrator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Detail {
     /// What went wrong, in the words of who noticed.
     pub message: Option<String>,
-    /// Its output.
+    /// Its output, unless that is larger than 64 KiB.
     pub output: Option<Value>,
     /// When it truly started after the run's start, as its runner stamped it.
     pub true_start: Option<Duration>,
@@ -42,8 +45,11 @@ impl Details {
         }
     }
 
-    pub(super) fn output(&mut self, attempt: Attempt, output: Value) {
-        self.outputs.insert(attempt.task.0, output.clone());
-        self.of(attempt).output = Some(output);
+    /// Keeps an output for what depends on the task, and with the attempt unless it is large.
+    pub(super) fn output(&mut self, attempt: Attempt, output: Value, bytes: usize) {
+        if bytes <= KEPT_OUTPUT {
+            self.of(attempt).output = Some(output.clone());
+        }
+        self.outputs.insert(attempt.task.0, output);
     }
 }

@@ -1,7 +1,8 @@
 //! Takes the end notices of task servers for every run of this process, and finds the run that each is for.
 
-use super::caller::Shared;
-use super::conduct::{CALLS_STACK, RunError};
+use super::conduct::{CALLS_STACK, RunError, below};
+use super::flights::{Flight, only};
+use super::shared::Shared;
 use crate::model::{RealTime, TaskAddress, Timestamp};
 use crate::process::clock;
 use crate::process::supervise::chain;
@@ -42,17 +43,23 @@ impl Runs {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a notice to the run that it is for: one that knows the name, else the only one that can make sense of it.
+    /// Gives a notice to the attempt that it means. Of several that go by its name the one at the sender's host is meant,
+    /// and none when that leaves more than one: a task server that is asked for its state later tells the truth.
     fn take(&self, notice: &EndNotice) -> Result<(), NotTaken> {
         let runs = self.all();
-        if let Some(result) = runs.iter().find_map(|run| run.known(notice)) {
-            return result;
-        }
-        let mut guesses = runs.iter().filter(|run| run.guess(notice).is_some());
-        match (guesses.next(), guesses.next()) {
-            (Some(run), None) => run.guessed(notice).ok_or(NotTaken::Unknown),
-            _ => Err(NotTaken::Unknown),
-        }
+        let of = |each: &dyn Fn(&Shared) -> Vec<(Flight, bool)>| -> Option<(Arc<Shared>, Flight)> {
+            let all: Vec<(&Arc<Shared>, Flight, bool)> = runs
+                .iter()
+                .flat_map(|run| each(run).into_iter().map(move |(flight, near)| (run, flight, near)))
+                .collect();
+            let near = only(all.iter().filter(|(.., near)| *near));
+            only(all.iter()).or(near).map(|(run, flight, _)| (Arc::clone(run), flight.clone()))
+        };
+        let named = of(&|run| run.named(notice));
+        let (run, flight) = named.or_else(|| of(&|run| run.guess(notice))).ok_or(NotTaken::Unknown)?;
+        drop(runs);
+        run.notice(&flight, notice);
+        Ok(())
     }
 }
 
@@ -78,6 +85,7 @@ impl Exchange {
         let (close, closed) = oneshot::channel();
         let runs = Runs::default();
         let serving = Serving { address: address.clone(), runs: runs.clone(), output_limit, bound: bound_tx, closed };
+        let real_time = below(real_time);
         let settings = rt::Settings { name: "sp-notices".to_owned(), real_time, stack: CALLS_STACK };
         let prepared = Prepared::new(settings, move || serving.run()).map_err(RunError::Caller)?;
         let remarks = prepared.applied().refusals().map(|refused| format!("sp-notices: {}", chain(refused))).collect();
@@ -92,6 +100,11 @@ impl Exchange {
     /// Where it listens; a port 0 that was asked for is the one that was found.
     pub fn address(&self) -> &TaskAddress {
         &self.address
+    }
+
+    /// Whether notices are still taken.
+    pub fn is_open(&self) -> bool {
+        self.close.as_ref().is_some_and(|close| !close.is_closed())
     }
 
     /// What was asked of the machine and not had.

@@ -5,9 +5,10 @@ use crate::schedule::Attempt;
 use crate::wire::EndNotice;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use tokio_util::sync::CancellationToken;
 
 /// An attempt in flight.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Flight {
     pub(super) attempt: Attempt,
     pub(super) task: TaskId,
@@ -15,6 +16,10 @@ pub(super) struct Flight {
     pub(super) link: usize,
     /// What the task server calls it, when that is not its id.
     pub(super) alias: Option<String>,
+    /// Its task server was busy when it was last asked to start it: what ends there now is something else.
+    pub(super) refused: bool,
+    /// Cancelled when the start is not wanted any more.
+    pub(super) withdrawn: CancellationToken,
 }
 
 /// Everything in flight.
@@ -54,14 +59,28 @@ impl Flights {
         }
     }
 
+    /// Notes whether the task server was busy when it was last asked to start an attempt.
+    pub(super) fn refused(&mut self, attempt: Attempt, refused: bool) {
+        if let Some(flight) = self.list.iter_mut().find(|flight| flight.attempt == attempt) {
+            flight.refused = refused;
+        }
+    }
+
+    /// The start of an attempt is not wanted any more: one that is not out yet stays.
+    pub(super) fn withdraw(&self, attempt: Attempt) {
+        if let Some(flight) = self.list.iter().find(|flight| flight.attempt == attempt) {
+            flight.withdrawn.cancel();
+        }
+    }
+
     pub(super) fn remove(&mut self, attempt: Attempt) {
         self.list.retain(|flight| flight.attempt != attempt);
     }
 
-    /// The attempt that a notice names. Our own runner says which. Others say the task's id; or the name of their kind of
-    /// work (older ones do that whatever they were asked to start), and then it is the attempt whose start was
-    /// acknowledged under that name.
-    pub(super) fn named(&self, notice: &EndNotice) -> Option<Flight> {
+    /// The attempts that a notice names, each with whether the notice comes from its host. Our own runner says which one.
+    /// Others say the task's id; or the name of their kind of work (older ones do that whatever they were asked to start),
+    /// and then it is one whose start was acknowledged under that name.
+    pub(super) fn named(&self, notice: &EndNotice) -> Vec<(Flight, bool)> {
         let name = notice.task_id.as_str();
         if !notice.run_id.is_empty() {
             let own = |flight: &&Flight| {
@@ -69,26 +88,36 @@ impl Flights {
                     && flight.task.as_str() == name
                     && (flight.attempt.occurrence, flight.attempt.number) == (notice.occurrence, notice.attempt)
             };
-            return self.list.iter().find(own).cloned();
+            return self.list.iter().find(own).map(|flight| (flight.clone(), true)).into_iter().collect();
         }
-        let by_alias = self.list.iter().find(|flight| flight.alias.as_deref() == Some(name));
-        by_alias.or_else(|| self.list.iter().find(|flight| flight.task.as_str() == name)).cloned()
+        let begun = || self.list.iter().filter(|flight| !flight.refused);
+        let by_alias: Vec<&Flight> = begun().filter(|flight| flight.alias.as_deref() == Some(name)).collect();
+        let found = if by_alias.is_empty() {
+            begun().filter(|flight| flight.alias.is_none() && flight.task.as_str() == name).collect()
+        } else {
+            by_alias
+        };
+        found.into_iter().map(|flight| (flight.clone(), self.is_near(flight, notice))).collect()
     }
 
     /// The attempt that a notice under an unknown name must mean: the one in flight at the server that has used that name
     /// before or that the notice comes from, else the only one there is.
-    pub(super) fn guess(&self, notice: &EndNotice) -> Option<Flight> {
+    pub(super) fn guess(&self, notice: &EndNotice) -> Vec<(Flight, bool)> {
         if !notice.run_id.is_empty() {
-            return None;
+            return Vec::new();
         }
-        let name = notice.task_id.as_str();
-        let from = notice.from.map(|from| from.ip());
-        let host = |flight: &Flight| self.hosts.get(flight.link).copied().flatten();
-        let known = self.names.get(name).copied();
-        only(self.list.iter().filter(|flight| Some(flight.link) == known))
-            .or_else(|| only(self.list.iter().filter(|flight| from.is_some() && host(flight) == from)))
-            .or_else(|| only(self.list.iter()))
-            .cloned()
+        let known = self.names.get(notice.task_id.as_str()).copied();
+        let begun = || self.list.iter().filter(|flight| !flight.refused);
+        let flight = only(begun().filter(|flight| Some(flight.link) == known))
+            .or_else(|| only(begun().filter(|flight| self.is_near(flight, notice))))
+            .or_else(|| only(begun()));
+        flight.map(|flight| (flight.clone(), self.is_near(flight, notice))).into_iter().collect()
+    }
+
+    /// Whether a notice comes from the host of an attempt's task server.
+    fn is_near(&self, flight: &Flight, notice: &EndNotice) -> bool {
+        let host = self.hosts.get(flight.link).copied().flatten();
+        host.is_some() && host == notice.from.map(|from| from.ip())
     }
 
     /// Remembers the name that a task server goes by.
@@ -98,7 +127,7 @@ impl Flights {
 }
 
 /// The item of an iterator that has one.
-fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
+pub(super) fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
     let first = items.next()?;
     items.next().is_none().then_some(first)
 }
@@ -111,7 +140,8 @@ mod tests {
 
     fn flight(task: u32, link: usize) -> Flight {
         let attempt = Attempt { task: TaskIndex(task), occurrence: 0, number: 1 };
-        Flight { attempt, task: TaskId::new(format!("t{task}")), link, alias: None }
+        let withdrawn = CancellationToken::new();
+        Flight { attempt, task: TaskId::new(format!("t{task}")), link, alias: None, refused: false, withdrawn }
     }
 
     fn notice(name: &str) -> EndNotice {
@@ -138,11 +168,12 @@ mod tests {
 
     /// As an exchange with one run does it.
     fn find(flights: &mut Flights, notice: &EndNotice) -> Option<Flight> {
-        flights.named(notice).or_else(|| {
-            let guess = flights.guess(notice)?;
-            flights.learn(&notice.task_id, &guess);
-            Some(guess)
-        })
+        let one = |all: Vec<(Flight, bool)>| {
+            only(all.iter()).or_else(|| only(all.iter().filter(|(_, near)| *near))).map(|(flight, _)| flight.clone())
+        };
+        let flight = one(flights.named(notice)).or_else(|| one(flights.guess(notice)))?;
+        flights.learn(&notice.task_id, &flight);
+        Some(flight)
     }
 
     fn task(found: Option<Flight>) -> Option<u32> {
@@ -155,8 +186,8 @@ mod tests {
         let own = |run: &str, attempt| EndNotice { run_id: run.to_owned(), attempt, ..notice("t1") };
         assert_eq!(task(find(&mut flights, &own("r1", 1))), Some(1));
         // An earlier attempt, or another run, is never taken for this one.
-        assert_eq!(find(&mut flights, &own("r1", 2)), None);
-        assert_eq!(find(&mut flights, &own("r0", 1)), None);
+        assert_eq!(task(find(&mut flights, &own("r1", 2))), None);
+        assert_eq!(task(find(&mut flights, &own("r0", 1))), None);
     }
 
     #[test]
@@ -170,7 +201,7 @@ mod tests {
     #[test]
     fn a_server_that_tells_its_own_name_is_found_by_its_place_and_then_by_that_name() {
         let mut flights = flights(&[flight(1, 0), flight(2, 1)]);
-        assert_eq!(find(&mut flights, &notice("my_new_task")), None, "either could be meant");
+        assert_eq!(task(find(&mut flights, &notice("my_new_task"))), None, "either could be meant");
         let from = |last: u8| EndNotice { from: Some(([10, 0, 0, last], 9).into()), ..notice("my_new_task") };
         assert_eq!(task(find(&mut flights, &from(1))), Some(1));
         // Known now, wherever the next notice seems to come from.
@@ -181,8 +212,30 @@ mod tests {
     fn several_servers_on_one_host_are_told_apart_by_what_is_in_flight() {
         let mut flights = flights(&[flight(2, 1), flight(3, 2)]);
         let from = EndNotice { from: Some(([10, 0, 0, 2], 9).into()), ..notice("my_new_task") };
-        assert_eq!(find(&mut flights, &from), None);
+        assert_eq!(task(find(&mut flights, &from)), None);
         flights.remove(flight(3, 2).attempt);
         assert_eq!(task(find(&mut flights, &notice("my_new_task"))), Some(2));
+    }
+
+    #[test]
+    fn of_two_servers_of_one_name_the_one_that_speaks_is_meant() {
+        let mut flights = flights(&[flight(1, 0), flight(2, 1)]);
+        for number in [1, 2] {
+            flights.alias(flight(number, 0).attempt, "w");
+        }
+        assert_eq!(task(find(&mut flights, &notice("w"))), None, "it does not say from where");
+        let from = |last: u8| EndNotice { from: Some(([10, 0, 0, last], 9).into()), ..notice("w") };
+        assert_eq!(task(find(&mut flights, &from(2))), Some(2));
+        assert_eq!(task(find(&mut flights, &from(1))), Some(1));
+    }
+
+    #[test]
+    fn what_ends_at_a_server_that_was_busy_is_not_ours() {
+        let mut flights = flights(&[flight(1, 0)]);
+        flights.refused(flight(1, 0).attempt, true);
+        assert_eq!(task(find(&mut flights, &notice("t1"))), None);
+        assert_eq!(task(find(&mut flights, &notice("other"))), None);
+        flights.refused(flight(1, 0).attempt, false);
+        assert_eq!(task(find(&mut flights, &notice("t1"))), Some(1));
     }
 }

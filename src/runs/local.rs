@@ -34,7 +34,8 @@ impl LocalRunner {
         let Some(parallel) = NonZeroUsize::new(count) else { return Ok(None) };
         let folder = tempfile::Builder::new().prefix("setpoint-").tempdir().map_err(RunError::Runtime)?;
         let address = TaskAddress::Unix(folder.path().join("runner.sock").display().to_string());
-        let settings = Settings { parallel, max_armed: count.max(16), ..Settings::new(address) };
+        let settings =
+            Settings { parallel, max_armed: count.max(16), strict: schedule.strict, ..Settings::new(address) };
         let (bound_tx, bound_rx) = sync_channel(1);
         let (close, closed) = oneshot::channel();
         let body = move || serve(settings, registry, &bound_tx, closed);

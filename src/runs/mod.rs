@@ -15,6 +15,7 @@ mod exchange;
 mod flights;
 mod local;
 mod parameters;
+mod shared;
 mod timekeeper;
 
 pub use conduct::{Conducted, Hand, RunError, Settings, conduct, new_id};

@@ -73,6 +73,19 @@ impl Record {
         self.rows.get(&(task, occurrence))
     }
 
+    /// The occurrence that an effect is about; `None` for one about the run as a whole.
+    pub fn about(effect: &Effect) -> Option<(TaskIndex, u32)> {
+        match *effect {
+            Effect::Arm { attempt, .. }
+            | Effect::Start { attempt, .. }
+            | Effect::Stop { attempt, .. }
+            | Effect::Poll(attempt)
+            | Effect::Kill(attempt) => Some((attempt.task, attempt.occurrence)),
+            Effect::Settled { task, first, .. } => Some((task, first)),
+            Effect::Ended(_) => None,
+        }
+    }
+
     /// The occurrences of a task, in order.
     pub fn rows_of(&self, task: TaskIndex) -> impl Iterator<Item = &Row> {
         self.rows.range((task, 0)..=(task, u32::MAX)).map(|(_, row)| row)

@@ -15,6 +15,28 @@ pub struct KnownSchedule {
 }
 
 impl Ledger {
+    /// Remembers the commit whose schedules are in force, whatever becomes of its deployments later.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn put_in_force(&self, commit: &str) -> Result<(), StoreError> {
+        self.store.with("note the commit in force", |db| {
+            db.execute("UPDATE environments SET in_force = ?2 WHERE name = ?1", params![&*self.environment, commit])
+                .map(drop)
+        })
+    }
+
+    /// The commit whose schedules are in force.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn in_force(&self) -> Result<Option<String>, StoreError> {
+        self.store.with("read the commit in force", |db| {
+            let select = "SELECT in_force FROM environments WHERE name = ?1";
+            Ok(db.query_row(select, params![&*self.environment], |row| row.get(0)).optional()?.flatten())
+        })
+    }
+
     /// A schedule of the commit in force. Returns when it was first known in this form, which `digest` (of its content)
     /// identifies: with another digest it is known since `now`. Due times until then never run.
     ///

@@ -154,3 +154,35 @@ async fn a_daemon_that_is_killed_during_a_run_starts_nothing_twice_and_says_what
     assert_eq!(std::fs::read_to_string(&out).unwrap(), "quick\nslow\n");
     assert_eq!(runs(&rig, "long").len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queued_runs_follow_each_other_also_after_a_restart() {
+    let Some(rig) = rig() else { return };
+    let out = rig.state().with_extension("out");
+    let text = format!(
+        "schedule:\n  name: line\n  start: {{cron: \"* * * * * *\"}}\n  overlap: queue\n  missed: skip\n  tasks:\n    \
+         - {{id: a, command: [sh, -c, 'echo x >> {}; sleep 2'], scheduled_time: 0}}\n",
+        out.display()
+    );
+    rig.with(async |handle| {
+        commit(&rig, handle, "first", &text).await;
+        ended(&rig, "line", 1).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+    })
+    .await;
+    let waiting = ledger(&rig).queued().unwrap();
+    assert!(!waiting.is_empty(), "nothing waited when the daemon ended");
+    rig.with(async |_| drop(ended(&rig, "line", 4).await)).await;
+    let runs = runs(&rig, "line");
+    for pair in runs.windows(2) {
+        let (before, after) = (pair[0].run.ended_at.unwrap(), pair[1].run.started_at.unwrap());
+        // The end is written down to the millisecond.
+        assert!(after.as_millisecond() >= before.as_millisecond(), "two at once: {pair:#?}");
+    }
+    let due = |run: &RunRecord| run.run.due.to_string();
+    assert!(runs.iter().any(|run| due(run) == waiting[0].due.to_string()), "{} was lost", waiting[0].due);
+    let mut all: Vec<String> = runs.iter().map(due).collect();
+    let in_order = all.is_sorted();
+    all.dedup();
+    assert!(in_order && all.len() == runs.len(), "{all:?}");
+}

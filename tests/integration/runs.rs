@@ -297,3 +297,27 @@ fn our_own_runner_is_sent_its_tasks_ahead_and_starts_them_by_its_own_clock() {
     assert_eq!(fails.len(), 2);
     assert!(fails[1]["message"].as_str().unwrap().contains("exit 3: broken"), "{fails:?}");
 }
+
+#[test]
+fn a_strict_schedule_is_refused_when_what_it_asks_for_cannot_be_had() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("strict.yaml");
+    let text = |strict| {
+        format!("schedule:\n  strict: {strict}\n  tasks: [{{id: a, command: [\"true\"], scheduled_time: 0}}]\n")
+    };
+    let run = |strict| {
+        std::fs::write(&file, text(strict)).unwrap();
+        let listen = format!("unix:{}/o.sock", folder.path().display());
+        // A CPU that no machine of these tests has.
+        let arguments = ["run", file.to_str().unwrap(), "--listen", &listen, "--cpu-affinity", "8000"];
+        Command::new(cargo_bin("setpoint")).args(arguments).output().unwrap()
+    };
+    let refused = run(true);
+    let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("the schedule is strict") && stderr.contains("8000"), "{stderr}");
+    let told = run(false);
+    let stderr = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert_eq!(told.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("8000"), "{stderr}");
+}

@@ -1,8 +1,9 @@
 //! The task that waits for due times.
 
+use super::Orchestrator;
 use super::launch::{Launch, Launched};
 use crate::daemon::load::Loaded;
-use crate::model::{RealTime, RtPolicy, Schedule, ScheduleName, Start, TaskAddress, Timestamp, digest};
+use crate::model::{Missed, Schedule, ScheduleName, Start, Timestamp, digest};
 use crate::process::clock;
 use crate::process::supervise::{TaskResult, chain};
 use crate::runs::{self, Exchange, Hand, new_id};
@@ -11,7 +12,8 @@ use crate::schedule::{RunVerdict, agenda};
 use crate::store::{DueKey, FireOutcome, Fired, Interrupted, StoreError};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use std::collections::{BTreeMap, VecDeque};
+use jiff::SignedDuration;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -21,35 +23,16 @@ use tokio_util::sync::CancellationToken;
 const LOOK: Duration = Duration::from_secs(1);
 /// Time between two tries after the store or the network failed.
 const AGAIN: Duration = Duration::from_secs(5);
-/// How long the runs under way may take to end when the daemon does.
-const FAREWELL: Duration = Duration::from_secs(12);
-
-/// How the daemon conducts runs.
-#[derive(Clone, Debug)]
-pub struct Orchestrator {
-    /// Where task servers tell that a task has ended.
-    pub listen: TaskAddress,
-    /// Policy and CPU of the threads that keep the time.
-    pub real_time: RealTime,
-    /// Keep the memory of the process from being paged out.
-    pub lock_memory: bool,
-}
-
-impl Default for Orchestrator {
-    fn default() -> Self {
-        Self {
-            listen: TaskAddress::Tcp("0.0.0.0".to_owned(), 50050),
-            real_time: RealTime { policy: RtPolicy::Other, cpu: None },
-            lock_memory: false,
-        }
-    }
-}
+/// What the daemon needs beside the runs under way when it ends.
+const FAREWELL_MARGIN: Duration = Duration::from_secs(3);
 
 /// What the task works with.
 pub(in crate::daemon) struct Timing {
     orchestrator: Orchestrator,
     loaded: watch::Receiver<Option<Loaded>>,
     stop: CancellationToken,
+    /// How long the runs under way may take to end when the daemon does.
+    farewell: Duration,
     exchange: Option<Arc<Exchange>>,
     current: Option<Loaded>,
     /// Since when each schedule is known in its present form.
@@ -59,6 +42,8 @@ pub(in crate::daemon) struct Timing {
     ends: FuturesUnordered<BoxFuture<'static, Launched>>,
     /// Runs that an earlier process left were looked for.
     settled: bool,
+    /// A commit whose schedules could not be taken up yet, and when to try again.
+    todo: Option<(Loaded, Timestamp)>,
 }
 
 /// The runs of one schedule.
@@ -73,11 +58,13 @@ impl Timing {
         orchestrator: Orchestrator,
         loaded: watch::Receiver<Option<Loaded>>,
         stop: CancellationToken,
+        shutdown: Duration,
     ) -> Self {
         Self {
             orchestrator,
             loaded,
             stop,
+            farewell: shutdown.saturating_sub(FAREWELL_MARGIN),
             exchange: None,
             current: None,
             known: BTreeMap::new(),
@@ -85,6 +72,7 @@ impl Timing {
             runs: BTreeMap::new(),
             ends: FuturesUnordered::new(),
             settled: false,
+            todo: None,
         }
     }
 
@@ -102,23 +90,33 @@ impl Timing {
                 changed = self.loaded.changed() => {
                     changed?;
                     let loaded = self.loaded.borrow_and_update().clone();
-                    if let Some(loaded) = loaded {
-                        self.guarded(|this| this.take(&loaded));
-                        self.current = Some(loaded);
-                    }
+                    // What came due under the schedules until now is looked at under them.
+                    self.look_all();
+                    self.todo = loaded.map(|loaded| (loaded, Timestamp::MIN));
                 }
                 Some(launched) = self.ends.next(), if !self.ends.is_empty() => {
                     self.guarded(|this| this.ended(&launched));
                 }
                 () = tokio::time::sleep(wait) => {}
             }
-            let now = clock::now();
-            for name in self.agenda.take(now) {
-                self.guarded(|this| this.look(&name, now));
+            if let Some((loaded, _)) = self.todo.take_if(|(_, at)| *at <= clock::now()) {
+                let taken = self.guarded(|this| this.take(&loaded));
+                self.todo = (!taken).then(|| (loaded, again()));
             }
+            self.look_all();
         }
         self.farewell().await;
         Ok(())
+    }
+
+    /// Looks at every schedule whose time has come.
+    fn look_all(&mut self) {
+        let now = clock::now();
+        for name in self.agenda.take(now) {
+            if !self.guarded(|this| this.look(&name, now)) {
+                self.agenda.insert(name, again());
+            }
+        }
     }
 
     fn wait(&self) -> Duration {
@@ -126,15 +124,13 @@ impl Timing {
         until.map_or(LOOK, |until| if until.is_negative() { Duration::ZERO } else { until.unsigned_abs().min(LOOK) })
     }
 
-    /// A step whose failure is told and does not end the daemon; due times that it left out come again.
-    fn guarded(&mut self, step: impl FnOnce(&mut Self) -> Result<(), StoreError>) {
-        if let Err(error) = step(self) {
-            tracing::error!(error = chain(&error), "the ledger of due times does not work; nothing was started");
-            let again = clock::now().checked_add(AGAIN).unwrap_or(Timestamp::MAX);
-            for name in self.known.keys() {
-                self.agenda.insert(name.clone(), again);
-            }
-        }
+    /// A step whose failure is told and does not end the daemon: it is tried again. Says whether it went well.
+    fn guarded(&mut self, step: impl FnOnce(&mut Self) -> Result<(), StoreError>) -> bool {
+        step(self)
+            .inspect_err(|error| {
+                tracing::error!(error = chain(error), "the ledger of due times does not work; it is tried again");
+            })
+            .is_ok()
     }
 
     /// Takes up the schedules of a commit. Runs under way go on as they began.
@@ -144,8 +140,8 @@ impl Timing {
         loaded.ledger.forget_schedules(schedules.keys())?;
         self.known.retain(|name, _| schedules.contains_key(name));
         self.agenda = Agenda::default();
-        let left =
-            if std::mem::replace(&mut self.settled, true) { Vec::new() } else { loaded.ledger.interrupted_runs()? };
+        let first = !self.settled;
+        let left = if first { loaded.ledger.interrupted_runs()? } else { Vec::new() };
         let mut commits = Vec::new();
         for (name, schedule) in schedules {
             let content = serde_json::to_string(schedule).unwrap_or_default();
@@ -160,6 +156,10 @@ impl Timing {
         for run in left {
             self.settle(loaded, &run, now)?;
         }
+        if first {
+            self.wait_again(loaded)?;
+            self.settled = true;
+        }
         for (name, key) in commits {
             if loaded.ledger.fire_of(&name, &key)?.is_none() {
                 self.admitted(loaded, &name, &key, now, now)?;
@@ -172,12 +172,22 @@ impl Timing {
     /// skipped; one that had begun is closed: what its tasks did is not known, and none is started twice.
     fn settle(&mut self, loaded: &Loaded, run: &Interrupted, now: Timestamp) -> Result<(), StoreError> {
         let schedule = loaded.desired.schedules.get(&run.schedule);
-        let again = schedule.filter(|schedule| !run.began && schedule.missed != crate::model::Missed::Skip);
+        // Begun by this process, in an attempt to take up the same commit that failed later on.
+        if self.runs.get(&run.schedule).is_some_and(|runs| runs.under_way.iter().any(|(id, _)| *id == run.run)) {
+            return Ok(());
+        }
+        let planned = match (&run.due, schedule) {
+            (DueKey::Instant(at), Some(schedule)) => jittered(&run.schedule, *at, schedule.jitter),
+            _ => run.since,
+        };
+        let on_time =
+            now.duration_since(planned) <= SignedDuration::try_from(agenda::ON_TIME).unwrap_or(SignedDuration::ZERO);
+        let again = schedule.filter(|schedule| !run.began && (on_time || schedule.missed != Missed::Skip));
         match again {
             Some(schedule) => {
                 tracing::info!(run = run.run, "a run that was fired before the daemon ended begins now");
                 let schedule = Arc::new(schedule.clone());
-                self.launch(loaded, &schedule, run.run.clone(), run.due.clone(), now);
+                self.launch(loaded, &schedule, run.run.clone(), run.due.clone(), planned.max(now));
             }
             None => {
                 let note = if run.began {
@@ -190,6 +200,19 @@ impl Timing {
             }
         }
         Ok(())
+    }
+
+    /// Runs that waited when an earlier process ended wait again.
+    fn wait_again(&mut self, loaded: &Loaded) -> Result<(), StoreError> {
+        let mut names = BTreeSet::new();
+        for fire in loaded.ledger.queued()? {
+            let waiting = &mut self.runs.entry(fire.schedule.clone()).or_default().waiting;
+            if !waiting.contains(&fire.due) {
+                waiting.push_back(fire.due);
+            }
+            names.insert(fire.schedule);
+        }
+        names.iter().try_for_each(|name| self.next(name))
     }
 
     /// Looks what is due.
@@ -212,7 +235,7 @@ impl Timing {
         if let Some(next) = due.next {
             self.agenda.insert(name.clone(), next);
         }
-        Ok(())
+        self.next(name)
     }
 
     /// A run whose time has come: started, or what the schedule says when one is under way.
@@ -296,7 +319,7 @@ impl Timing {
 
     /// The exchange of end notices, opened when the first run needs it.
     fn exchange(&mut self) -> Result<Arc<Exchange>, String> {
-        if let Some(exchange) = &self.exchange {
+        if let Some(exchange) = self.exchange.as_ref().filter(|exchange| exchange.is_open()) {
             return Ok(Arc::clone(exchange));
         }
         let Orchestrator { listen, real_time, .. } = &self.orchestrator;
@@ -310,21 +333,30 @@ impl Timing {
     /// A run ended; the next one of its schedule may start.
     fn ended(&mut self, launched: &Launched) -> Result<(), StoreError> {
         let name = &launched.schedule;
-        let Some(runs) = self.runs.get_mut(name) else { return Ok(()) };
-        runs.under_way.retain(|(id, _)| *id != launched.id);
-        if !runs.under_way.is_empty() {
-            return Ok(());
+        if let Some(runs) = self.runs.get_mut(name) {
+            runs.under_way.retain(|(id, _)| *id != launched.id);
         }
-        let Some(key) = runs.waiting.pop_front() else { return Ok(()) };
+        self.next(name)
+    }
+
+    /// Starts the run that waits, when none is under way.
+    fn next(&mut self, name: &ScheduleName) -> Result<(), StoreError> {
         let Some(loaded) = self.current.clone() else { return Ok(()) };
+        let schedule = loaded.desired.schedules.get(name);
         let now = clock::now();
-        let Some(schedule) = loaded.desired.schedules.get(name) else {
-            loaded.ledger.refire(name, &key, FireOutcome::Queued, FireOutcome::Skipped, None, now)?;
-            return Ok(());
-        };
-        let id = new_id(schedule, now);
-        if loaded.ledger.refire(name, &key, FireOutcome::Queued, FireOutcome::Started, Some(&id), now)? {
-            self.launch(&loaded, &Arc::new(schedule.clone()), id, key, now);
+        while let Some(runs) = self.runs.get_mut(name).filter(|runs| runs.under_way.is_empty()) {
+            let Some(key) = runs.waiting.front().cloned() else { break };
+            let Some(schedule) = schedule else {
+                loaded.ledger.refire(name, &key, FireOutcome::Queued, FireOutcome::Skipped, None, now)?;
+                runs.waiting.pop_front();
+                continue;
+            };
+            let id = new_id(schedule, now);
+            let ours = loaded.ledger.refire(name, &key, FireOutcome::Queued, FireOutcome::Started, Some(&id), now)?;
+            runs.waiting.pop_front();
+            if ours {
+                self.launch(&loaded, &Arc::new(schedule.clone()), id, key, now);
+            }
         }
         Ok(())
     }
@@ -335,10 +367,15 @@ impl Timing {
             hand.cancel();
         }
         let all = async { while self.ends.next().await.is_some() {} };
-        if tokio::time::timeout(FAREWELL, all).await.is_err() {
+        if tokio::time::timeout(self.farewell, all).await.is_err() {
             tracing::warn!("runs under way did not end in time; the next start of the daemon closes them");
         }
     }
+}
+
+/// When something that failed is tried again.
+fn again() -> Timestamp {
+    clock::now().checked_add(AGAIN).unwrap_or(Timestamp::MAX)
 }
 
 // A look that comes late must not make a due time a missed one.

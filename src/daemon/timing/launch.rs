@@ -1,14 +1,14 @@
 //! One run: written down, conducted, written down again.
 
-use super::records::{figures, rows};
+use super::records::{figures, rows_of};
 use crate::event::{Event, Fact};
 use crate::model::{Schedule, ScheduleName, Timestamp};
 use crate::process::clock;
 use crate::process::supervise::chain;
 use crate::runs::{self, Conducted, Exchange, Hand, Moment, conduct};
-use crate::schedule::{Record, RunVerdict};
+use crate::schedule::{Input, Record, RunVerdict};
 use crate::store::{DueKey, Ledger, RunStart, StoreError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
@@ -16,6 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 /// What happened so far is on the disk at the latest after this, so that a crash leaves a run that can be read.
 const NOTE: Duration = Duration::from_millis(500);
+/// Occurrences that are written at once.
+const CHUNK: usize = 500;
+/// Runs of each schedule that are kept.
+const KEPT: usize = 500;
 
 /// A run that is about to begin; its start is in the ledger.
 pub(super) struct Launch {
@@ -74,7 +78,7 @@ impl Launch {
         tracing::info!(run = id, due = %self.due, "run begins");
         let begun =
             Fact::RunBegun { run: id.clone(), schedule: schedule.name.clone(), revision: self.revision.clone() };
-        ledger.record(&Event { at: started_at, fact: begun })?;
+        self.event(begun, started_at);
         let (onlooker, moments) = sync_channel(8 * schedule.tasks.len() + 256);
         let conducted = match &self.exchange {
             Err(error) => Err(error.clone()),
@@ -86,7 +90,7 @@ impl Launch {
             }),
         };
         let (verdict, note) = match &conducted {
-            Ok(run) => self.close(run)?,
+            Ok(run) => self.close(run),
             Err(error) => (RunVerdict::Failed, Some(error.clone())),
         };
         let now = clock::now();
@@ -98,31 +102,45 @@ impl Launch {
             verdict: verdict.word().to_owned(),
             note,
         };
-        ledger.record(&Event { at: now, fact: ended })?;
+        self.event(ended, now);
         Ok(())
+    }
+
+    /// Records a fact; a run does not depend on it.
+    fn event(&self, fact: Fact, at: Timestamp) {
+        if let Err(error) = self.ledger.record(&Event { at, fact }) {
+            tracing::warn!(run = self.id, error = chain(&error), "an event was not recorded");
+        }
     }
 
     /// Writes down what happened so far, now and then. The whole is written at the end.
     fn note(&self, moments: &Receiver<Moment>) {
         let mut record = Record::default();
         let mut written = Instant::now();
-        let mut news = false;
+        let mut news = BTreeSet::new();
         loop {
             let moment = match moments.recv_timeout(NOTE) {
                 Ok(moment) => Some(moment),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            news |= moment.is_some();
             match moment {
-                Some(Moment::Input(at, input)) => record.input(at, &input),
-                Some(Moment::Effect(at, effect)) => record.effect(&self.schedule, at, &effect),
+                Some(Moment::Input(at, input)) => {
+                    record.input(at, &input);
+                    if let Input::Started(attempt) | Input::Ended(attempt, _) = input {
+                        news.insert((attempt.task, attempt.occurrence));
+                    }
+                }
+                Some(Moment::Effect(at, effect)) => {
+                    record.effect(&self.schedule, at, &effect);
+                    news.extend(Record::about(&effect));
+                }
                 None => {}
             }
-            if news && written.elapsed() >= NOTE {
-                news = false;
+            if !news.is_empty() && written.elapsed() >= NOTE {
                 written = Instant::now();
-                let rows = rows(&self.schedule, &record, &BTreeMap::new());
+                let rows = std::mem::take(&mut news).into_iter().filter_map(|(task, at)| record.row(task, at));
+                let rows = rows_of(&self.schedule, rows, &BTreeMap::new());
                 if let Err(error) = self.ledger.record_rows(&self.id, &rows) {
                     tracing::warn!(run = self.id, error = chain(&error), "a part of the run was not written down");
                 }
@@ -130,10 +148,19 @@ impl Launch {
         }
     }
 
-    fn close(&self, run: &Conducted) -> Result<(RunVerdict, Option<String>), StoreError> {
-        self.ledger.record_rows(&self.id, &rows(&self.schedule, &run.record, &run.details))?;
-        figures(&self.ledger, &self.schedule, run)?;
+    /// Writes the whole down. What could not be written is said in the note: the run has ended all the same.
+    fn close(&self, run: &Conducted) -> (RunVerdict, Option<String>) {
+        let mut notes = run.remarks.clone();
+        let rows = rows_of(&self.schedule, run.record.rows(), &run.details);
+        // In parts, so that the due times of other schedules can be written in between.
+        let written = rows.chunks(CHUNK).try_for_each(|rows| self.ledger.record_rows(&self.id, rows));
+        if let Err(error) = written.and_then(|()| figures(&self.ledger, &self.schedule, run)) {
+            notes.push(format!("not all of it could be written down: {}", chain(&error)));
+        }
+        if let Err(error) = self.ledger.prune_runs(KEPT) {
+            tracing::warn!(error = chain(&error), "old runs were not removed");
+        }
         let verdict = run.record.ended.map_or(RunVerdict::Failed, |(_, verdict)| verdict);
-        Ok((verdict, (!run.remarks.is_empty()).then(|| run.remarks.join("; "))))
+        (verdict, (!notes.is_empty()).then(|| notes.join("; ")))
     }
 }

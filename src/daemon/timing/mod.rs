@@ -7,5 +7,27 @@ mod keep;
 mod launch;
 mod records;
 
-pub use keep::Orchestrator;
 pub(super) use keep::Timing;
+
+use crate::model::{RealTime, RtPolicy, TaskAddress};
+
+/// How the daemon conducts runs.
+#[derive(Clone, Debug)]
+pub struct Orchestrator {
+    /// Where task servers tell that a task has ended.
+    pub listen: TaskAddress,
+    /// Policy and CPU of the threads that keep the time.
+    pub real_time: RealTime,
+    /// Keep the memory of the process from being paged out.
+    pub lock_memory: bool,
+}
+
+impl Default for Orchestrator {
+    fn default() -> Self {
+        Self {
+            listen: TaskAddress::Tcp("0.0.0.0".to_owned(), 50050),
+            real_time: RealTime { policy: RtPolicy::Other, cpu: None },
+            lock_memory: false,
+        }
+    }
+}

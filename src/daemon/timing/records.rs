@@ -4,14 +4,18 @@ use crate::model::{Schedule, TaskId};
 use crate::process::clock;
 use crate::rt::Lateness;
 use crate::runs::{Conducted, Detail};
-use crate::schedule::{Attempt, Record, Row};
+use crate::schedule::{Attempt, Row};
 use crate::store::{FigureKind, Figures, Ledger, StoreError, TaskRecord};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The occurrences of a run.
-pub(super) fn rows(schedule: &Schedule, record: &Record, details: &BTreeMap<Attempt, Detail>) -> Vec<TaskRecord> {
-    record.rows().filter_map(|row| one(schedule, row, details)).collect()
+/// Occurrences of a run.
+pub(super) fn rows_of<'r>(
+    schedule: &Schedule,
+    rows: impl Iterator<Item = &'r Row>,
+    details: &BTreeMap<Attempt, Detail>,
+) -> Vec<TaskRecord> {
+    rows.filter_map(|row| one(schedule, row, details)).collect()
 }
 
 fn one(schedule: &Schedule, row: &Row, details: &BTreeMap<Attempt, Detail>) -> Option<TaskRecord> {

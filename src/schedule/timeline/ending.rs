@@ -59,7 +59,8 @@ impl Timeline {
         }
         self.states[task].timeout_at = NEVER;
         self.states[task].enter(Phase::Pausing);
-        self.bound_phase(task, pause);
+        // What was sent ahead may fail before its instant, and is not tried again before it either.
+        self.bound_phase(task, pause.max(state.due.saturating_sub(self.now)));
         self.leave_lane(task, effects);
     }
 

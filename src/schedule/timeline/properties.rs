@@ -190,7 +190,9 @@ impl<'s> Play<'s> {
                     lead.is_some_and(|lead| at > now && at <= now + lead),
                     "{attempt:?} sent at {now:?} for {at:?}"
                 );
-                self.serve(at, attempt);
+                // A runner that is lost, or is not one, answers before the instant.
+                let when = if self.chance(20) { now } else { at };
+                self.serve(when, attempt);
             }
             Effect::Poll(attempt) => {
                 let seen = match self.random.u8(0..3) {

@@ -10,7 +10,8 @@ CREATE TABLE environments (
     name     TEXT PRIMARY KEY,
     identity TEXT NOT NULL,
     address  TEXT NOT NULL,
-    since    TEXT NOT NULL
+    since    TEXT NOT NULL,
+    in_force TEXT
 ) STRICT, WITHOUT ROWID;
 
 -- Every recorded fact; `json` is the whole of it. `environment` is empty for facts about the daemon itself.
