@@ -8,7 +8,7 @@ use crate::manifest;
 use crate::model::{FileEntry, FileKind, FileTree, RealTime, RtPolicy, Schedule, ScheduleName, TaskAddress};
 use crate::process::clock;
 use crate::runs::{self, Conducted, Exchange, Hand, RunError};
-use crate::schedule::feasibility::{Proof, feasibility};
+use crate::schedule::feasibility::{Proof, feasibility, line};
 use crate::schedule::{Record, RunVerdict, chart, expected, gantt, short_time};
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -158,7 +158,7 @@ fn findings(session: &Session, schedule: &Schedule) -> bool {
     let cpus = std::thread::available_parallelism().ok().and_then(|count| u32::try_from(count.get()).ok());
     let findings = feasibility(schedule, cpus);
     for finding in &findings {
-        session.printer.note(&format!("note: {}: {finding}; {}", finding.at, finding.remedy()));
+        session.printer.note(&format!("note: {}", line(finding)));
     }
     schedule.feasibility == crate::model::FeasibilityPolicy::Error
         && findings.iter().any(|finding| finding.kind.proof() == Proof::Certain)

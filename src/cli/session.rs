@@ -9,6 +9,7 @@ use crate::manifest;
 use crate::model::{Desired, FileTree, Observed, OwnerId, Revision, Settings};
 use crate::plan::{Allow, Memory, Plan, PlanInput, lint, plan};
 use crate::process::{clock, config};
+use crate::schedule::feasibility::{line, refusals};
 use crate::source::{Address, Blobs, Credentials as GitCredentials, Source, SourceConfig, read_folder, read_index};
 use crate::store::{Ledger, RepoIdentity, Store};
 use std::path::{Path, PathBuf};
@@ -140,6 +141,7 @@ impl Session {
         if !self.printer.json {
             self.printer.notices(&desired.notices);
         }
+        feasible(&desired)?;
         Ok(desired)
     }
 
@@ -177,6 +179,16 @@ impl Host {
     ) -> PlanInput<'a> {
         PlanInput { desired, revision, observed: &self.observed, owner, memory: &self.memory, allow }
     }
+}
+
+/// Refuses files with a schedule that cannot hold its times and says that this is a mistake.
+pub(super) fn feasible(desired: &Desired) -> Result<(), Failure> {
+    let findings = refusals(desired.schedules.values());
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = findings.iter().map(line).collect();
+    Err(Failure::new(lines.join("\n")).hint("change the times, or write `feasibility: warn`"))
 }
 
 /// The plan, if the check that shares no code with the planner finds nothing in it.

@@ -2,8 +2,9 @@
 
 use super::args::RepoArgs;
 use super::exit::{Exit, Failure};
-use super::session::{Session, Which};
+use super::session::{Session, Which, feasible};
 use crate::manifest;
+use crate::schedule::feasibility::{feasibility, line};
 use clap::Args;
 use serde_json::json;
 
@@ -46,6 +47,10 @@ pub(super) async fn run(session: &Session, args: &ValidateArgs) -> Result<Exit, 
         }
         result => result?,
     };
+    feasible(&desired)?;
+    for finding in desired.schedules.values().flat_map(|schedule| feasibility(schedule, None)) {
+        session.printer.note(&format!("note: {}", line(&finding)));
+    }
     let services: usize = desired.deployments.values().map(|deployment| deployment.services.len()).sum();
     let images: usize = desired.builds.iter().map(|build| build.images.len()).sum();
     if session.printer.json {

@@ -4,6 +4,7 @@ use crate::manifest;
 use crate::model::{Desired, Observed, OwnerId, Revision};
 use crate::plan::{Memory, PlanInput};
 use crate::process::clock;
+use crate::schedule::feasibility::{line, refusals};
 use crate::source::{Source, SourceError};
 use crate::store::{Ledger, RepoIdentity, Store, StoreError};
 use std::sync::Arc;
@@ -86,9 +87,15 @@ impl Loader {
         let (revision, tree) =
             self.source.read(commit).await.map_err(|source| LoadError::Read { commit: commit.to_owned(), source })?;
         // Tens of milliseconds of pure computing for a large repo: not on a thread that serves others.
-        let compiled = tokio::task::spawn_blocking(move || manifest::compile(&tree)).await;
-        let desired = match compiled {
-            Ok(Ok(desired)) => desired,
+        let compiled = tokio::task::spawn_blocking(move || {
+            manifest::compile(&tree).map(|desired| (refusals(desired.schedules.values()), desired))
+        });
+        let desired = match compiled.await {
+            Ok(Ok((findings, desired))) if findings.is_empty() => desired,
+            Ok(Ok((findings, _))) => {
+                let report = findings.iter().map(|finding| format!("error[infeasible] {}\n", line(finding))).collect();
+                return Err(LoadError::Rejected { revision, mistakes: findings.len(), report });
+            }
             Ok(Err(report)) => {
                 let (mistakes, report) = told(&report);
                 return Err(LoadError::Rejected { revision, mistakes, report });

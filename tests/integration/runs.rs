@@ -321,3 +321,27 @@ fn a_strict_schedule_is_refused_when_what_it_asks_for_cannot_be_had() {
     assert_eq!(told.status.code(), Some(0), "{stderr}");
     assert!(stderr.contains("8000"), "{stderr}");
 }
+
+#[test]
+fn a_schedule_that_cannot_hold_its_times_is_told_or_refused_as_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("schedules");
+    std::fs::create_dir(&path).unwrap();
+    let validate = |feasibility: &str| {
+        let text = format!(
+            "schedule:\n  feasibility: {feasibility}\n  tasks: [{{id: a, address: \"h:1\", scheduled_time: 0, deadline: 1ms, \
+             estimated_duration: 2ms}}]\n"
+        );
+        std::fs::write(path.join("tight.yaml"), text).unwrap();
+        let out = Command::new(cargo_bin("setpoint")).args(["validate", "--repo"]).arg(folder.path()).output().unwrap();
+        (out.status.code(), String::from_utf8(out.stderr).unwrap())
+    };
+    let (code, said) = validate("warn");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("note: schedules/tight.yaml:3: "), "{said}");
+    let (code, said) = validate("error");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("schedules/tight.yaml:3: ") && said.contains("write `feasibility: warn`"), "{said}");
+    let (code, said) = validate("off");
+    assert_eq!((code, said.contains("tight.yaml")), (Some(0), false), "{said}");
+}

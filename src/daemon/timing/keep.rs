@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The wall clock is looked at this often at least: it may be put forward while nothing else happens.
 const LOOK: Duration = Duration::from_secs(1);
+/// Likewise when no due time is known.
+const IDLE: Duration = Duration::from_secs(60);
 /// Time between two tries after the store or the network failed.
 const AGAIN: Duration = Duration::from_secs(5);
 /// What the daemon needs beside the runs under way when it ends.
@@ -120,8 +122,9 @@ impl Timing {
     }
 
     fn wait(&self) -> Duration {
-        let until = self.agenda.next().map(|at| at.duration_since(clock::now()));
-        until.map_or(LOOK, |until| if until.is_negative() { Duration::ZERO } else { until.unsigned_abs().min(LOOK) })
+        let next = self.agenda.next().into_iter().chain(self.todo.as_ref().map(|(_, at)| *at)).min();
+        let until = next.map(|at| at.duration_since(clock::now()));
+        until.map_or(IDLE, |until| if until.is_negative() { Duration::ZERO } else { until.unsigned_abs().min(LOOK) })
     }
 
     /// A step whose failure is told and does not end the daemon: it is tried again. Says whether it went well.

@@ -50,3 +50,16 @@ pub fn feasibility(schedule: &Schedule, cpus: Option<u32>) -> Vec<Finding> {
     findings.extend(course.finding(FindingKind::Incomplete { occurrences: course.limit() }, cut));
     findings
 }
+
+/// What makes a revision one that is refused: certain findings of schedules whose policy says that they are mistakes.
+/// The machine is left out of it, so that every machine says the same.
+pub fn refusals<'s>(schedules: impl IntoIterator<Item = &'s Schedule>) -> Vec<Finding> {
+    let strict = schedules.into_iter().filter(|schedule| schedule.feasibility == FeasibilityPolicy::Error);
+    let certain = |finding: &Finding| finding.kind.proof() == Proof::Certain;
+    strict.flat_map(|schedule| feasibility(schedule, None)).filter(certain).collect()
+}
+
+/// A finding as people read it: place, sentence, remedy.
+pub fn line(finding: &Finding) -> String {
+    format!("{}: {finding}. {}", finding.at, finding.remedy())
+}
