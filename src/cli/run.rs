@@ -82,6 +82,17 @@ pub(super) enum PolicyArg {
     Rr,
 }
 
+impl PolicyArg {
+    /// The policy at a priority.
+    pub(super) fn with(self, priority: u8) -> RtPolicy {
+        match self {
+            Self::None => RtPolicy::Other,
+            Self::Fifo => RtPolicy::Fifo { priority },
+            Self::Rr => RtPolicy::RoundRobin { priority },
+        }
+    }
+}
+
 pub(super) async fn run(session: &Session, args: &RunArgs) -> Result<Exit, Failure> {
     match (args.what.as_str(), &args.id) {
         ("show", Some(id)) => return super::runs::show(session, &args.environment, id),
@@ -200,11 +211,7 @@ fn play(session: &Session, schedule: &Schedule, record: &Record, speed: f64) {
 }
 
 async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) -> Result<Conducted, Failure> {
-    let policy = match args.policy {
-        PolicyArg::None => RtPolicy::Other,
-        PolicyArg::Fifo => RtPolicy::Fifo { priority: args.priority },
-        PolicyArg::Rr => RtPolicy::RoundRobin { priority: args.priority },
-    };
+    let policy = args.policy.with(args.priority);
     let settings = runs::Settings {
         real_time: RealTime { policy, cpu: args.cpu_affinity },
         lock_memory: args.lock_memory,

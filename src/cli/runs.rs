@@ -9,6 +9,7 @@ use crate::store::{FigureKind, RunFilter, RunRecord, RunRow, RunState, TaskRecor
 use clap::Args;
 use comfy_table::{Table, presets};
 use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// List the runs of schedules, newest first
@@ -99,8 +100,12 @@ fn text(session: &Session, run: &RunRecord) -> Result<(), Failure> {
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["TASK", "DUE", "STARTED", "LATE", "TOOK", "TRIES", "RESULT"]);
+    // They come by task and number: one that has several shows a second one.
+    let several: BTreeSet<u32> =
+        run.tasks.iter().filter(|task| task.occurrence > 0).map(|task| task.task_index.0).collect();
+    let names: BTreeMap<u32, &TaskId> = run.tasks.iter().map(|task| (task.task_index.0, &task.task)).collect();
     for task in &run.tasks {
-        table.add_row(cells(task, &run.tasks));
+        table.add_row(cells(task, several.contains(&task.task_index.0), &names));
     }
     line(&format!("\n{table}"))?;
     if run.left_out > 0 {
@@ -109,14 +114,13 @@ fn text(session: &Session, run: &RunRecord) -> Result<(), Failure> {
     Ok(())
 }
 
-fn cells(task: &TaskRecord, all: &[TaskRecord]) -> [String; 7] {
+fn cells(task: &TaskRecord, several: bool, names: &BTreeMap<u32, &TaskId>) -> [String; 7] {
     let dash = || "-".to_owned();
     let time = |nanos: Option<u64>| nanos.map_or_else(dash, |nanos| short_time(Duration::from_nanos(nanos)));
     let last = task.tries.last();
     let started = last.map(|one| one.started_ns.and_then(|at| u64::try_from(at).ok()).unwrap_or(one.sent_ns));
     let late = last.zip(started).map(|(one, started)| started.saturating_sub(one.released_ns));
     let took = last.and_then(|one| Some(one.ended_ns?.saturating_sub(one.sent_ns)));
-    let several = all.iter().any(|other| other.task == task.task && other.occurrence != task.occurrence);
     let name = match (several || task.count > 1, task.count) {
         (false, _) => task.task.to_string(),
         (true, 1) => format!("{} #{}", task.task, task.occurrence + 1),
@@ -124,14 +128,13 @@ fn cells(task: &TaskRecord, all: &[TaskRecord]) -> [String; 7] {
     };
     let due = task.due_ns.or(last.map(|one| one.released_ns));
     let tries = task.tries.len().to_string();
-    [name, time(due), time(started), time(late), time(took), tries, verdict(task, all)]
+    [name, time(due), time(started), time(late), time(took), tries, verdict(task, names)]
 }
 
-fn verdict(task: &TaskRecord, all: &[TaskRecord]) -> String {
+fn verdict(task: &TaskRecord, names: &BTreeMap<u32, &TaskId>) -> String {
     let Some(verdict) = task.verdict else { return "not known".to_owned() };
-    let name = |index: u32| all.iter().find(|other| other.task_index.0 == index).map(|other| &other.task);
     let mut parts = vec![verdict.word().to_owned()];
-    parts.extend(verdict.because(|index| name(index.0).map_or_else(|| "?".to_owned(), TaskId::to_string)));
+    parts.extend(verdict.because(|index| names.get(&index.0).map_or_else(|| "?".to_owned(), ToString::to_string)));
     let message = task.tries.last().and_then(|one| one.error.clone());
     parts.extend(message.filter(|_| verdict != Verdict::Succeeded));
     let late = if task.missed_deadline && verdict.is_success() { ", after its deadline" } else { "" };

@@ -3,7 +3,7 @@
 use super::exit::{Exit, Failure};
 use super::run::{PolicyArg, address};
 use super::session::Session;
-use crate::model::{RealTime, RtPolicy};
+use crate::model::RealTime;
 use crate::process::supervise::chain;
 use crate::rt;
 use crate::task::{CommandLine, Registry, Runner, Settings};
@@ -65,11 +65,7 @@ pub(super) fn run(session: &Session, args: &TaskArgs) -> Result<Exit, Failure> {
         };
         registry = registry.command(name.as_str(), line);
     }
-    let policy = match args.policy {
-        PolicyArg::None => RtPolicy::Other,
-        PolicyArg::Fifo => RtPolicy::Fifo { priority: args.priority },
-        PolicyArg::Rr => RtPolicy::RoundRobin { priority: args.priority },
-    };
+    let policy = args.policy.with(args.priority);
     let settings = Settings {
         names: args.name.clone(),
         orchestrator: args.orchestrator.as_deref().map(address).transpose()?,

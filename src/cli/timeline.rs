@@ -2,7 +2,7 @@
 
 use super::exit::Failure;
 use super::session::Session;
-use crate::model::Schedule;
+use crate::model::{Schedule, nanos};
 use crate::runs::{Conducted, Detail, Moment};
 use crate::schedule::{Attempt, Effect, End, Input, Record, Row, Try, Verdict, chart, gantt, short_time};
 use comfy_table::{Table, presets};
@@ -115,10 +115,6 @@ pub(super) fn json(schedule: &Schedule, run: &Conducted) -> Value {
         "remarks": run.remarks,
         "tasks": rows(schedule, &run.record, &run.details),
     })
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The occurrences as programs read them; times are nanoseconds after the run's start.

@@ -31,7 +31,7 @@ pub use location::Location;
 pub use observed::{
     Container, Health, HealthReport, ImageConfig, ImageState, NetworkState, Observed, Status, VolumeState,
 };
-pub use quantity::{QuantityError, cpus_text, duration_text, parse_cpus, parse_duration, parse_size, size_text};
+pub use quantity::{QuantityError, cpus_text, duration_text, nanos, parse_cpus, parse_duration, parse_size, size_text};
 pub use schedule::{
     Deadline, DeadlineFrom, FeasibilityPolicy, Missed, Need, On, OnDeadline, Overlap, RealTime, Release, Repeat,
     RtPolicy, Schedule, Start, Target, Task, TaskAddress, TaskProtocol,

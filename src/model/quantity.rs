@@ -98,6 +98,11 @@ pub fn size_text(bytes: u64) -> String {
     format!("{bytes}B")
 }
 
+/// A duration in whole nanoseconds; the longest number stands for all that are longer (584 years).
+pub fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// The shortest exact text of a duration in one unit: `90s`, `500ms`, `1500us`.
 pub fn duration_text(duration: Duration) -> String {
     let nanos = duration.as_nanos();

@@ -3,7 +3,7 @@
 //! A due time is *settled* once the ledger says what became of it: started, skipped or missed. What is settled never
 //! comes again, whatever the wall clock does; so the caller writes down what an answer settles before it acts.
 
-use crate::model::{Missed, Overlap, ScheduleName, Start, Timestamp};
+use crate::model::{Missed, Overlap, ScheduleName, Start, Timestamp, nanos};
 use jiff::{SignedDuration, ToSpan as _};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -138,7 +138,7 @@ pub fn admit(overlap: Overlap, running: usize, queued: usize) -> Admission {
 /// The delay follows from the schedule's name alone. After a restart it is the same, so a run that was about to start
 /// neither starts at another time nor twice; and being the same for each due time, it leaves their order and distance.
 pub fn jittered(schedule: &ScheduleName, due: Timestamp, jitter: Duration) -> Timestamp {
-    let range = u64::try_from(jitter.as_nanos()).unwrap_or(u64::MAX);
+    let range = nanos(jitter);
     let delay = (u128::from(stable_hash(schedule.as_str())) * u128::from(range)) >> 64;
     let delay = SignedDuration::from_nanos(i64::try_from(delay).unwrap_or(i64::MAX));
     due.checked_add(delay).unwrap_or(due)

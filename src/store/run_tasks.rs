@@ -2,7 +2,7 @@
 
 use super::columns::{from_json, from_json_text, integer, natural_or_null, to_json};
 use super::{Ledger, StoreError};
-use crate::model::TaskId;
+use crate::model::{TaskId, nanos};
 use crate::schedule::{End, Row, TaskIndex, Try, Verdict};
 use rusqlite::{Connection, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
@@ -233,8 +233,4 @@ fn verdict(verdict: Option<String>, cause: Option<String>, task: Option<u32>) ->
     let cause = cause.map(|cause| task.map_or_else(|| json!(cause), |task| json!({ &cause: task })));
     let verdict = verdict.map(|verdict| cause.map_or_else(|| json!(verdict), |cause| json!({ &verdict: cause })));
     from_json(verdict.into(), 5)
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

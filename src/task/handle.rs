@@ -2,6 +2,7 @@
 
 use super::cancel::Cancellation;
 use super::figures::{self, Figures};
+use crate::model::nanos;
 use crate::wire::Stamp;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -25,10 +26,6 @@ pub(super) struct Handle {
     before: AtomicU64,
     /// The program's process group; 0 while there is none.
     group: AtomicI32,
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Handle {

@@ -3,7 +3,7 @@
 use super::notice::TaskResult;
 use super::proto;
 use super::start::{AttemptKey, Start, StartCall, StartFault};
-use crate::model::{TaskId, TaskProtocol};
+use crate::model::{TaskId, TaskProtocol, nanos};
 use std::time::Duration;
 
 /// Two hosts' clocks that differ from each other by the same amount, give or take this, are one host's: two readings in
@@ -166,10 +166,6 @@ pub enum RunnerFault {
     /// The start in it is none.
     #[error(transparent)]
     Start(#[from] StartFault),
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl From<Stamp> for proto::Stamp {

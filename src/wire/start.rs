@@ -4,7 +4,7 @@ use super::payload::{OutputFault, Payload};
 use super::proto::RtDeadline;
 use super::raw::StartTaskRequest;
 use super::time::{micros, since};
-use crate::model::{RealTime, RtPolicy, TaskId, TaskProtocol};
+use crate::model::{RealTime, RtPolicy, TaskId, TaskProtocol, nanos};
 use bytes::Bytes;
 use prost::Message;
 use serde_json::{Map, Value};
@@ -49,7 +49,6 @@ impl Start {
             RtPolicy::Other => (0, None),
             RtPolicy::Fifo { priority } | RtPolicy::RoundRobin { priority } => (i32::from(priority), None),
             RtPolicy::Deadline { runtime, deadline, period } => {
-                let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
                 let numbers =
                     RtDeadline { runtime_ns: nanos(runtime), deadline_ns: nanos(deadline), period_ns: nanos(period) };
                 (0, Some(numbers))

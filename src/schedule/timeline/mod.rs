@@ -33,9 +33,9 @@ mod tests;
 pub use lanes::Lane;
 pub use signal::{Attempt, Cause, Effect, End, Input, RunVerdict, Seen, SkipCause, TaskIndex, Verdict};
 
-use crate::model::{DeadlineFrom, On, Schedule, Task, TaskAddress, TaskId};
+use crate::model::{DeadlineFrom, On, Schedule, Task, TaskAddress, TaskId, nanos};
 use lanes::LaneState;
-use state::{Phase, State, Terms, nanos};
+use state::{Phase, State, Terms};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use timers::{Nanos, Timer, TimerKind, Timers};

@@ -2,7 +2,7 @@
 
 use super::signal::{Attempt, Cause, End, TaskIndex, Verdict};
 use super::timers::{NEVER, Nanos};
-use crate::model::{DeadlineFrom, OnDeadline, Release, Task};
+use crate::model::{DeadlineFrom, OnDeadline, Release, Task, nanos};
 use std::time::Duration;
 
 /// The terms of a task, in nanoseconds.
@@ -191,9 +191,4 @@ pub(super) fn reported(end: End) -> Verdict {
         End::Timeout => Verdict::TimedOut(Cause::Reported),
         End::Cancelled => Verdict::Cancelled,
     }
-}
-
-/// A time in nanoseconds; the longest one that a file may write has room.
-pub(super) fn nanos(time: Duration) -> Nanos {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
