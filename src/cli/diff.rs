@@ -2,11 +2,14 @@
 
 use super::args::RepoArgs;
 use super::exit::{Exit, Failure};
+use super::plan::shown;
 use super::session::{Files, Session, Which};
 use crate::manifest;
 use crate::model::{Desired, FileTree, Observed, OwnerId};
 use crate::plan::render::{View, text};
 use crate::plan::{Allow, AllowedGuard, Memory, Plan, PlanInput, plan, pretend};
+use crate::process::clock;
+use crate::schedule::preview::{self, preview};
 use clap::Args;
 use similar::TextDiff;
 use std::collections::BTreeSet;
@@ -38,13 +41,15 @@ pub(super) async fn run(session: &Session, args: &DiffArgs) -> Result<Exit, Fail
     let plan = offline(&old, &new, &from, &to);
     let view = View::new(&plan);
     let files = changed(&from.tree, &to.tree);
+    let schedules = preview(&old.schedules, &new.schedules, clock::now());
     if session.printer.json {
         session.printer.data(&serde_json::json!({
             "version": 1, "from": from.revision, "to": to.revision, "files": files, "plan": view,
+            "schedules": schedules,
         }))?;
     } else {
         session.printer.out(&files)?;
-        session.printer.out(&text(&view))?;
+        shown(session, [text(&view), preview::text(&schedules)])?;
     }
     Ok(Exit::Ok)
 }

@@ -4,9 +4,15 @@ use super::args::{RepoArgs, parse_allow};
 use super::exit::{Exit, Failure};
 use super::moved::body;
 use super::session::{Session, Which};
+use crate::manifest;
+use crate::model::{Schedule, ScheduleName};
 use crate::plan::render::{View, markdown, text};
 use crate::plan::{Allow, Plan};
+use crate::schedule::preview::{self, Preview, preview};
+use crate::store::Ledger;
 use clap::{Args, ValueEnum};
+use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Show what a commit would change on this host, and change nothing
 #[derive(Debug, Args)]
@@ -48,19 +54,54 @@ pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<Exit, Fail
     let plan = session.plan(&desired, &files.revision, &host, &args.allow)?;
     let view = View::new(&plan);
     host.ledger.store().save_plan(&view.id, &body(&text(&view)), plan.observed_at)?;
+    let in_force = in_force(session, args, &host.ledger).await?;
+    let schedules = preview(&in_force, &desired.schedules, plan.observed_at);
     match args.format {
-        _ if session.printer.json => session.printer.data(&view)?,
-        Format::Text => session.printer.out(&text(&view))?,
-        Format::Markdown => session.printer.out(&markdown(&view))?,
+        _ if session.printer.json => session.printer.data(&Whole { plan: &view, schedules: &schedules })?,
+        Format::Text => shown(session, [text(&view), preview::text(&schedules)])?,
+        Format::Markdown => shown(session, [markdown(&view), preview::markdown(&schedules)])?,
     }
-    Ok(if args.detailed_exitcode { detailed(&plan) } else { Exit::Ok })
+    Ok(if args.detailed_exitcode { detailed(&plan, &schedules) } else { Exit::Ok })
+}
+
+/// What a program reads: the plan, and under a key of its own what changes in the schedules.
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    plan: &'a View,
+    schedules: &'a Preview,
+}
+
+/// The schedules that the daemon of this host follows. None when it follows none, or when their commit is gone.
+async fn in_force(
+    session: &Session,
+    args: &PlanArgs,
+    ledger: &Ledger,
+) -> Result<BTreeMap<ScheduleName, Schedule>, Failure> {
+    let Some(commit) = ledger.in_force()? else { return Ok(BTreeMap::new()) };
+    let at = RepoArgs { rev: Some(commit.clone()), ..args.repo.clone() };
+    let files = session.files(&at, Which::Commit).await;
+    let why = match files.and_then(|files| Ok(manifest::compile(&files.tree)?)) {
+        Ok(desired) => return Ok(desired.schedules),
+        Err(Failure::Error { message, .. } | Failure::Usage(message)) => message,
+        Err(Failure::Invalid(_)) => "its files do not validate".to_owned(),
+    };
+    let short = commit.get(..7).unwrap_or(&commit);
+    session.printer.note(&format!("note: every schedule is shown as new: those in force are of commit {short}: {why}"));
+    Ok(BTreeMap::new())
+}
+
+/// The parts that have something to say, with a line between them.
+pub(super) fn shown(session: &Session, parts: [String; 2]) -> Result<(), Failure> {
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    session.printer.out(&parts.join("\n"))
 }
 
 /// The most telling of the codes: an incomplete look first, then changes, then holds.
-fn detailed(plan: &Plan) -> Exit {
+fn detailed(plan: &Plan, schedules: &Preview) -> Exit {
     if !plan.missing.is_empty() {
         Exit::Incomplete
-    } else if !plan.is_empty() {
+    } else if !plan.is_empty() || !schedules.is_empty() {
         Exit::Changes
     } else if !plan.held.is_empty() {
         Exit::Held

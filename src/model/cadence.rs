@@ -17,7 +17,7 @@ use super::cron::{self, Mistake};
 use croner::Cron;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
-use jiff::{SignedDuration, ToSpan as _};
+use jiff::{SignedDuration, ToSpan as _, Zoned};
 use serde::Serialize;
 use serde::ser::{SerializeStruct as _, Serializer};
 use std::fmt;
@@ -87,6 +87,11 @@ impl Cadence {
     /// The name of the time zone.
     pub fn zone(&self) -> &str {
         &self.zone
+    }
+
+    /// What the clocks of the time zone show at an instant.
+    pub fn local(&self, at: Timestamp) -> Zoned {
+        at.to_zoned(self.time_zone.clone())
     }
 
     /// The first due time after an instant (never the instant itself). `None` only beyond the year 4999.

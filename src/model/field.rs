@@ -187,12 +187,14 @@ impl Field {
 
     /// Whether the value must not be shown: an environment variable or build argument whose name says so.
     pub fn is_sensitive(&self) -> bool {
-        let key = self.key.to_ascii_uppercase();
-        self.kind == FieldKind::Env
-            && ["PASS", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "AUTH", "PRIVATE", "DSN"]
-                .iter()
-                .any(|word| key.contains(word))
+        self.kind == FieldKind::Env && looks_secret(&self.key)
     }
+}
+
+/// Whether a name says that its value is a secret.
+pub fn looks_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["PASS", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "AUTH", "PRIVATE", "DSN"].iter().any(|word| name.contains(word))
 }
 
 impl fmt::Display for Field {

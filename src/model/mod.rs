@@ -23,7 +23,7 @@ pub use desired::{
     BuildFile, BuildImage, BuildSettings, Condition, ContextFile, Dependency, Deployment, Desired, Image, ImageBuild,
     Network, Notice, PullPolicy, Registry, Role, Service, Strategy, Volume,
 };
-pub use field::{Change, Field, FieldKind, Fields, digest};
+pub use field::{Change, Field, FieldKind, Fields, digest, looks_secret};
 pub use id::{
     ContainerId, DeploymentName, InstanceId, OwnerId, ParseIdError, ScheduleName, ServiceId, ServiceRef, TaskId,
 };

@@ -7,6 +7,7 @@ pub mod agenda;
 mod chart;
 pub mod feasibility;
 pub mod gantt;
+pub mod preview;
 mod record;
 mod simulate;
 mod timeline;

@@ -112,7 +112,7 @@ fn joined<'a>(bars: &[(Duration, Duration, &'a Bar)], scale: &Scale, grain: f64)
 }
 
 /// A text on one line without characters that control a terminal, turn the direction of writing or are no XML.
-pub(super) fn plain(text: &str) -> String {
+pub(in crate::schedule) fn plain(text: &str) -> String {
     let direction = |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let odd = |c| direction(c) || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}');
     let mut plain = String::with_capacity(text.len());
@@ -127,7 +127,7 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// At most `most` characters, the last one `…` when some were cut.
-pub(super) fn cut(text: &str, most: usize) -> String {
+pub(in crate::schedule) fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }

@@ -12,6 +12,7 @@ mod svg_style;
 mod tests;
 mod text;
 
+pub(super) use layout::{cut, plain};
 pub use svg::svg;
 pub use text::text;
 

@@ -25,7 +25,8 @@ const DEADLINE: char = '┃';
 pub fn text(chart: &Chart, width: usize) -> String {
     let width = width.max(LEAST_WIDTH);
     let longest = chart.rows.iter().map(|row| row.task.chars().count()).max().unwrap_or(0);
-    let names = longest.clamp(4, NAMES.min(width / 3));
+    // One column more than the longest one has, since it is set in by one.
+    let names = (longest + 1).clamp(5, NAMES.min(width / 3));
     let columns = width - names - 4 - NOTES.min(width / 4);
     let notes = width - names - 4 - columns;
     let scale = Scale { length: length(chart), left: 0.0, right: (columns - 1) as f64 };
