@@ -7,7 +7,8 @@ use super::timeline::{self, WIDTH, name, rows, told};
 use crate::manifest;
 use crate::model::{FileEntry, FileKind, FileTree, RealTime, RtPolicy, Schedule, ScheduleName, TaskAddress};
 use crate::process::clock;
-use crate::runs::{self, Conducted, Exchange, Hand, RunError};
+use crate::process::shutdown::Signals;
+use crate::runs::{self, Conducted, Exchange, Hand, Planned, RunError};
 use crate::schedule::feasibility::{Proof, feasibility, line};
 use crate::schedule::{Record, RunVerdict, chart, expected, gantt, short_time};
 use clap::{Args, ValueEnum};
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Run a schedule once, now, in the foreground
 ///
@@ -31,7 +33,7 @@ Examples:
   setpoint run show hybrid-20260301-060000-3f2a      a run that took place (`setpoint runs` lists them)
   setpoint run hybrid --json | jq '.tasks[] | select(.verdict != \"succeeded\")'
 
-Exit code 1 when a task failed. Ctrl-C stops what runs and starts nothing more.")]
+Exit code 1 when a task failed. Ctrl-C or SIGTERM stops what runs and starts nothing more; a second one ends the program.")]
 pub(super) struct RunArgs {
     /// Name of a schedule, a file, or `show` before the id of a run
     what: String,
@@ -58,8 +60,8 @@ pub(super) struct RunArgs {
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=99), value_name = "1-99")]
     priority: u8,
     /// The CPU that it runs on
-    #[arg(long, value_name = "CPU")]
-    cpu_affinity: Option<u32>,
+    #[arg(long, allow_hyphen_values = true, value_parser = clap::value_parser!(i32).range(-1..=8191), value_name = "CPU")]
+    cpu_affinity: Option<i32>,
     /// Keep the memory of the process from being paged out
     #[arg(long)]
     lock_memory: bool,
@@ -213,7 +215,7 @@ fn play(session: &Session, schedule: &Schedule, record: &Record, speed: f64) {
 async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) -> Result<Conducted, Failure> {
     let policy = args.policy.with(args.priority);
     let settings = runs::Settings {
-        real_time: RealTime { policy, cpu: args.cpu_affinity },
+        real_time: RealTime { policy, cpu: args.cpu_affinity.and_then(|cpu| u32::try_from(cpu).ok()) },
         lock_memory: args.lock_memory,
         send_ahead: !args.no_send_ahead,
         ..runs::Settings::default()
@@ -225,7 +227,10 @@ async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) ->
     let id = runs::new_id(schedule, clock::now());
     let run = {
         let (schedule, hand) = (Arc::clone(schedule), hand.clone());
-        tokio::task::spawn_blocking(move || runs::conduct(&schedule, &id, &settings, &exchange, &hand, Some(onlooker)))
+        tokio::task::spawn_blocking(move || {
+            let ready = runs::prepare(&schedule, &id, &settings, Ok(&exchange), Some(onlooker))?;
+            ready.conduct(Planned::at(clock::now()), Some(&exchange), &hand)
+        })
     };
     let progress = {
         let (schedule, session) = (Arc::clone(schedule), session.clone());
@@ -237,12 +242,16 @@ async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) ->
             }
         })
     };
-    tokio::pin!(run);
+    let (stop, mut asked) = (CancellationToken::new(), false);
+    let signals = Signals::catch()?.drive(stop.clone());
+    tokio::pin!(run, signals);
     let conducted = loop {
-        // A second signal while the first is carried out changes nothing: every wait has its bound.
+        // Every arm may be dropped while it waits.
         tokio::select! {
             ended = &mut run => break ended,
-            _ = tokio::signal::ctrl_c() => {
+            never = &mut signals => match never {},
+            () = stop.cancelled(), if !asked => {
+                asked = true;
                 session.printer.note("stopping what runs");
                 hand.cancel();
             }

@@ -37,6 +37,7 @@ pub(super) fn told(schedule: &Schedule, moment: &Moment) -> Option<String> {
         Moment::Effect(at, Effect::Arm { attempt, at: due }) => {
             (at, format!("send {} ahead for {}", id(attempt)?, short_time(*due)))
         }
+        Moment::Effect(at, Effect::Disarm(attempt)) => (at, format!("take {} back: its server is busy", id(attempt)?)),
         Moment::Effect(at, Effect::Stop { attempt, .. }) => (at, format!("stop {}", id(attempt)?)),
         Moment::Effect(at, Effect::Kill(attempt)) => (at, format!("end {} by force", id(attempt)?)),
         Moment::Effect(at, Effect::Poll(attempt)) => (at, format!("ask about {}", id(attempt)?)),

@@ -17,7 +17,10 @@ fn the_first_fragment_of_the_existing_guide() {
     assert_eq!(task.container_name.as_deref(), Some("grpc_task4"));
     assert_eq!(task.spec.hostname.as_deref(), Some("task4"));
     let words = task.spec.command.clone().unwrap();
-    assert_eq!(words, ["--name", "my_new_task", "--address", "0.0.0.0:50054", "--orchestrator", "orchestrator:50050"]);
+    assert_eq!(
+        words,
+        ["--name", "my_new_task", "--address", "0.0.0.0:50054", "--orchestrator", "host.docker.internal:50050"]
+    );
     assert_eq!(task.spec.env["TASK_ID"], "my_new_task");
     assert_eq!(task.spec.env["TZ"], "UTC");
     let port = task.spec.ports.first().unwrap();

@@ -78,6 +78,8 @@ pub struct Settings {
     pub drift: DriftPolicy,
     /// What may be removed.
     pub prune: Prune,
+    /// Address at which task servers of a deployment without an orchestrator of its own find theirs; `None` is their host.
+    pub orchestrator: Option<String>,
     /// Where the settings stand, when they are committed.
     pub at: Option<Location>,
 }
@@ -94,6 +96,7 @@ impl Default for Settings {
             on_failure: OnFailure::Rollback,
             drift: DriftPolicy::Repair,
             prune: Prune { enabled: true, budget_percent: 20 },
+            orchestrator: None,
             at: None,
         }
     }

@@ -6,7 +6,7 @@ use super::shared::{Kind, Link, Shared};
 use crate::model::{Schedule, Task, TaskAddress};
 use crate::process::supervise::chain;
 use crate::schedule::{Attempt, Effect, Input, Seen};
-use crate::wire::{Ack, Arm, AttemptKey, CallError, PreparedStart, Start, TaskState, WatchFrom};
+use crate::wire::{Ack, Arm, AttemptKey, CallError, Disarmed, PreparedStart, Start, TaskState, WatchFrom};
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use std::collections::BTreeMap;
@@ -23,10 +23,15 @@ const POLL_BOUND: Duration = Duration::from_secs(2);
 const STOP_MARGIN: Duration = Duration::from_millis(400);
 /// How much later than its instant a task that was sent ahead may begin, unless it has a deadline.
 const LATE_LIMIT: Duration = Duration::from_secs(1);
-/// An existing task server tells an end before it is ready for the next start; for this long a start that it refuses for
-/// being busy is tried again.
-const BUSY_BOUND: Duration = Duration::from_millis(500);
+/// Bound on the answer to a request to take a task back.
+const DISARM_BOUND: Duration = Duration::from_secs(2);
+/// A task server may be busy with what this run does not know: an existing one tells an end before it is ready for the next
+/// start, and other runs use it too. A start that it refuses for that is tried again after this, for as long as a start may
+/// take; later on after the longer pause.
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
+const BUSY_PAUSE_LATER: Duration = Duration::from_millis(20);
+/// From here on it is another run.
+const BUSY_LATER: Duration = Duration::from_millis(500);
 /// Bound on the calls that are under way at the end of a run.
 const LAST_CALLS: Duration = Duration::from_secs(1);
 /// Pause before a broken stream of events is asked for again.
@@ -63,6 +68,15 @@ impl Caller {
         }
     }
 
+    fn key(&self, task: &Task, attempt: Attempt) -> AttemptKey {
+        AttemptKey {
+            run_id: self.shared.flights().run().to_owned(),
+            task_id: task.id.clone(),
+            occurrence: attempt.occurrence,
+            attempt: attempt.number,
+        }
+    }
+
     fn start_of(&self, task: &Task, attempt: Attempt) -> Start {
         let details = self.shared.details();
         let output = |id: &crate::model::TaskId| {
@@ -70,12 +84,7 @@ impl Caller {
             details.outputs.get(&(at as u32))
         };
         Start {
-            key: AttemptKey {
-                run_id: self.shared.flights().run().to_owned(),
-                task_id: task.id.clone(),
-                occurrence: attempt.occurrence,
-                attempt: attempt.number,
-            },
+            key: self.key(task, attempt),
             scheduled: task.release.due(attempt.occurrence).unwrap_or_default(),
             deadline: task.deadline.map(|deadline| deadline.after),
             priority: task.priority,
@@ -121,6 +130,7 @@ impl Caller {
         match effect {
             Effect::Start { attempt, .. } => self.start(attempt),
             Effect::Arm { attempt, at } => self.arm(attempt, at),
+            Effect::Disarm(attempt) => self.disarm(attempt),
             Effect::Poll(attempt) => self.poll(attempt),
             Effect::Stop { attempt, grace } => self.stop(attempt, grace),
             Effect::Kill(attempt) => self.stop(attempt, Duration::ZERO),
@@ -199,6 +209,22 @@ impl Caller {
         }))
     }
 
+    fn disarm(&mut self, attempt: Attempt) -> Option<Call> {
+        let (_, link) = self.link(attempt)?;
+        let shared = Arc::clone(&self.shared);
+        let key = self.key(shared.task(attempt)?, attempt);
+        Some(Box::pin(async move {
+            match link.channel.disarm(&key, DISARM_BOUND).await {
+                Ok(Disarmed::Disarmed | Disarmed::NotArmed) => shared.over(attempt, Input::Disarmed(attempt)),
+                // That it has begun is told by the runner's events.
+                Ok(Disarmed::Started) => {}
+                // The timeline has a bound for what comes next.
+                Err(error) => shared.details().message(attempt, &chain(&error)),
+            }
+            attempt
+        }))
+    }
+
     fn poll(&mut self, attempt: Attempt) -> Option<Call> {
         let (_, link) = self.link(attempt)?;
         let shared = Arc::clone(&self.shared);
@@ -241,16 +267,13 @@ async fn begin(
     start: &PreparedStart,
     bound: Duration,
 ) -> Result<Ack, CallError> {
-    let patience = tokio::time::Instant::now() + BUSY_BOUND.min(bound);
+    let since = tokio::time::Instant::now();
     loop {
         match link.channel.start(start, bound).await {
-            Err(CallError::Refused { message, .. })
-                if matches!(link.kind, Kind::Existing)
-                    && message.contains("IDLE")
-                    && tokio::time::Instant::now() < patience =>
-            {
+            Err(CallError::Refused { message, .. }) if message.contains("IDLE") && since.elapsed() < bound => {
                 shared.flights().refused(attempt, true);
-                tokio::time::sleep(BUSY_PAUSE).await;
+                let pause = if since.elapsed() < BUSY_LATER { BUSY_PAUSE } else { BUSY_PAUSE_LATER };
+                tokio::time::sleep(pause.min(bound.saturating_sub(since.elapsed()))).await;
                 shared.flights().refused(attempt, false);
             }
             answer => return answer,

@@ -8,6 +8,7 @@ use crate::process::clock;
 use crate::process::supervise::chain;
 use crate::rt::{self, Prepared, Running};
 use crate::wire::{EndNotice, Health, Listener, NotTaken, Orchestrator};
+use std::collections::VecDeque;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,6 +16,8 @@ use tokio::sync::oneshot;
 
 /// What the notices under way may still take when the exchange closes.
 const DRAIN: Duration = Duration::from_millis(200);
+/// How many runs that have ended are remembered, for ends that are told once more.
+const ENDED: usize = 256;
 /// Bytes of an end notice beside its output.
 const NOTICE_FRAME: usize = 64 << 10;
 
@@ -30,16 +33,23 @@ pub struct Exchange {
 }
 
 #[derive(Clone, Default)]
-struct Runs(Arc<Mutex<Vec<Arc<Shared>>>>);
+struct Runs(Arc<Mutex<Seats>>);
+
+#[derive(Default)]
+struct Seats {
+    open: Vec<Arc<Shared>>,
+    /// The ids of the last runs that ended.
+    ended: VecDeque<String>,
+}
 
 impl std::fmt::Debug for Runs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runs").field("count", &self.all().len()).finish()
+        f.debug_struct("Runs").field("count", &self.all().open.len()).finish()
     }
 }
 
 impl Runs {
-    fn all(&self) -> MutexGuard<'_, Vec<Arc<Shared>>> {
+    fn all(&self) -> MutexGuard<'_, Seats> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -49,6 +59,7 @@ impl Runs {
         let runs = self.all();
         let of = |each: &dyn Fn(&Shared) -> Vec<(Flight, bool)>| -> Option<(Arc<Shared>, Flight)> {
             let all: Vec<(&Arc<Shared>, Flight, bool)> = runs
+                .open
                 .iter()
                 .flat_map(|run| each(run).into_iter().map(move |(flight, near)| (run, flight, near)))
                 .collect();
@@ -56,10 +67,21 @@ impl Runs {
             only(all.iter()).or(near).map(|(run, flight, _)| (Arc::clone(run), flight.clone()))
         };
         let named = of(&|run| run.named(notice));
-        let (run, flight) = named.or_else(|| of(&|run| run.guess(notice))).ok_or(NotTaken::Unknown)?;
+        let Some((run, flight)) = named.or_else(|| of(&|run| run.guess(notice))) else {
+            // Our own runner tells an end in two ways; this is the second one.
+            return if runs.knows(&notice.run_id) { Ok(()) } else { Err(NotTaken::Unknown) };
+        };
         drop(runs);
         run.notice(&flight, notice);
         Ok(())
+    }
+}
+
+impl Seats {
+    /// Whether a run goes on here, or has ended not long ago.
+    fn knows(&self, run: &str) -> bool {
+        !run.is_empty()
+            && (self.open.iter().any(|open| open.flights().run() == run) || self.ended.iter().any(|ended| ended == run))
     }
 }
 
@@ -71,7 +93,10 @@ pub(super) struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.runs.all().retain(|run| !Arc::ptr_eq(run, &self.run));
+        let mut seats = self.runs.all();
+        seats.open.retain(|run| !Arc::ptr_eq(run, &self.run));
+        seats.ended.truncate(ENDED - 1);
+        seats.ended.push_front(self.run.flights().run().to_owned());
     }
 }
 
@@ -114,7 +139,7 @@ impl Exchange {
 
     /// Takes notices for a run from now on.
     pub(super) fn seat(&self, run: Arc<Shared>) -> Seat {
-        self.runs.all().push(Arc::clone(&run));
+        self.runs.all().open.push(Arc::clone(&run));
         Seat { runs: self.runs.clone(), run }
     }
 }

@@ -9,16 +9,19 @@
 //! ```
 
 mod caller;
+mod calls;
 mod conduct;
 mod details;
 mod exchange;
 mod flights;
+mod hand;
 mod local;
 mod parameters;
 mod shared;
 mod timekeeper;
 
-pub use conduct::{Conducted, Hand, RunError, Settings, conduct, new_id};
+pub use conduct::{Conducted, Planned, Ready, RunError, Settings, new_id, prepare};
 pub use details::Detail;
 pub use exchange::Exchange;
+pub use hand::Hand;
 pub use timekeeper::Moment;

@@ -134,7 +134,7 @@ impl Shared {
             Happened::Ended(ended) => self.ended(attempt, ended, same_host),
             Happened::Missed { late } => {
                 self.details().message(attempt, &format!("it was {} ms late and was not begun", late.as_millis()));
-                self.over(attempt, Input::Refused(attempt));
+                self.over(attempt, Input::Disarmed(attempt));
             }
         }
     }

@@ -79,6 +79,7 @@ impl Record {
             Effect::Arm { attempt, .. }
             | Effect::Start { attempt, .. }
             | Effect::Stop { attempt, .. }
+            | Effect::Disarm(attempt)
             | Effect::Poll(attempt)
             | Effect::Kill(attempt) => Some((attempt.task, attempt.occurrence)),
             Effect::Settled { task, first, .. } => Some((task, first)),
@@ -118,7 +119,7 @@ impl Record {
                 (row.count, row.verdict, row.missed_deadline) = (count, Some(verdict), missed_deadline);
             }
             Effect::Ended(verdict) => self.ended = Some((now, verdict)),
-            Effect::Poll(_) | Effect::Stop { .. } | Effect::Kill(_) => {}
+            Effect::Disarm(_) | Effect::Poll(_) | Effect::Stop { .. } | Effect::Kill(_) => {}
         }
     }
 

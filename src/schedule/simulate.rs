@@ -54,6 +54,10 @@ pub fn simulate(
                     mail.send(now, Input::Ended(attempt, End::Cancelled));
                     continue;
                 }
+                Effect::Disarm(attempt) => {
+                    mail.send(now, Input::Disarmed(attempt));
+                    continue;
+                }
                 Effect::Poll(attempt) => {
                     mail.send(now, Input::Seen(attempt, Seen::Running));
                     continue;

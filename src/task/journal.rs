@@ -48,6 +48,11 @@ impl Journal {
         }
     }
 
+    /// Whether somebody watches.
+    pub(super) fn is_watched(&self) -> bool {
+        self.watchers.iter().any(|watcher| !watcher.is_closed())
+    }
+
     /// What a watcher does not know yet, and all that is to come.
     pub(super) fn watch(&mut self, from: &WatchFrom) -> mpsc::Receiver<TaskEvent> {
         let known = if from.instance == self.instance { from.after } else { 0 };

@@ -12,6 +12,7 @@ use crate::model::{TaskAddress, TaskProtocol};
 use crate::rt::{Monotonic, NotApplied, lock_memory};
 use crate::wire::{Capabilities, ListenError, Listener, OrchestratorChannel, ServeError, TaskCall, Tasks};
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -167,6 +168,7 @@ impl Bound {
             boot_id: clock::boot_id(),
             protocols: vec![TaskProtocol::Json, TaskProtocol::Map],
             instance: format!("{:016x}", fastrand::u64(..)),
+            parallel: NonZeroU32::try_from(settings.parallel).unwrap_or(NonZeroU32::MAX),
         };
         let tasks = Tasks { calls, max_request: settings.max_request };
         let desk = Desk::new(settings, registry, identity, pool, gate, ends);

@@ -4,6 +4,7 @@ use super::notice::TaskResult;
 use super::proto;
 use super::start::{AttemptKey, Start, StartCall, StartFault};
 use crate::model::{TaskId, TaskProtocol, nanos};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Two hosts' clocks that differ from each other by the same amount, give or take this, are one host's: two readings in
@@ -95,6 +96,8 @@ pub struct Capabilities {
     pub protocols: Vec<TaskProtocol>,
     /// Chosen anew at each start of the program; sequence numbers of events count within it.
     pub instance: String,
+    /// How many tasks it runs at once.
+    pub parallel: NonZeroU32,
 }
 
 /// Which events a watcher knows already.
@@ -238,6 +241,7 @@ impl Capabilities {
             boot_id: self.boot_id,
             protocols: protocols.collect(),
             instance: self.instance,
+            parallel: self.parallel.get(),
         }
     }
 
@@ -255,6 +259,7 @@ impl Capabilities {
             functions: response.functions,
             boot_id: response.boot_id,
             instance: response.instance,
+            parallel: NonZeroU32::new(response.parallel).unwrap_or(NonZeroU32::MIN),
         }
     }
 }

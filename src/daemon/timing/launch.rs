@@ -1,13 +1,14 @@
 //! One run: written down, conducted, written down again.
 
+use super::desk::{Begin, ahead};
 use super::records::{figures, rows_of};
 use crate::event::{Event, Fact};
-use crate::model::{Schedule, ScheduleName, Timestamp};
+use crate::model::{ScheduleName, Timestamp};
 use crate::process::clock;
 use crate::process::supervise::chain;
-use crate::runs::{self, Conducted, Exchange, Hand, Moment, conduct};
+use crate::runs::{self, Conducted, Exchange, Hand, Moment, Planned, prepare};
 use crate::schedule::{Input, Record, RunVerdict};
-use crate::store::{DueKey, Ledger, RunStart, StoreError};
+use crate::store::{RunStart, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -21,14 +22,14 @@ const CHUNK: usize = 500;
 /// Runs of each schedule that are kept.
 const KEPT: usize = 500;
 
+/// The last look at the wall clock before a run begins; from there on the clock counts that never jumps.
+const LAST_LOOK: Duration = Duration::from_millis(20);
+/// Until then the wall clock is looked at this often: it may be put forward or back.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// A run that is about to begin; its start is in the ledger.
 pub(super) struct Launch {
-    pub(super) schedule: Arc<Schedule>,
-    pub(super) ledger: Ledger,
-    pub(super) revision: String,
-    pub(super) id: String,
-    pub(super) due: DueKey,
-    pub(super) planned: Timestamp,
+    pub(super) begin: Begin,
     pub(super) hand: Hand,
     pub(super) settings: runs::Settings,
     pub(super) exchange: Result<Arc<Exchange>, String>,
@@ -42,18 +43,18 @@ pub(super) struct Launched {
 }
 
 impl Launch {
-    /// Waits for its time, conducts it and writes down what came of it.
+    /// Prepares the run, waits for its time, conducts it and writes down what came of it.
     pub(super) async fn run(self) -> Launched {
-        let over = Launched { schedule: self.schedule.name.clone(), id: self.id.clone() };
-        let wait = self.planned.duration_since(clock::now());
+        let Begin { id, schedule, planned, .. } = &self.begin;
+        let (id, over) = (id.clone(), Launched { schedule: schedule.name.clone(), id: id.clone() });
+        let wait = ahead(*planned).duration_since(clock::now());
         if !wait.is_negative() {
-            // Dropping either loses nothing. A run whose jitter the end of the daemon cuts short begins at the next start.
+            // Dropping either loses nothing. A run that the end of the daemon overtakes begins at the next start.
             tokio::select! {
                 () = tokio::time::sleep(wait.unsigned_abs()) => {}
                 () = self.stop.cancelled() => return over,
             }
         }
-        let id = self.id.clone();
         match tokio::task::spawn_blocking(move || self.conduct()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(run = id, error = chain(&error), "a run could not be written down"),
@@ -64,34 +65,25 @@ impl Launch {
 
     /// Blocks until the run is over.
     fn conduct(self) -> Result<(), StoreError> {
-        let Self { schedule, ledger, id, .. } = &self;
-        let started_at = clock::now();
-        ledger.begin_run(&RunStart {
-            id: id.clone(),
-            schedule: schedule.name.clone(),
-            due: self.due.clone(),
-            revision: self.revision.clone(),
-            strict: schedule.strict,
-            planned_at: self.planned,
-            started_at,
-        })?;
-        tracing::info!(run = id, due = %self.due, "run begins");
-        let begun =
-            Fact::RunBegun { run: id.clone(), schedule: schedule.name.clone(), revision: self.revision.clone() };
-        self.event(begun, started_at);
+        let Begin { schedule, ledger, id, .. } = &self.begin;
         let (onlooker, moments) = sync_channel(8 * schedule.tasks.len() + 256);
-        let conducted = match &self.exchange {
-            Err(error) => Err(error.clone()),
-            Ok(exchange) => std::thread::scope(|scope| {
+        let exchange = self.exchange.as_deref();
+        let ready = prepare(schedule, id, &self.settings, exchange.map_err(String::as_str), Some(onlooker));
+        if !self.wait() {
+            return Ok(());
+        }
+        let planned = Planned::at(self.begin.planned);
+        self.begun(planned.wall())?;
+        let conducted = ready.and_then(|ready| {
+            std::thread::scope(|scope| {
                 let this = &self;
                 scope.spawn(move || this.note(&moments));
-                conduct(schedule, id, &self.settings, exchange, &self.hand, Some(onlooker))
-                    .map_err(|error| chain(&error))
-            }),
-        };
+                ready.conduct(planned, exchange.ok(), &self.hand)
+            })
+        });
         let (verdict, note) = match &conducted {
             Ok(run) => self.close(run),
-            Err(error) => (RunVerdict::Failed, Some(error.clone())),
+            Err(error) => (RunVerdict::Failed, Some(chain(error))),
         };
         let now = clock::now();
         ledger.end_run(id, verdict, note.as_deref(), now)?;
@@ -106,10 +98,40 @@ impl Launch {
         Ok(())
     }
 
+    /// Waits until just before the planned instant by the wall clock. False when the daemon ends meanwhile.
+    fn wait(&self) -> bool {
+        loop {
+            let left = self.begin.planned.duration_since(clock::now());
+            let left = if left.is_negative() { Duration::ZERO } else { left.unsigned_abs() };
+            if left <= LAST_LOOK || self.stop.is_cancelled() {
+                return !self.stop.is_cancelled();
+            }
+            std::thread::sleep((left - LAST_LOOK).min(LOOK));
+        }
+    }
+
+    /// Writes down that it begins.
+    fn begun(&self, started_at: Timestamp) -> Result<(), StoreError> {
+        let Begin { id, schedule, due, planned, revision, ledger } = &self.begin;
+        ledger.begin_run(&RunStart {
+            id: id.clone(),
+            schedule: schedule.name.clone(),
+            due: due.clone(),
+            revision: revision.clone(),
+            strict: schedule.strict,
+            planned_at: *planned,
+            started_at,
+        })?;
+        tracing::info!(run = id, %due, "run begins");
+        let begun = Fact::RunBegun { run: id.clone(), schedule: schedule.name.clone(), revision: revision.clone() };
+        self.event(begun, started_at);
+        Ok(())
+    }
+
     /// Records a fact; a run does not depend on it.
     fn event(&self, fact: Fact, at: Timestamp) {
-        if let Err(error) = self.ledger.record(&Event { at, fact }) {
-            tracing::warn!(run = self.id, error = chain(&error), "an event was not recorded");
+        if let Err(error) = self.begin.ledger.record(&Event { at, fact }) {
+            tracing::warn!(run = self.begin.id, error = chain(&error), "an event was not recorded");
         }
     }
 
@@ -132,7 +154,7 @@ impl Launch {
                     }
                 }
                 Some(Moment::Effect(at, effect)) => {
-                    record.effect(&self.schedule, at, &effect);
+                    record.effect(&self.begin.schedule, at, &effect);
                     news.extend(Record::about(&effect));
                 }
                 None => {}
@@ -140,9 +162,13 @@ impl Launch {
             if !news.is_empty() && written.elapsed() >= NOTE {
                 written = Instant::now();
                 let rows = std::mem::take(&mut news).into_iter().filter_map(|(task, at)| record.row(task, at));
-                let rows = rows_of(&self.schedule, rows, &BTreeMap::new());
-                if let Err(error) = self.ledger.record_rows(&self.id, &rows) {
-                    tracing::warn!(run = self.id, error = chain(&error), "a part of the run was not written down");
+                let rows = rows_of(&self.begin.schedule, rows, &BTreeMap::new());
+                if let Err(error) = self.begin.ledger.record_rows(&self.begin.id, &rows) {
+                    tracing::warn!(
+                        run = self.begin.id,
+                        error = chain(&error),
+                        "a part of the run was not written down"
+                    );
                 }
             }
         }
@@ -151,13 +177,13 @@ impl Launch {
     /// Writes the whole down. What could not be written is said in the note: the run has ended all the same.
     fn close(&self, run: &Conducted) -> (RunVerdict, Option<String>) {
         let mut notes = run.remarks.clone();
-        let rows = rows_of(&self.schedule, run.record.rows(), &run.details);
+        let rows = rows_of(&self.begin.schedule, run.record.rows(), &run.details);
         // In parts, so that the due times of other schedules can be written in between.
-        let written = rows.chunks(CHUNK).try_for_each(|rows| self.ledger.record_rows(&self.id, rows));
-        if let Err(error) = written.and_then(|()| figures(&self.ledger, &self.schedule, run)) {
+        let written = rows.chunks(CHUNK).try_for_each(|rows| self.begin.ledger.record_rows(&self.begin.id, rows));
+        if let Err(error) = written.and_then(|()| figures(&self.begin.ledger, &self.begin.schedule, run)) {
             notes.push(format!("not all of it could be written down: {}", chain(&error)));
         }
-        if let Err(error) = self.ledger.prune_runs(KEPT) {
+        if let Err(error) = self.begin.ledger.prune_runs(KEPT) {
             tracing::warn!(error = chain(&error), "old runs were not removed");
         }
         let verdict = run.record.ended.map_or(RunVerdict::Failed, |(_, verdict)| verdict);

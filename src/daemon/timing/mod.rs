@@ -3,9 +3,12 @@
 //! Comes in: the commit that the host is as. Goes out: runs, each written into the ledger before its first task starts
 //! and pinned to its commit. The decisions are [`crate::schedule::agenda`]'s, and within a run those of its timeline.
 
+mod desk;
 mod keep;
 mod launch;
 mod records;
+#[cfg(test)]
+mod simulation;
 
 pub(super) use keep::Timing;
 

@@ -1,7 +1,7 @@
 //! The policy of a config repo: `setpoint.kdl` or `setpoint.yaml` in its root.
 
 use super::deployment::{OnFailureName, StrategyName};
-use super::units::{Name, Percent, Seconds};
+use super::units::{Name, Percent, Seconds, TaskAddressText};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -13,6 +13,17 @@ pub struct SettingsFile {
     pub environment: Option<Environment>,
     /// How plans are carried out.
     pub apply: Option<Apply>,
+    /// Where task servers find their orchestrator, when their deployment has none of its own.
+    pub orchestrator: Option<OrchestratorEntry>,
+}
+
+/// The orchestrator of task servers whose deployment has none of its own: the daemon.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("x-kdl-argument" = "address"))]
+pub struct OrchestratorEntry {
+    /// Its address as containers reach it; the default is port 50050 of their host.
+    pub address: TaskAddressText,
 }
 
 /// An environment.

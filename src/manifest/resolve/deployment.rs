@@ -44,7 +44,7 @@ pub(crate) fn deployment<'a>(cx: &mut Context<'_>, raw: Raw, at: Cursor<'a>, set
     let build = raw.build.clone().unwrap_or_default();
     let seed = Seed { build: &build, gitlab, at };
 
-    let peer = orchestrator_peer(raw.orchestrator.as_ref());
+    let peer = orchestrator_peer(raw.orchestrator.as_ref(), settings);
     let mut drafts = Vec::new();
     let tasks = raw.tasks.unwrap_or_default();
     for (index, task) in tasks.into_iter().enumerate() {

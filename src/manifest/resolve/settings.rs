@@ -12,6 +12,7 @@ pub(crate) fn settings(raw: SettingsFile, at: Cursor<'_>) -> Settings {
     if let Some(environment) = raw.environment {
         settings.environment = environment.name.0;
     }
+    settings.orchestrator = raw.orchestrator.map(|orchestrator| orchestrator.address.0.to_string());
     let Some(apply) = raw.apply else { return settings };
     let strategy = match apply.strategy {
         None => StrategySpec { kind: None, max_parallel: None },

@@ -9,7 +9,8 @@ use crate::manifest::raw::deployment::{BuildDefaults, Orchestrator, RtConfig, Rt
 use crate::manifest::raw::network::Gitlab;
 use crate::manifest::raw::text::Text;
 use crate::manifest::raw::units::ImageName;
-use crate::model::{Field, FieldKind as K, Image, PortBinding, Protocol, Role, Ulimit};
+use crate::model::{Field, FieldKind as K, Image, PortBinding, Protocol, Role, Settings, Ulimit};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Where the orchestrator listens unless the file says otherwise.
@@ -78,8 +79,9 @@ impl Context<'_> {
         draft.spec.env.entry("TASK_ID".to_owned()).or_insert_with(|| draft.id.to_string());
         draft.spec.hostname.get_or_insert_with(|| draft.id.to_string());
         let task_type = task_type.map_or_else(|| draft.id.to_string(), |name| name.0);
+        let peer = find_host(&mut draft, peer);
         let mut words: Vec<String> =
-            ["--name", &task_type, "--address", &format!("{host}:{number}"), "--orchestrator", peer]
+            ["--name", &task_type, "--address", &format!("{host}:{number}"), "--orchestrator", &peer]
                 .map(str::to_owned)
                 .into();
         self.real_time(&mut draft, rt_config.as_ref(), &mut words);
@@ -241,14 +243,32 @@ impl Context<'_> {
     }
 }
 
-/// The address of the orchestrator as tasks reach it.
-pub(super) fn orchestrator_peer(raw: Option<&Orchestrator>) -> String {
-    let host = raw.and_then(|raw| {
-        let hostname = raw.common.hostname.as_ref().map(|name| name.0.clone());
-        hostname.or_else(|| raw.id.as_ref().map(|id| id.0.clone()))
-    });
-    let port = raw.and_then(|raw| raw.address.as_ref()).map_or(ORCHESTRATOR_PORT, |address| address.0.1);
+/// The name under which a container finds its host.
+const HOST: &str = "host.docker.internal";
+
+/// The address of the orchestrator as tasks reach it: that of the deployment's own one, else the daemon's.
+pub(super) fn orchestrator_peer(raw: Option<&Orchestrator>, settings: &Settings) -> String {
+    let Some(raw) = raw else {
+        return settings.orchestrator.clone().unwrap_or_else(|| format!("{HOST}:{ORCHESTRATOR_PORT}"));
+    };
+    let host =
+        raw.common.hostname.as_ref().map(|name| name.0.clone()).or_else(|| raw.id.as_ref().map(|id| id.0.clone()));
+    let port = raw.address.as_ref().map_or(ORCHESTRATOR_PORT, |address| address.0.1);
     format!("{}:{port}", host.unwrap_or_else(|| "orchestrator".to_owned()))
+}
+
+/// Lets a task find its host, when it is told to look for its orchestrator there.
+fn find_host<'p>(draft: &mut Draft<'_>, peer: &'p str) -> Cow<'p, str> {
+    match (peer.strip_prefix(HOST), draft.spec.network_mode.as_deref()) {
+        (Some(port), Some("host")) => Cow::Owned(format!("127.0.0.1{port}")),
+        (Some(_), None) => {
+            let line = format!("{HOST}:host-gateway");
+            draft.set_entry(K::ExtraHost, &line, draft.at.key("id"));
+            draft.spec.extra_hosts.insert(line);
+            Cow::Borrowed(peer)
+        }
+        _ => Cow::Borrowed(peer),
+    }
 }
 
 /// Publishes a port under the same number, unless `ports` publishes it already.

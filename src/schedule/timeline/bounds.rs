@@ -36,7 +36,7 @@ impl Timeline {
         }
         if self.states[task].timeout_at <= now {
             self.states[task].timeout_at = NEVER;
-            if matches!(self.states[task].phase, Phase::Armed | Phase::Starting | Phase::Running | Phase::Vanished) {
+            if self.states[task].phase.can_be_stopped() {
                 self.stop(task, Why::Cause(Cause::Timeout), effects);
             }
         }
@@ -50,7 +50,9 @@ impl Timeline {
     /// The bound of a phase has come.
     pub(super) fn phase_over(&mut self, task: usize, effects: &mut Vec<Effect>) {
         match self.states[task].phase {
-            Phase::Armed | Phase::Starting => self.stop(task, Why::Cause(Cause::Unacknowledged), effects),
+            Phase::Armed | Phase::Disarming | Phase::Starting => {
+                self.stop(task, Why::Cause(Cause::Unacknowledged), effects);
+            }
             Phase::Running if self.states[task].polls >= POLLS => {
                 effects.push(Effect::Kill(self.states[task].attempt(task)));
                 self.failed(task, Verdict::Failed(Cause::Lost), effects);

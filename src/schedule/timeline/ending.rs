@@ -67,7 +67,6 @@ impl Timeline {
     /// The occurrence in hand has its verdict.
     pub(super) fn conclude(&mut self, task: usize, verdict: Verdict, effects: &mut Vec<Effect>) {
         let state = self.states[task];
-        let in_flight = state.phase.in_flight();
         let next = state.upcoming.max(state.occurrence + 1);
         self.settled(task, state.occurrence, 1, verdict, effects);
         let terms = self.terms[task];
@@ -85,9 +84,7 @@ impl Timeline {
         } else {
             self.arm_timer(task);
         }
-        if in_flight {
-            self.leave_lane(task, effects);
-        }
+        self.leave_lane(task, effects);
         if terms.critical && matches!(verdict, Verdict::Failed(_) | Verdict::TimedOut(_)) {
             self.abort(RunVerdict::Aborted, effects);
         }
@@ -130,20 +127,19 @@ impl Timeline {
         }
     }
 
-    /// Gives the place at the task server to who waits for it.
+    /// Gives the task's place at its server, if it has one, to who waits for it.
     pub(super) fn leave_lane(&mut self, task: usize, effects: &mut Vec<Effect>) {
-        let Some(at) = self.terms[task].lane.map(|lane| lane as usize) else { return };
-        let Some(lane) = self.lanes.get_mut(at) else { return };
-        lane.release();
-        while let Some((next, stamp)) = self.lanes[at].next() {
+        let placed = std::mem::take(&mut self.states[task].placed);
+        let Some(at) = self.terms[task].lane.filter(|_| placed).map(|lane| lane as usize) else { return };
+        self.lanes[at].release();
+        while self.lanes[at].is_free()
+            && let Some((next, stamp)) = self.lanes[at].next()
+        {
             let state = self.states[next as usize];
-            if state.phase != Phase::Ready || state.stamp != stamp {
-                continue;
-            }
-            if self.lanes[at].take() {
+            if state.phase == Phase::Ready && state.stamp == stamp {
+                self.take_place(next as usize);
                 self.start(next as usize, effects);
             }
-            break;
         }
     }
 
@@ -157,7 +153,7 @@ impl Timeline {
             match self.states[task].phase {
                 Phase::Waiting | Phase::Ready => self.skip_rest(task, SkipCause::Aborted, effects),
                 Phase::Pausing => self.conclude(task, Verdict::Cancelled, effects),
-                Phase::Armed | Phase::Starting | Phase::Running | Phase::Vanished => {
+                Phase::Armed | Phase::Disarming | Phase::Starting | Phase::Running | Phase::Vanished => {
                     self.stop(task, Why::Abort, effects);
                 }
                 Phase::Stopping(_) | Phase::Killing(_) | Phase::Done => {}

@@ -12,10 +12,16 @@ impl Timeline {
             Input::Cancel => self.abort(RunVerdict::Cancelled, effects),
             Input::Started(attempt) => {
                 if let Some(task) = self.current(attempt)
-                    && matches!(self.states[task].phase, Phase::Armed | Phase::Starting)
+                    && matches!(self.states[task].phase, Phase::Armed | Phase::Disarming | Phase::Starting)
                 {
-                    self.states[task].enter(Phase::Running);
-                    self.bound_phase(task, self.terms[task].lease);
+                    self.runs(task);
+                }
+            }
+            Input::Disarmed(attempt) => {
+                if let Some(task) = self.current(attempt)
+                    && matches!(self.states[task].phase, Phase::Armed | Phase::Disarming)
+                {
+                    self.disarmed(task, effects);
                 }
             }
             Input::Refused(attempt) => {
@@ -23,6 +29,7 @@ impl Timeline {
                 match self.states[task].phase {
                     // Not sent ahead after all: it starts at its instant like any other.
                     Phase::Armed if self.now < self.states[task].due => self.disarmed(task, effects),
+                    Phase::Disarming => self.disarmed(task, effects),
                     Phase::Armed | Phase::Starting => self.failed(task, Verdict::Failed(Cause::Refused), effects),
                     Phase::Stopping(why) => self.stopped(task, why, None, effects),
                     _ => {}

@@ -32,25 +32,36 @@ struct Waiting {
 /// A task server in use.
 #[derive(Debug)]
 pub(super) struct LaneState {
-    free: u32,
+    /// Below zero while a task runs that began by itself before an earlier end was known here.
+    free: i64,
     queue: BinaryHeap<Reverse<Waiting>>,
 }
 
 impl LaneState {
     pub(super) fn new(lane: Lane) -> Self {
-        Self { free: lane.capacity.max(1), queue: BinaryHeap::new() }
+        Self { free: lane.capacity.max(1).into(), queue: BinaryHeap::new() }
     }
 
     /// Takes a place; false when there is none.
     pub(super) fn take(&mut self) -> bool {
         let there = self.free > 0;
-        self.free -= u32::from(there);
+        self.free -= i64::from(there);
         there
+    }
+
+    /// Takes a place, free or not.
+    pub(super) fn occupy(&mut self) {
+        self.free -= 1;
     }
 
     /// Gives a place back.
     pub(super) fn release(&mut self) {
-        self.free = self.free.saturating_add(1);
+        self.free += 1;
+    }
+
+    /// Whether a place is free.
+    pub(super) fn is_free(&self) -> bool {
+        self.free > 0
     }
 
     pub(super) fn queue(&mut self, task: u32, priority: u8, due: u64, stamp: u32) {

@@ -8,10 +8,11 @@
 //!            ▼                                     │ failed
 //!  Waiting ─▶ Ready ─▶ Starting ─▶ Running ─▶ Vanished ─▶ settled
 //!     └─ sent ahead ─▶ Armed ──────▲   └▶ Stopping ─▶ Killing ─▲
+//!        ▲── Disarming ◀─┘ its server is busy
 //! ```
 //!
 //! Sources of the rules: a task is never started before its due time; what it needs has ended as the file asks; a task
-//! server runs as many at once as it says (one, for existing wrappers); of two that may start the one with more priority
+//! server runs as many at once as it says (one, for existing wrappers); nobody waits at a server that is idle; of two that may start the one with more priority
 //! comes first, then the one that was due first, then the one that stands first in the file.
 
 mod bounds;

@@ -106,6 +106,18 @@ fn schedule_location() -> crate::model::Location {
     crate::model::Location { file: "s.yaml".into(), line: 1, column: 1 }
 }
 
+/// Something that happens at a task server by itself.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// The instant of what was sent ahead, or the end of what it waited for.
+    Gate(Attempt, Duration),
+    /// The request to take it back arrives.
+    Disarm(Attempt),
+}
+
+/// How late a runner begins what was sent ahead.
+const LATE: Duration = Duration::from_millis(5);
+
 /// What the world does, and what the run did so far.
 struct Play<'s> {
     schedule: &'s Schedule,
@@ -114,6 +126,14 @@ struct Play<'s> {
     /// Messages under way, by arrival.
     mail: BTreeMap<(Duration, u64), Input>,
     sent: u64,
+    /// What happens at task servers by itself.
+    events: BTreeMap<(Duration, u64), Event>,
+    /// Sent ahead and not begun.
+    armed: BTreeSet<Attempt>,
+    /// Whatever was sent ahead once.
+    ahead: BTreeSet<Attempt>,
+    /// Until when each server of one place is busy.
+    busy: HashMap<TaskAddress, Duration>,
     /// Attempts that began, by occurrence.
     begun: HashMap<(TaskIndex, u32), u32>,
     settled: Vec<BTreeSet<u32>>,
@@ -132,6 +152,10 @@ impl<'s> Play<'s> {
             random: fastrand::Rng::with_seed(world.seed),
             mail: BTreeMap::new(),
             sent: 0,
+            events: BTreeMap::new(),
+            armed: BTreeSet::new(),
+            ahead: BTreeSet::new(),
+            busy: HashMap::new(),
             begun: HashMap::new(),
             settled: vec![BTreeSet::new(); count],
             outcomes: vec![None; count],
@@ -156,22 +180,57 @@ impl<'s> Play<'s> {
         }
     }
 
-    /// The task server gets a start.
+    fn later(&mut self, at: Duration, event: Event) {
+        self.sent += 1;
+        self.events.insert((at, self.sent), event);
+    }
+
+    /// The server of an attempt, if it runs one task at a time.
+    fn server(&self, attempt: Attempt) -> Option<TaskAddress> {
+        self.schedule.tasks[attempt.task.at()].target.address().cloned()
+    }
+
+    /// The task server gets a start; while it is busy the start is tried again.
     fn serve(&mut self, now: Duration, attempt: Attempt) {
         let wire = Duration::from_micros(self.random.u64(0..800));
         if self.chance(self.world.refusal) {
             let clear = self.random.bool();
             return self.send(now + wire, if clear { Input::Refused(attempt) } else { Input::Unclear(attempt) });
         }
-        self.send(now + wire, Input::Started(attempt));
+        let free = self.server(attempt).and_then(|server| self.busy.get(&server).copied()).unwrap_or_default();
+        let begin = (now + wire).max(free);
+        self.send(begin, Input::Started(attempt));
         let end = match (self.chance(self.world.failure), self.random.u8(0..8)) {
             (false, _) => End::Success,
             (true, 0) => End::Cancelled,
             (true, 1) => End::Timeout,
             (true, _) => End::Failure,
         };
-        let took = Duration::from_micros(self.random.u64(0..9000));
-        self.send(now + wire + took, Input::Ended(attempt, end));
+        let end_at = begin + Duration::from_micros(self.random.u64(0..9000));
+        if let Some(server) = self.server(attempt) {
+            self.busy.insert(server, end_at);
+        }
+        self.send(end_at + wire, Input::Ended(attempt, end));
+    }
+
+    /// Something happens at a task server.
+    fn event(&mut self, now: Duration, event: Event) {
+        match event {
+            Event::Gate(attempt, at) if self.armed.contains(&attempt) => {
+                let free = self.server(attempt).and_then(|server| self.busy.get(&server).copied()).unwrap_or_default();
+                if free <= now {
+                    self.armed.remove(&attempt);
+                    self.serve(now, attempt);
+                } else if free <= at + LATE {
+                    self.later(free, Event::Gate(attempt, at));
+                } else {
+                    self.armed.remove(&attempt);
+                    self.send(at + LATE, Input::Disarmed(attempt));
+                }
+            }
+            Event::Disarm(attempt) if self.armed.remove(&attempt) => self.send(now, Input::Disarmed(attempt)),
+            Event::Gate(..) | Event::Disarm(_) => {}
+        }
     }
 
     /// Checks an effect against the rules, and lets the world answer it.
@@ -190,9 +249,19 @@ impl<'s> Play<'s> {
                     lead.is_some_and(|lead| at > now && at <= now + lead),
                     "{attempt:?} sent at {now:?} for {at:?}"
                 );
-                // A runner that is lost, or is not one, answers before the instant.
-                let when = if self.chance(20) { now } else { at };
-                self.serve(when, attempt);
+                self.ahead.insert(attempt);
+                if self.chance(20) {
+                    // A runner that is lost, or is not one, answers before the instant.
+                    self.serve(now, attempt);
+                } else {
+                    self.armed.insert(attempt);
+                    self.later(at, Event::Gate(attempt, at));
+                }
+            }
+            Effect::Disarm(attempt) => {
+                prop_assert!(self.ahead.contains(&attempt), "{attempt:?} was not sent ahead");
+                let wire = Duration::from_micros(self.random.u64(0..800));
+                self.later(now + wire, Event::Disarm(attempt));
             }
             Effect::Poll(attempt) => {
                 let seen = match self.random.u8(0..3) {
@@ -203,11 +272,15 @@ impl<'s> Play<'s> {
                 self.send(now + MS, Input::Seen(attempt, seen));
             }
             Effect::Stop { attempt, .. } => {
+                self.armed.remove(&attempt);
                 let answer =
                     if self.random.bool() { Input::Stopped(attempt) } else { Input::Ended(attempt, End::Cancelled) };
                 self.send(now + MS, answer);
             }
-            Effect::Kill(attempt) => self.send(now + MS, Input::Ended(attempt, End::Cancelled)),
+            Effect::Kill(attempt) => {
+                self.armed.remove(&attempt);
+                self.send(now + MS, Input::Ended(attempt, End::Cancelled));
+            }
             Effect::Settled { task, first, count, verdict, .. } => {
                 let terms = &self.schedule.tasks[task.at()];
                 for occurrence in first..first + count {
@@ -268,6 +341,15 @@ impl<'s> Play<'s> {
         for steps in 0.. {
             prop_assert!(steps < 20_000, "no end in sight at {now:?}");
             let mail = self.mail.first_key_value().map(|((at, _), _)| *at);
+            let first = mail.into_iter().chain(timeline.next()).min();
+            if let Some(event) =
+                self.events.first_entry().filter(|event| first.is_none_or(|first| event.key().0 <= first))
+            {
+                let ((at, _), event) = event.remove_entry();
+                now = now.max(at);
+                self.event(now, event);
+                continue;
+            }
             let (input, at) = match (mail, timeline.next()) {
                 (Some(mail), next) if next.is_none_or(|next| mail <= next) => (self.mail.pop_first().unwrap().1, mail),
                 (_, Some(next)) => (Input::Tick, next),
@@ -300,16 +382,22 @@ impl<'s> Play<'s> {
         Ok(())
     }
 
-    /// A task server has no more in flight than it takes; a task never overlaps with itself.
+    /// A task server has no more at work than it takes, but for what began by itself; and nobody waits at one that is idle.
     fn lanes(&self, timeline: &Timeline) -> Result<(), TestCaseError> {
-        let mut servers: BTreeMap<&TaskAddress, u32> = BTreeMap::new();
-        for attempt in timeline.in_flight() {
-            if let Some(address) = self.schedule.tasks[attempt.task.at()].target.address() {
-                let count = servers.entry(address).or_default();
-                *count += 1;
-                prop_assert!(*count <= 1, "{address} has {count}");
+        let mut sent: BTreeMap<u32, u32> = BTreeMap::new();
+        let (mut placed, mut waiting) = (BTreeSet::new(), BTreeSet::new());
+        for (task, (terms, state)) in timeline.terms.iter().zip(&timeline.states).enumerate() {
+            let Some(lane) = terms.lane else { continue };
+            if state.placed {
+                placed.insert(lane);
+                *sent.entry(lane).or_default() += u32::from(!self.ahead.contains(&state.attempt(task)));
+            }
+            if state.phase == Phase::Ready {
+                waiting.insert(lane);
             }
         }
+        prop_assert!(sent.values().all(|count| *count <= 1), "{sent:?}");
+        prop_assert!(waiting.is_subset(&placed), "{waiting:?} wait, {placed:?} are busy");
         Ok(())
     }
 }

@@ -26,9 +26,15 @@ impl Timeline {
                 self.settled(task, occurrence, 1, Verdict::Skipped(SkipCause::Overrun), effects);
             }
             Ordering::Equal => {
-                if self.set_deadline(task, effects) && self.states[task].phase == Phase::Waiting {
-                    self.states[task].released = self.states[task].due;
-                    self.release(task, effects);
+                if self.set_deadline(task, effects) {
+                    match self.states[task].phase {
+                        Phase::Waiting => {
+                            self.states[task].released = self.states[task].due;
+                            self.release(task, effects);
+                        }
+                        Phase::Armed => self.begins_by_itself(task, effects),
+                        _ => {}
+                    }
                 }
             }
         }
@@ -87,14 +93,44 @@ impl Timeline {
         if state.needs > 0 {
             return;
         }
-        if let Some(lane) = terms.lane.and_then(|lane| self.lanes.get_mut(lane as usize))
-            && !lane.take()
-        {
-            self.states[task].enter(Phase::Ready);
-            lane.queue(task as u32, terms.priority, state.due, self.states[task].stamp);
+        if self.take_place(task) {
+            self.start(task, effects);
             return;
         }
-        self.start(task, effects);
+        self.states[task].enter(Phase::Ready);
+        if let Some(lane) = terms.lane.and_then(|lane| self.lanes.get_mut(lane as usize)) {
+            lane.queue(task as u32, terms.priority, state.due, self.states[task].stamp);
+        }
+    }
+
+    /// Takes a place at the task's server, unless it has one; false when none is free.
+    pub(super) fn take_place(&mut self, task: usize) -> bool {
+        let lane = self.terms[task].lane.and_then(|lane| self.lanes.get_mut(lane as usize));
+        let state = &mut self.states[task];
+        state.placed = state.placed || lane.is_none_or(LaneState::take);
+        state.placed
+    }
+
+    /// The task runs, whatever is known here of its server.
+    pub(super) fn runs(&mut self, task: usize) {
+        let lane = self.terms[task].lane.and_then(|lane| self.lanes.get_mut(lane as usize));
+        let state = &mut self.states[task];
+        if let Some(lane) = lane.filter(|_| !state.placed) {
+            lane.occupy();
+        }
+        state.placed = true;
+        state.enter(Phase::Running);
+        self.bound_phase(task, self.terms[task].lease);
+    }
+
+    /// The instant of what was sent ahead has come: it begins by itself when its server has a place. When that is busy it
+    /// is taken back, so that whoever is next there is decided here.
+    fn begins_by_itself(&mut self, task: usize, effects: &mut Vec<Effect>) {
+        if !self.take_place(task) {
+            effects.push(Effect::Disarm(self.states[task].attempt(task)));
+            self.states[task].enter(Phase::Disarming);
+            self.bound_phase(task, self.terms[task].start_timeout);
+        }
     }
 
     /// Begins an attempt at `at`; its place is taken.
@@ -115,24 +151,25 @@ impl Timeline {
         effects.push(Effect::Start { attempt, due });
     }
 
-    /// Sends the next occurrence ahead, when nothing is in its way.
+    /// Sends the next occurrence ahead, when nothing is in its way. That takes no place: until its instant others may run.
     pub(super) fn arm(&mut self, task: usize, occurrence: u32, effects: &mut Vec<Effect>) {
         let state = self.states[task];
         let next = state.phase == Phase::Waiting && state.occurrence == occurrence;
-        let free = next && state.needs == 0 && state.due > self.now;
-        let lane = self.terms[task].lane.and_then(|lane| self.lanes.get_mut(lane as usize));
-        if free && lane.is_none_or(LaneState::take) {
+        if next && state.needs == 0 && state.due > self.now {
             self.states[task].released = state.due;
             let attempt = self.attempt(task, Phase::Armed, state.due);
             effects.push(Effect::Arm { attempt, at: Duration::from_nanos(state.due) });
         }
     }
 
-    /// What was sent ahead was not taken; its instant is still to come.
+    /// What was sent ahead was not begun: it starts like any other, at its instant or when that has come.
     pub(super) fn disarmed(&mut self, task: usize, effects: &mut Vec<Effect>) {
         self.states[task].attempt = 0;
         self.states[task].timeout_at = NEVER;
         self.states[task].enter(Phase::Waiting);
         self.leave_lane(task, effects);
+        if self.states[task].upcoming > self.states[task].occurrence {
+            self.release(task, effects);
+        }
     }
 }

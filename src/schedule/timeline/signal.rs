@@ -35,6 +35,8 @@ pub enum Input {
     Started(Attempt),
     /// The task was not started, for sure: refused, or nobody there.
     Refused(Attempt),
+    /// A task that was sent ahead was taken back, or its runner let its instant pass: it was not started.
+    Disarmed(Attempt),
     /// The start may have happened or not: no answer, or the connection was lost.
     Unclear(Attempt),
     /// The task ended.
@@ -89,6 +91,8 @@ pub enum Effect {
         /// Since when it has been due, after the run's start.
         due: Duration,
     },
+    /// Take back what was sent ahead, unless it has begun: its instant has come, and its task server is busy.
+    Disarm(Attempt),
     /// Ask its task server whether it runs.
     Poll(Attempt),
     /// Ask it to stop, or not to begin.

@@ -62,8 +62,10 @@ pub(super) enum Phase {
     Waiting,
     /// Released; its task server is busy.
     Ready,
-    /// Sent ahead.
+    /// Sent ahead. It takes no place before its instant.
     Armed,
+    /// Sent ahead, and being taken back.
+    Disarming,
     /// Sent, not acknowledged.
     Starting,
     /// Acknowledged.
@@ -81,9 +83,14 @@ pub(super) enum Phase {
 }
 
 impl Phase {
-    /// Whether an attempt is in flight; it holds a place at its task server.
+    /// Whether an attempt is in flight.
     pub(super) fn in_flight(self) -> bool {
         !matches!(self, Self::Waiting | Self::Ready | Self::Pausing | Self::Done)
+    }
+
+    /// Whether an attempt is in flight that nobody has asked to stop.
+    pub(super) fn can_be_stopped(self) -> bool {
+        self.in_flight() && !matches!(self, Self::Stopping(_) | Self::Killing(_))
     }
 }
 
@@ -111,6 +118,8 @@ pub(super) enum Outcome {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct State {
     pub(super) phase: Phase,
+    /// It has a place at its task server.
+    pub(super) placed: bool,
     /// Changes with the phase: who waited for a place in an earlier one does not any more.
     pub(super) stamp: u32,
     /// The occurrence in hand, or the next one.
@@ -146,6 +155,7 @@ impl State {
     pub(super) fn new(needs: u32, due: Nanos) -> Self {
         Self {
             phase: Phase::Waiting,
+            placed: false,
             stamp: 0,
             occurrence: 0,
             upcoming: 0,

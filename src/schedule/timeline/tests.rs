@@ -2,7 +2,7 @@
 
 use super::fixtures::{MS, schedule, task};
 use super::*;
-use crate::model::{Deadline, Need, OnDeadline, Release, Repeat, Task};
+use crate::model::{Deadline, Need, OnDeadline, Release, Repeat, Target, Task, TaskAddress};
 
 fn timed(id: &str, at: u32) -> Task {
     Task { release: Release::Timed { at: MS * at, repeat: None }, ..task(id) }
@@ -50,6 +50,7 @@ impl Hand {
         };
         match effect {
             Effect::Arm { attempt, at } => format!("arm {} for {}", id(attempt), at.as_millis()),
+            Effect::Disarm(attempt) => format!("disarm {}", id(attempt)),
             Effect::Start { attempt, .. } => format!("start {}", id(attempt)),
             Effect::Poll(attempt) => format!("poll {}", id(attempt)),
             Effect::Stop { attempt, .. } => format!("stop {}", id(attempt)),
@@ -301,4 +302,60 @@ fn what_is_said_of_an_earlier_attempt_means_nothing() {
     assert_eq!(hand.input(Input::Ended(first, End::Success)), Vec::<String>::new());
     assert_eq!(hand.input(Input::Started(Attempt { task: TaskIndex(7), ..first })), Vec::<String>::new());
     assert_eq!(hand.ends("a", End::Success), ["1 a Succeeded", "1 run Succeeded"]);
+}
+
+/// Everything at one runner of ours that takes one task at a time.
+fn at_one_runner(tasks: Vec<Task>) -> Hand {
+    let ids = tasks.iter().map(|task| task.id.to_string()).collect();
+    let target = Target::Address(TaskAddress::Unix("/one".to_owned()));
+    let tasks = tasks.into_iter().map(|task| Task { target: target.clone(), ..task }).collect();
+    let lane = |_, _: &Task| Lane { lead: Some(MS * 30), ..Lane::WRAPPER };
+    Hand { timeline: Timeline::new(&schedule(tasks), lane), ids, now: Duration::ZERO }
+}
+
+#[test]
+fn what_is_sent_ahead_is_in_nobodys_way_before_its_instant() {
+    let mut hand = at_one_runner(vec![timed("a", 10), timed("b", 20), timed("c", 30)]);
+    assert_eq!(hand.until(0), ["0 arm a for 10", "0 arm b for 20", "0 arm c for 30"]);
+    hand.until(10);
+    hand.started("a");
+    assert_eq!(hand.ends("a", End::Success), ["10 a Succeeded"]);
+    hand.until(25);
+    hand.started("b");
+    assert_eq!(hand.ends("b", End::Success), ["25 b Succeeded"]);
+}
+
+#[test]
+fn what_is_ready_goes_before_what_is_due_later() {
+    let mut hand = at_one_runner(vec![timed("a", 25), sequential("b", &[])]);
+    assert_eq!(hand.until(1), ["0 start b", "0 arm a for 25"]);
+}
+
+#[test]
+fn what_was_sent_ahead_to_a_server_that_is_busy_at_its_instant_is_taken_back_and_waits_like_others() {
+    let urgent = Task { priority: 90, ..timed("c", 30) };
+    let mut hand = at_one_runner(vec![timed("a", 5), timed("b", 20), urgent]);
+    hand.until(5);
+    hand.started("a");
+    assert_eq!(hand.until(20), ["20 disarm b"]);
+    let back = Input::Disarmed(hand.attempt("b"));
+    assert_eq!(hand.input(back), Vec::<String>::new());
+    assert_eq!(hand.until(30), ["30 disarm c"]);
+    let back = Input::Disarmed(hand.attempt("c"));
+    hand.input(back);
+    assert_eq!(hand.ends("a", End::Success), ["30 a Succeeded", "30 start c"]);
+    assert_eq!(hand.ends("c", End::Success), ["30 c Succeeded", "30 start b"]);
+}
+
+#[test]
+fn what_began_before_it_could_be_taken_back_goes_on() {
+    let mut hand = at_one_runner(vec![timed("a", 5), timed("b", 20), sequential("c", &[("a", On::Always)])]);
+    hand.until(5);
+    hand.started("a");
+    hand.until(20);
+    // The end of the first one is under way.
+    hand.started("b");
+    assert_eq!(hand.ends("a", End::Success), ["20 a Succeeded"]);
+    assert_eq!(hand.ends("b", End::Success), ["20 b Succeeded", "20 start c"]);
+    assert_eq!(hand.ends("c", End::Success), ["20 c Succeeded", "20 run Succeeded"]);
 }

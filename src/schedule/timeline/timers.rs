@@ -23,12 +23,13 @@ pub(super) enum TimerKind {
 }
 
 impl TimerKind {
-    /// What comes first at one instant: bounds, so that nothing starts after its deadline; then what may start.
+    /// What comes first at one instant: bounds, so that nothing starts after its deadline; then what may start; then what is
+    /// for later.
     fn rank(self) -> u8 {
         match self {
             Self::Bound => 0,
-            Self::Arm => 1,
-            Self::Due | Self::Ready => 2,
+            Self::Due | Self::Ready => 1,
+            Self::Arm => 2,
         }
     }
 }

@@ -145,7 +145,9 @@ impl Desk {
     }
 
     fn end(&mut self, key: AttemptKey, outcome: &Outcome, protocol: TaskProtocol) {
-        if let Some(notices) = &self.notices
+        // Who names its run watches, or comes back to watch.
+        let is_told = !key.run_id.is_empty() && self.journal.is_watched();
+        if let Some(notices) = self.notices.as_ref().filter(|_| !is_told)
             && notices.try_send(entry::notice(&key, outcome, protocol)).is_err()
         {
             tracing::warn!(task = key.task_id.as_str(), "too many notices wait; this end is told to watchers only");

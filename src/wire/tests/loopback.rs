@@ -77,6 +77,7 @@ async fn a_runner_is_armed_disarmed_and_watched() {
         boot_id: "b".to_owned(),
         protocols: vec![TaskProtocol::Json, TaskProtocol::Map],
         instance: "i".to_owned(),
+        parallel: std::num::NonZeroU32::new(3).unwrap(),
     };
     let event = TaskEvent {
         instance: "i".to_owned(),
