@@ -2,6 +2,7 @@
 
 use crate::model::DeploymentName;
 use crate::plan::{Allow, AllowedGuard};
+use crate::wire::TlsFiles;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -129,6 +130,26 @@ pub(super) enum Command {
     Demo(super::demo::DemoArgs),
     Completions(super::docs::CompletionsArgs),
     Man(super::docs::ManArgs),
+}
+
+/// Certificates for the task protocol.
+#[derive(Clone, Debug, Args)]
+pub(super) struct TlsArgs {
+    /// Certificate of this side (PEM), for addresses with tls://
+    #[arg(long, value_name = "FILE", requires_all = ["tls_key", "tls_ca"])]
+    tls_cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", requires_all = ["tls_cert", "tls_ca"])]
+    tls_key: Option<PathBuf>,
+    /// Certificates (PEM) of which one must have signed the peer's
+    #[arg(long, value_name = "FILE", requires_all = ["tls_cert", "tls_key"])]
+    tls_ca: Option<PathBuf>,
+}
+
+impl TlsArgs {
+    pub(super) fn files(&self) -> Option<TlsFiles> {
+        Some(TlsFiles { cert: self.tls_cert.clone()?, key: self.tls_key.clone()?, ca: self.tls_ca.clone()? })
+    }
 }
 
 /// Parses `prune`, `prune:shop/cache`, `retry`, `retry:shop/api`.

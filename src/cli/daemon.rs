@@ -14,6 +14,7 @@ use crate::process::shutdown::Signals;
 use crate::process::supervise::chain;
 use crate::process::{config, telemetry};
 use crate::source::{Credentials, Source, SourceConfig};
+use crate::wire::{Tls, TlsFiles};
 use clap::Args;
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};
@@ -78,7 +79,7 @@ pub(super) async fn run(session: &Session, args: &DaemonArgs) -> Result<Exit, Fa
         state_dir,
         resync: settings.resync.as_ref().map_or(RESYNC, |time| time.0),
         shutdown: settings.shutdown_timeout.as_ref().map_or(SHUTDOWN, |time| time.0),
-        orchestrator: orchestrator(settings.orchestrator.clone().unwrap_or_default()),
+        orchestrator: orchestrator(settings.orchestrator.clone().unwrap_or_default())?,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
     .map_err(|error| Failure::new(chain(&error)))?;
@@ -94,8 +95,13 @@ pub(super) async fn run(session: &Session, args: &DaemonArgs) -> Result<Exit, Fa
     Ok(Exit::Ok)
 }
 
+/// The certificates of the task protocol.
+pub(super) fn loaded(files: &TlsFiles) -> Result<Tls, Failure> {
+    Tls::load(files).map_err(|error| Failure::new(chain(&error)))
+}
+
 /// How runs are conducted.
-fn orchestrator(raw: RawOrchestrator) -> Orchestrator {
+fn orchestrator(raw: RawOrchestrator) -> Result<Orchestrator, Failure> {
     let default = Orchestrator::default();
     let priority = raw.priority.unwrap_or(50);
     let policy = match raw.policy {
@@ -103,11 +109,21 @@ fn orchestrator(raw: RawOrchestrator) -> Orchestrator {
         Some(KeeperPolicy::Fifo) => RtPolicy::Fifo { priority },
         Some(KeeperPolicy::Rr) => RtPolicy::RoundRobin { priority },
     };
-    Orchestrator {
+    let path = |text: Option<Text>| text.map(|text| PathBuf::from(text.0));
+    let tls = match [raw.tls_cert, raw.tls_key, raw.tls_ca].map(path) {
+        [None, None, None] => None,
+        [Some(cert), Some(key), Some(ca)] => Some(loaded(&TlsFiles { cert, key, ca })?),
+        _ => {
+            return Err(Failure::new("`orchestrator` has a part of its TLS settings only")
+                .hint("give `tls-cert`, `tls-key` and `tls-ca`, or none of them"));
+        }
+    };
+    Ok(Orchestrator {
         listen: raw.listen.map_or(default.listen, |address| address.0),
         real_time: RealTime { policy, cpu: raw.cpu_affinity },
         lock_memory: raw.lock_memory.unwrap_or(false),
-    }
+        tls,
+    })
 }
 
 fn start_logs(session: &Session, settings: &DaemonConfig) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! `setpoint run`
 
-use super::args::{EnvironmentArgs, RepoArgs};
+use super::args::{EnvironmentArgs, RepoArgs, TlsArgs};
+use super::daemon::loaded;
 use super::exit::{Exit, Failure};
 use super::session::{Session, Which};
 use super::timeline::{self, WIDTH, name, rows, told};
@@ -8,9 +9,11 @@ use crate::manifest;
 use crate::model::{FileEntry, FileKind, FileTree, RealTime, RtPolicy, Schedule, ScheduleName, TaskAddress};
 use crate::process::clock;
 use crate::process::shutdown::Signals;
+use crate::process::supervise::chain;
 use crate::runs::{self, Conducted, Exchange, Hand, Planned, RunError};
 use crate::schedule::feasibility::{Proof, feasibility, line};
 use crate::schedule::{Record, RunVerdict, chart, expected, gantt, short_time};
+use crate::wire::ListenError;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -50,9 +53,11 @@ pub(super) struct RunArgs {
     /// Play the plan, this many times as fast as it would run
     #[arg(long, requires = "dry_run", value_name = "N")]
     speed: Option<f64>,
-    /// Where task servers tell that a task has ended: host:port or unix:/path
+    /// Where task servers tell that a task has ended: host:port, tls://host:port or unix:/path
     #[arg(long, default_value = "0.0.0.0:50050", value_name = "ADDRESS")]
     listen: String,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// Scheduling policy of the thread that keeps the time
     #[arg(long, value_enum, default_value_t = PolicyArg::None, value_name = "POLICY")]
     policy: PolicyArg,
@@ -82,13 +87,15 @@ pub(super) enum PolicyArg {
     Fifo,
     /// Like it, in turns among equals
     Rr,
+    /// A runtime within a deadline in each period, which are said with the start of a task
+    Deadline,
 }
 
 impl PolicyArg {
     /// The policy at a priority.
     pub(super) fn with(self, priority: u8) -> RtPolicy {
         match self {
-            Self::None => RtPolicy::Other,
+            Self::None | Self::Deadline => RtPolicy::Other,
             Self::Fifo => RtPolicy::Fifo { priority },
             Self::Rr => RtPolicy::RoundRobin { priority },
         }
@@ -213,15 +220,20 @@ fn play(session: &Session, schedule: &Schedule, record: &Record, speed: f64) {
 }
 
 async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) -> Result<Conducted, Failure> {
+    if args.policy == PolicyArg::Deadline {
+        return Err(Failure::Usage("the thread that keeps the time has `fifo` or `rr`, not `deadline`".to_owned()));
+    }
     let policy = args.policy.with(args.priority);
     let settings = runs::Settings {
         real_time: RealTime { policy, cpu: args.cpu_affinity.and_then(|cpu| u32::try_from(cpu).ok()) },
         lock_memory: args.lock_memory,
         send_ahead: !args.no_send_ahead,
+        tls: args.tls.files().as_ref().map(loaded).transpose()?,
         ..runs::Settings::default()
     };
-    let exchange = Exchange::open(&address(&args.listen)?, settings.real_time, settings.output_limit)
-        .map_err(|error| refused(&error, args))?;
+    let exchange =
+        Exchange::open(&address(&args.listen)?, settings.real_time, settings.output_limit, settings.tls.clone())
+            .map_err(|error| refused(&error, args))?;
     let hand = Hand::default();
     let (onlooker, moments) = sync_channel(4 * schedule.tasks.len() + 64);
     let id = runs::new_id(schedule, clock::now());
@@ -266,8 +278,9 @@ async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) ->
 }
 
 fn refused(error: &RunError, args: &RunArgs) -> Failure {
-    let failure = Failure::new(crate::process::supervise::chain(error));
+    let failure = Failure::new(chain(error));
     match error {
+        RunError::Listen(ListenError::NoTls { .. }) => failure,
         RunError::Listen(_) => failure.hint(format!(
             "is an orchestrator running already? `--listen` takes another address than {}, which task servers must know",
             args.listen

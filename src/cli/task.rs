@@ -1,5 +1,6 @@
 //! `setpoint task`
 
+use super::args::TlsArgs;
 use super::exit::{Exit, Failure};
 use super::run::{PolicyArg, address};
 use super::session::Session;
@@ -28,12 +29,14 @@ pub(super) struct TaskArgs {
     /// The kind of work that is served; several may be given
     #[arg(long, required = true, value_name = "NAME")]
     name: Vec<String>,
-    /// Where to listen: host:port or unix:/path
+    /// Where to listen: host:port, tls://host:port or unix:/path
     #[arg(long, value_name = "ADDRESS")]
     address: String,
     /// Who is told that a task has ended
     #[arg(long, value_name = "ADDRESS")]
     orchestrator: Option<String>,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// Scheduling policy of tasks whose start names none
     #[arg(long, value_enum, default_value_t = PolicyArg::None, value_name = "POLICY")]
     policy: PolicyArg,
@@ -65,10 +68,16 @@ pub(super) fn run(session: &Session, args: &TaskArgs) -> Result<Exit, Failure> {
         };
         registry = registry.command(name.as_str(), line);
     }
+    if args.policy == PolicyArg::Deadline {
+        session.printer.note(
+            "note: tasks have `deadline` when their start says a runtime, a deadline and a period; others run without",
+        );
+    }
     let policy = args.policy.with(args.priority);
     let settings = Settings {
         names: args.name.clone(),
         orchestrator: args.orchestrator.as_deref().map(address).transpose()?,
+        tls: args.tls.files(),
         real_time: RealTime { policy, cpu: args.cpu_affinity.and_then(|cpu| u32::try_from(cpu).ok()) },
         lock_memory: args.lock_memory,
         strict: args.strict,

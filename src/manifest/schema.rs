@@ -9,7 +9,7 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
 use serde_json::Value;
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 /// A kind of file with a schema of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,8 +43,9 @@ impl Kind {
 
     /// The shapes that files of this kind are checked with.
     pub(super) fn shapes(self) -> &'static Shapes {
-        static SHAPES: LazyLock<[Shapes; 5]> = LazyLock::new(|| Kind::ALL.map(|kind| Shapes::new(&generated(kind))));
-        &SHAPES[self as usize]
+        // One by one: most repos have files of few kinds.
+        static SHAPES: [OnceLock<Shapes>; 5] = [const { OnceLock::new() }; 5];
+        SHAPES[self as usize].get_or_init(|| Shapes::new(&generated(self)))
     }
 }
 

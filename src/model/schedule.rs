@@ -168,23 +168,37 @@ impl fmt::Display for Target {
     }
 }
 
-/// The address of a task server: `host:port` or `unix:/path`.
+/// The address of a task server: `host:port`, `tls://host:port` or `unix:/path`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(into = "String")]
 pub enum TaskAddress {
-    /// Host and port.
+    /// Host and port, in plain text.
     Tcp(String, u16),
+    /// Host and port, with mutual TLS.
+    Tls(String, u16),
     /// Path of a Unix socket.
     Unix(String),
 }
 
+impl TaskAddress {
+    /// Host and port as a URL has them; `None` for a socket.
+    pub fn authority(&self) -> Option<String> {
+        match self {
+            Self::Tcp(host, port) | Self::Tls(host, port) if host.contains(':') => Some(format!("[{host}]:{port}")),
+            Self::Tcp(host, port) | Self::Tls(host, port) => Some(format!("{host}:{port}")),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for TaskAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(host, port) if host.contains(':') => f.pad(&format!("[{host}]:{port}")),
-            Self::Tcp(host, port) => f.pad(&format!("{host}:{port}")),
-            Self::Unix(path) => f.pad(&format!("unix:{path}")),
-        }
+        let (scheme, rest) = match self {
+            Self::Tcp(..) => ("", self.authority()),
+            Self::Tls(..) => ("tls://", self.authority()),
+            Self::Unix(path) => ("unix:", Some(path.clone())),
+        };
+        f.pad(&format!("{scheme}{}", rest.unwrap_or_default()))
     }
 }
 
@@ -355,5 +369,19 @@ impl RtPolicy {
             Self::RoundRobin { .. } => "rr",
             Self::Deadline { .. } => "deadline",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_says_how_it_is_reached() {
+        let text = |address: TaskAddress| address.to_string();
+        assert_eq!(text(TaskAddress::Tcp("task1".to_owned(), 50051)), "task1:50051");
+        assert_eq!(text(TaskAddress::Tls("task1".to_owned(), 50051)), "tls://task1:50051");
+        assert_eq!(text(TaskAddress::Tls("::1".to_owned(), 50051)), "tls://[::1]:50051");
+        assert_eq!(text(TaskAddress::Unix("/run/task1.sock".to_owned())), "unix:/run/task1.sock");
     }
 }

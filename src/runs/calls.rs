@@ -6,7 +6,7 @@ use super::shared::{Kind, Link, Shared};
 use crate::model::{Schedule, TaskAddress};
 use crate::process::supervise::chain;
 use crate::schedule::Effect;
-use crate::wire::{CallError, TaskChannel};
+use crate::wire::{CallError, TaskChannel, Tls};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -37,6 +37,7 @@ pub(super) struct Calls {
     pub(super) local_runner: Option<TaskAddress>,
     pub(super) effects: mpsc::Receiver<Effect>,
     pub(super) servers: SyncSender<Result<Servers, RunError>>,
+    pub(super) tls: Option<Tls>,
     pub(super) begin: oneshot::Receiver<Arc<Shared>>,
 }
 
@@ -51,7 +52,7 @@ impl Calls {
 
     async fn make(self) {
         let (list, link_of) = addresses(&self.schedule, self.local_runner.as_ref());
-        let (links, remarks) = connect(&list).await;
+        let (links, remarks) = connect(&list, self.tls.as_ref()).await;
         let ours = |link: &usize| match &links.get(*link)?.kind {
             Kind::Ours(runner) => Some(runner.parallel.get()),
             Kind::Existing | Kind::Unknown => None,
@@ -68,9 +69,9 @@ impl Calls {
 }
 
 /// Connects to every task server at once; one that cannot be reached is tried again when its first task is due.
-async fn connect(list: &[TaskAddress]) -> (Vec<Arc<Link>>, Vec<String>) {
+async fn connect(list: &[TaskAddress], tls: Option<&Tls>) -> (Vec<Arc<Link>>, Vec<String>) {
     let links = join_all(list.iter().map(|address| async move {
-        let channel = TaskChannel::new(address.clone(), None);
+        let channel = TaskChannel::new(address.clone(), None, tls.cloned());
         let patience = tokio::time::Instant::now() + PATIENCE;
         let (kind, remark) = loop {
             match channel.capabilities(WARM_BOUND).await {
@@ -78,7 +79,9 @@ async fn connect(list: &[TaskAddress]) -> (Vec<Arc<Link>>, Vec<String>) {
                 Err(CallError::Unsupported { .. }) => {
                     break (Kind::Existing, channel.warm(WARM_BOUND).await.err());
                 }
-                Err(CallError::Unreachable { .. }) if tokio::time::Instant::now() < patience => {
+                Err(CallError::Unreachable { source, .. })
+                    if source.may_pass() && tokio::time::Instant::now() < patience =>
+                {
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(error) => break (Kind::Unknown, Some(error)),
@@ -93,7 +96,7 @@ async fn connect(list: &[TaskAddress]) -> (Vec<Arc<Link>>, Vec<String>) {
 
 /// The address of a task server's host, by which its notices are known.
 async fn host(address: &TaskAddress) -> Option<IpAddr> {
-    let TaskAddress::Tcp(host, port) = address else { return None };
+    let (TaskAddress::Tcp(host, port) | TaskAddress::Tls(host, port)) = address else { return None };
     let found = tokio::time::timeout(WARM_BOUND, tokio::net::lookup_host((host.as_str(), *port))).await.ok()?;
     found.ok()?.next().map(|found| found.ip())
 }

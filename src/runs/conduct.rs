@@ -14,7 +14,7 @@ use crate::process::supervise::chain;
 use crate::rt::{self, Anchor, Monotonic, Prepared, Running, ThreadError};
 use crate::schedule::{Attempt, Effect, Lane, Record, TaskIndex, Timeline};
 use crate::task::RunnerError;
-use crate::wire::ListenError;
+use crate::wire::{ListenError, Tls};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -27,8 +27,9 @@ use tokio::sync::{mpsc, oneshot};
 const HEAD_START: Duration = Duration::from_millis(5);
 /// Stack of a thread that speaks to task servers; a build without optimisation takes most of it.
 pub(super) const CALLS_STACK: usize = 2 << 20;
-/// How long before its instant a task is sent to our own runner.
-const LEAD: Duration = Duration::from_millis(250);
+/// How long before its instant a task is sent to our own runner. Not a round number: periods are, and what is sent ahead
+/// would arrive just when an earlier task is to begin.
+const LEAD: Duration = Duration::from_micros(98_300);
 
 /// How the machine is used for runs.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct Settings {
     pub output_limit: usize,
     /// Tasks are sent ahead to runners that can take them.
     pub send_ahead: bool,
+    /// For task servers whose address begins with `tls://`.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Settings {
@@ -50,6 +53,7 @@ impl Default for Settings {
             lock_memory: false,
             output_limit: 1 << 20,
             send_ahead: true,
+            tls: None,
         }
     }
 }
@@ -150,6 +154,7 @@ pub fn prepare(
         local_runner: local.as_ref().map(|runner| runner.address().clone()),
         effects,
         servers: servers_tx,
+        tls: settings.tls.clone(),
         begin: begin_rx,
     };
     let caller = prepared("sp-calls", CALLS_STACK, below(settings.real_time), move || calls.run(), &mut remarks);

@@ -7,7 +7,7 @@ use crate::model::{RealTime, TaskAddress, Timestamp};
 use crate::process::clock;
 use crate::process::supervise::chain;
 use crate::rt::{self, Prepared, Running};
-use crate::wire::{EndNotice, Health, Listener, NotTaken, Orchestrator};
+use crate::wire::{EndNotice, Health, Listener, NotTaken, Orchestrator, Tls};
 use std::collections::VecDeque;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -101,15 +101,22 @@ impl Drop for Seat {
 }
 
 impl Exchange {
-    /// Listens at `address`; `output_limit` is what a task may give as its output, in bytes.
+    /// Listens at `address`, which needs `tls` when it begins with `tls://`; `output_limit` is what a task may give as its
+    /// output, in bytes.
     ///
     /// # Errors
     /// When the address cannot be listened at.
-    pub fn open(address: &TaskAddress, real_time: RealTime, output_limit: usize) -> Result<Self, RunError> {
+    pub fn open(
+        address: &TaskAddress,
+        real_time: RealTime,
+        output_limit: usize,
+        tls: Option<Tls>,
+    ) -> Result<Self, RunError> {
         let (bound_tx, bound_rx) = sync_channel(1);
         let (close, closed) = oneshot::channel();
         let runs = Runs::default();
-        let serving = Serving { address: address.clone(), runs: runs.clone(), output_limit, bound: bound_tx, closed };
+        let serving =
+            Serving { address: address.clone(), runs: runs.clone(), output_limit, tls, bound: bound_tx, closed };
         let real_time = below(real_time);
         let settings = rt::Settings { name: "sp-notices".to_owned(), real_time, stack: CALLS_STACK };
         let prepared = Prepared::new(settings, move || serving.run()).map_err(RunError::Caller)?;
@@ -156,6 +163,7 @@ struct Serving {
     address: TaskAddress,
     runs: Runs,
     output_limit: usize,
+    tls: Option<Tls>,
     bound: SyncSender<Result<TaskAddress, RunError>>,
     /// Closed with the exchange.
     closed: oneshot::Receiver<()>,
@@ -168,7 +176,7 @@ impl Serving {
             Err(error) => return self.fail(RunError::Runtime(error)),
         };
         runtime.block_on(async {
-            let listener = match Listener::bind(&self.address).await {
+            let listener = match Listener::bind(&self.address, self.tls.as_ref()).await {
                 Ok(listener) => listener,
                 Err(error) => return self.fail(RunError::Listen(error)),
             };

@@ -157,21 +157,21 @@ fn a_queue_outlives_its_process_and_each_of_it_starts_once() {
 fn a_schedule_is_known_anew_when_its_content_changes() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = ledger(dir.path());
-    let see = |digest: &str, second| ledger.see_schedule(&nightly(), digest, "3f2a91c", at(second)).unwrap().since;
+    let see = |digest: &str, second| known_since(&ledger, &nightly(), digest, at(second));
     assert_eq!(see("a", 0), at(0));
     assert_eq!(see("a", 10), at(0));
     assert_eq!(see("b", 20), at(20));
     assert_eq!(see("a", 30), at(30), "an earlier form is new again");
     let hourly = ScheduleName::new("hourly");
-    ledger.see_schedule(&hourly, "h", "3f2a91c", at(40)).unwrap();
-    ledger.store().ledger("test").see_schedule(&nightly(), "a", "3f2a91c", at(41)).unwrap();
+    known_since(&ledger, &hourly, "h", at(40));
+    known_since(&ledger.store().ledger("test"), &nightly(), "a", at(41));
     start(&ledger, &key(35), "r1", at(35));
     assert_eq!(ledger.forget_schedules([&hourly]).unwrap(), [nightly()]);
     assert!(ledger.forget_schedules([&hourly]).unwrap().is_empty());
     assert_eq!(see("a", 50), at(50), "known since it came back");
     assert_eq!(ledger.settled(&nightly()).unwrap(), Some(at(35)), "its fires stay");
     let test = ledger.store().ledger("test");
-    assert_eq!(test.see_schedule(&nightly(), "a", "3f2a91c", at(60)).unwrap().since, at(41), "of another environment");
+    assert_eq!(known_since(&test, &nightly(), "a", at(60)), at(41), "of another environment");
 }
 
 #[test]
@@ -318,7 +318,7 @@ proptest! {
                 Happening::Prune(keep) => { ledger.prune_runs(keep).unwrap(); }
                 Happening::Change => form += 1,
             }
-            let seen = ledger.see_schedule(&nightly(), &form.to_string(), "c", now).unwrap().since;
+            let seen = known_since(&ledger, &nightly(), &form.to_string(), now);
             let settled = ledger.settled(&nightly()).unwrap();
             let answer = due(&cron, policy, seen, settled, now);
             if let Some(span) = answer.missed {
@@ -338,4 +338,9 @@ proptest! {
             }
         }
     }
+}
+
+/// Since when a schedule is known in this form.
+fn known_since(ledger: &Ledger, schedule: &ScheduleName, digest: &str, now: Timestamp) -> Timestamp {
+    ledger.see_schedules([(schedule, digest.to_owned())], "3f2a91c", now).unwrap()[schedule].since
 }

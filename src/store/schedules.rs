@@ -4,6 +4,7 @@ use super::ledger::parsed;
 use super::{Ledger, StoreError, time_text};
 use crate::model::{ScheduleName, Timestamp};
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
+use std::collections::BTreeMap;
 
 /// Since when a schedule is known in its present form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,36 +38,38 @@ impl Ledger {
         })
     }
 
-    /// A schedule of the commit in force. Returns when it was first known in this form, which `digest` (of its content)
-    /// identifies: with another digest it is known since `now`. Due times until then never run.
+    /// The schedules of the commit in force, each with a digest of its content. Returns when each was first known in this
+    /// form: with another digest it is known since `now`. Due times until then never run.
     ///
     /// # Errors
     /// When the database cannot be read or written.
-    pub fn see_schedule(
+    pub fn see_schedules<'a>(
         &self,
-        schedule: &ScheduleName,
-        digest: &str,
+        schedules: impl IntoIterator<Item = (&'a ScheduleName, String)>,
         revision: &str,
         now: Timestamp,
-    ) -> Result<KnownSchedule, StoreError> {
-        let select = "SELECT seen_at, revision FROM schedules WHERE environment = ?1 AND schedule = ?2 AND digest = ?3";
-        self.store.with("note a schedule", |db| {
-            let key = params![&*self.environment, schedule.as_str(), digest];
-            let found = |row: &rusqlite::Row<'_>| Ok(KnownSchedule { since: parsed(row, 0)?, revision: row.get(1)? });
-            let known = db.prepare_cached(select)?.query_row(key, found).optional()?;
-            if let Some(seen) = known {
-                return Ok(seen);
-            }
+    ) -> Result<BTreeMap<ScheduleName, KnownSchedule>, StoreError> {
+        self.store.with("note the schedules", |db| {
+            // One transaction for all: thousands may be new at once.
             let write = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            write.execute(
+            let mut insert = write.prepare_cached(
                 "INSERT INTO schedules (environment, schedule, digest, revision, seen_at) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (environment, schedule) DO UPDATE SET digest = ?3, revision = ?4, seen_at = ?5
                  WHERE digest <> ?3",
-                params![&*self.environment, schedule.as_str(), digest, revision, time_text(now)],
             )?;
-            let seen = write.query_row(select, key, found)?;
+            let mut select = write
+                .prepare_cached("SELECT seen_at, revision FROM schedules WHERE environment = ?1 AND schedule = ?2")?;
+            let mut known = BTreeMap::new();
+            for (schedule, digest) in schedules {
+                insert.execute(params![&*self.environment, schedule.as_str(), digest, revision, time_text(now)])?;
+                let seen = select.query_row(params![&*self.environment, schedule.as_str()], |row| {
+                    Ok(KnownSchedule { since: parsed(row, 0)?, revision: row.get(1)? })
+                })?;
+                known.insert(schedule.clone(), seen);
+            }
+            drop((insert, select));
             write.commit()?;
-            Ok(seen)
+            Ok(known)
         })
     }
 

@@ -10,7 +10,9 @@ use super::settings::Settings;
 use super::worker::{Report, Shared};
 use crate::model::{TaskAddress, TaskProtocol};
 use crate::rt::{Monotonic, NotApplied, lock_memory};
-use crate::wire::{Capabilities, ListenError, Listener, OrchestratorChannel, ServeError, TaskCall, Tasks};
+use crate::wire::{
+    Capabilities, ListenError, Listener, OrchestratorChannel, ServeError, TaskCall, Tasks, Tls, TlsError,
+};
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -43,6 +45,9 @@ pub enum RunnerError {
     /// It cannot listen.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Its certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// It cannot take note of the signals by which it is ended.
     #[error("signals cannot be received")]
     Signals(#[source] std::io::Error),
@@ -115,8 +120,9 @@ impl Runner {
             }
             tracing::warn!(refused, "tasks run without a setting that was asked for");
         }
-        let listener = Listener::bind(&settings.address).await?;
-        Ok(Bound { settings, registry, gate, reported, starts, pool, listener })
+        let tls = settings.tls.as_ref().map(Tls::load).transpose()?;
+        let listener = Listener::bind(&settings.address, tls.as_ref()).await?;
+        Ok(Bound { settings, registry, gate, reported, starts, pool, listener, tls })
     }
 }
 
@@ -139,6 +145,7 @@ pub struct Bound {
     starts: Arc<Notify>,
     pool: Pool,
     listener: Listener,
+    tls: Option<Tls>,
 }
 
 impl Bound {
@@ -153,11 +160,11 @@ impl Bound {
     /// # Errors
     /// When the listener breaks.
     pub async fn serve_until(self, shutdown: impl Future<Output = ()>) -> Result<(), RunnerError> {
-        let Self { settings, registry, gate, reported, starts, pool, listener } = self;
+        let Self { settings, registry, gate, reported, starts, pool, listener, tls } = self;
         let (calls, queue) = mpsc::channel(CALLS);
         let (ends, told) = mpsc::channel(notices::QUEUE);
         let tell = settings.orchestrator.clone().map(|address| {
-            let channel = OrchestratorChannel::new(address);
+            let channel = OrchestratorChannel::new(address, tls);
             notices::tell(channel, settings.patience, told)
         });
         let ends = tell.is_some().then_some(ends);

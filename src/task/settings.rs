@@ -1,6 +1,7 @@
 //! How a task runner is set up.
 
 use crate::model::{RealTime, RtPolicy, TaskAddress};
+use crate::wire::TlsFiles;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ pub struct Settings {
     pub address: TaskAddress,
     /// Who is told the end of each task; `None` when nobody is, or whoever watches.
     pub orchestrator: Option<TaskAddress>,
+    /// For addresses that begin with `tls://`.
+    pub tls: Option<TlsFiles>,
     /// Policy and CPU of a task for which the request asks for none.
     pub real_time: RealTime,
     /// All memory of the process is locked before the first task.
@@ -45,11 +48,12 @@ impl Settings {
             names: Vec::new(),
             address,
             orchestrator: None,
+            tls: None,
             real_time: RealTime { policy: RtPolicy::Other, cpu: None },
             lock_memory: false,
             strict: false,
             parallel: NonZeroUsize::MIN,
-            max_armed: 16,
+            max_armed: 64,
             time_limit: None,
             grace: Duration::from_secs(5),
             max_request: 4 << 20,

@@ -10,6 +10,7 @@ use super::runner::{Arm, Capabilities, Disarmed, ReleaseClock, RunnerFault, Task
 use super::start::{AttemptKey, PreparedStart};
 use super::status::{Ack, Health, Stopped, TaskStatus};
 use super::time::since;
+use super::tls::Tls;
 use crate::model::{TaskAddress, TaskId, TaskProtocol};
 use std::time::Duration;
 use tonic::Code;
@@ -50,9 +51,10 @@ pub struct TaskChannel {
 
 impl TaskChannel {
     /// A task server at an address; nothing is connected yet. `keep_alive` is for our own runner only: servers built on
-    /// the gRPC core count idle pings as abuse and close the connection after three.
-    pub fn new(address: TaskAddress, keep_alive: Option<KeepAlive>) -> Self {
-        Self { peer: Peer::new(address, keep_alive) }
+    /// the gRPC core count idle pings as abuse and close the connection after three. `tls` is for an address that asks
+    /// for it; each call to such a one fails without.
+    pub fn new(address: TaskAddress, keep_alive: Option<KeepAlive>, tls: Option<Tls>) -> Self {
+        Self { peer: Peer::new(address, keep_alive, tls) }
     }
 
     /// Where it is.
@@ -193,9 +195,9 @@ pub struct OrchestratorChannel {
 }
 
 impl OrchestratorChannel {
-    /// An orchestrator at an address; nothing is connected yet.
-    pub fn new(address: TaskAddress) -> Self {
-        Self { peer: Peer::new(address, None) }
+    /// An orchestrator at an address; nothing is connected yet. `tls` as for [`TaskChannel::new`].
+    pub fn new(address: TaskAddress, tls: Option<Tls>) -> Self {
+        Self { peer: Peer::new(address, None, tls) }
     }
 
     /// Tells the end of a task.

@@ -58,12 +58,45 @@ pub enum ConnectError {
     /// No connection.
     #[error("the connection failed")]
     Connect(#[source] std::io::Error),
+    /// The address asks for TLS.
+    #[error("its address asks for TLS, and there are no certificates for it: {NO_CERTIFICATES}")]
+    NoTls,
+    /// No TLS connection, whichever side refused it.
+    #[error("the TLS handshake failed")]
+    Tls(#[source] std::io::Error),
+    /// TLS from this side met something else.
+    #[error("it does not speak TLS there; write its address without `tls://`")]
+    Plain,
+    /// Plain text met TLS.
+    #[error("it speaks TLS there; write its address with `tls://`")]
+    SpeaksTls,
+    /// The peer ended it after this side's part of the TLS handshake. It tells why, or else its log does.
+    #[error("it hung up after the TLS handshake, as one does that does not accept this side's certificate")]
+    Rejected(#[source] Option<Arc<std::io::Error>>),
     /// A connection, and it ended before the call could be sent.
     #[error("the connection ended before the call was sent")]
     Closed(#[source] Arc<hyper::Error>),
     /// No connection within the bound.
     #[error("no connection within {} ms", .0.as_millis())]
     TimedOut(Duration),
+}
+
+/// What to do where an address asks for TLS without certificates.
+pub(super) const NO_CERTIFICATES: &str = "set `tls-cert`, `tls-key` and `tls-ca`";
+
+impl ConnectError {
+    /// Whether it may pass by itself, as when a server has not come up yet.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::Closed(_) | Self::TimedOut(_))
+    }
+
+    /// A handshake that failed.
+    pub(super) fn handshake(fault: std::io::Error) -> Self {
+        match fault.get_ref().and_then(|fault| fault.downcast_ref()) {
+            Some(rustls::Error::InvalidMessage(_)) => Self::Plain,
+            _ => Self::Tls(fault),
+        }
+    }
 }
 
 /// Why there is no answer to a call that was sent.
@@ -94,6 +127,9 @@ pub(super) enum SendFault {
     /// Nothing of it was sent.
     #[error("nothing was sent")]
     NotSent(#[source] Arc<hyper::Error>),
+    /// A peer that speaks TLS could not read it.
+    #[error("the peer speaks TLS")]
+    SpeaksTls,
     /// Some of it may have been.
     #[error("the connection was lost")]
     Lost(#[source] Arc<hyper::Error>),
@@ -124,6 +160,7 @@ impl Called<'_> {
         if let Some(fault) = status.source() {
             return match fault.downcast_ref::<SendFault>() {
                 Some(SendFault::NotSent(source)) => self.unreachable(ConnectError::Closed(Arc::clone(source))),
+                Some(SendFault::SpeaksTls) => self.unreachable(ConnectError::SpeaksTls),
                 Some(SendFault::Lost(source)) => self.unknown(NoAnswer::Lost(Box::new(Arc::clone(source)))),
                 None => self.unknown(NoAnswer::Lost(Box::new(status))),
             };

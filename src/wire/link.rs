@@ -3,7 +3,9 @@
 //! Made and used directly, not through a pool: whoever calls must know whether a request was sent before the connection
 //! broke, and a start must not wait for a hidden reconnection.
 
+use super::carrier::{Carrier, First};
 use super::error::{ConnectError, SendFault};
+use super::tls::Tls;
 use crate::model::TaskAddress;
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
@@ -14,6 +16,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response, Uri};
 use tonic::codegen::{BoxFuture, Service};
@@ -32,29 +35,35 @@ pub struct KeepAlive {
 pub(super) struct Link {
     sender: http2::SendRequest<Body>,
     origin: Uri,
+    first: watch::Receiver<Option<First>>,
 }
 
 impl Link {
-    /// Connects, without waiting for the peer's settings. Dropped half-way, nothing is left behind.
-    pub(super) async fn open(address: &TaskAddress, keep_alive: Option<KeepAlive>) -> Result<Self, ConnectError> {
-        let authority = match address {
-            TaskAddress::Tcp(..) => address.to_string(),
-            TaskAddress::Unix(_) => "localhost".to_owned(),
-        };
-        let origin = Uri::builder().scheme("http").authority(authority).path_and_query("/").build();
+    /// Connects: in plain text without waiting for the peer's settings; over TLS with it. Dropped half-way, nothing is
+    /// left behind.
+    pub(super) async fn open(
+        address: &TaskAddress,
+        keep_alive: Option<KeepAlive>,
+        tls: Option<&Tls>,
+    ) -> Result<Self, ConnectError> {
+        let scheme = if matches!(address, TaskAddress::Tls(..)) { "https" } else { "http" };
+        let authority = address.authority().unwrap_or_else(|| "localhost".to_owned());
+        let origin = Uri::builder().scheme(scheme).authority(authority).path_and_query("/").build();
         let origin = origin.map_err(ConnectError::Address)?;
-        let sender = match address {
-            TaskAddress::Tcp(host, port) => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(ConnectError::Connect)?;
-                // A start is one small packet that must not wait to be joined by another.
-                stream.set_nodelay(true).map_err(ConnectError::Connect)?;
-                handshake(stream, keep_alive).await
+        let (sender, first) = match address {
+            TaskAddress::Tcp(host, port) => http2(tcp(host, *port).await?, keep_alive, false).await?,
+            TaskAddress::Tls(host, port) => {
+                let tls = tls.ok_or(ConnectError::NoTls)?;
+                let stream = tls.connect(host, tcp(host, *port).await?).await.map_err(ConnectError::handshake)?;
+                // By TLS 1.3 this side is done before the peer has seen its certificate. Only when the peer goes on is
+                // it known to be accepted; until then nothing may be sent that could be taken for a call.
+                http2(stream, keep_alive, true).await?
             }
             TaskAddress::Unix(path) => {
-                handshake(UnixStream::connect(path).await.map_err(ConnectError::Connect)?, keep_alive).await
+                http2(UnixStream::connect(path).await.map_err(ConnectError::Connect)?, keep_alive, false).await?
             }
         };
-        Ok(Self { sender: sender.map_err(|fault| ConnectError::Closed(Arc::new(fault)))?, origin })
+        Ok(Self { sender, origin, first })
     }
 
     /// Nothing can be sent any more.
@@ -68,7 +77,19 @@ impl Link {
     }
 }
 
-async fn handshake<S>(stream: S, keep_alive: Option<KeepAlive>) -> Result<http2::SendRequest<Body>, hyper::Error>
+async fn tcp(host: &str, port: u16) -> Result<TcpStream, ConnectError> {
+    let stream = TcpStream::connect((host, port)).await.map_err(ConnectError::Connect)?;
+    // A start is one small packet that must not wait to be joined by another.
+    stream.set_nodelay(true).map_err(ConnectError::Connect)?;
+    Ok(stream)
+}
+
+/// Begins to speak HTTP/2, if asked for until the peer does so as well.
+async fn http2<S>(
+    stream: S,
+    keep_alive: Option<KeepAlive>,
+    both: bool,
+) -> Result<(http2::SendRequest<Body>, watch::Receiver<Option<First>>), ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -77,10 +98,29 @@ where
     if let Some(KeepAlive { interval, timeout }) = keep_alive {
         builder.keep_alive_interval(interval).keep_alive_timeout(timeout).keep_alive_while_idle(true);
     }
-    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+    let (stream, mut first) = Carrier::watched(stream);
+    let handshake = builder.handshake(TokioIo::new(stream)).await;
+    let (sender, connection) = handshake.map_err(|fault| ConnectError::Closed(Arc::new(fault)))?;
+    let mut connection = Box::pin(connection);
+    if both {
+        let over = tokio::select! {
+            biased;
+            _ = first.wait_for(Option::is_some) => false,
+            _ = &mut connection => true,
+        };
+        match first.borrow().clone() {
+            Some(Ok(_)) if !over => {}
+            heard => return Err(ConnectError::Rejected(heard.and_then(Result::err))),
+        }
+    }
     // Lives as long as a sender does; what ends it is told to whoever is waiting for an answer.
     TokioExecutor::new().execute(async move { drop(connection.await) });
-    Ok(sender)
+    Ok((sender, first))
+}
+
+/// Whether the peer began with a TLS alert; its first byte is one that HTTP/2 does not begin with.
+fn alert(first: &watch::Receiver<Option<First>>) -> bool {
+    matches!(&*first.borrow(), Some(Ok(0x15)))
 }
 
 impl Service<Request<Body>> for Link {
@@ -89,13 +129,18 @@ impl Service<Request<Body>> for Link {
     type Future = BoxFuture<Self::Response, Self::Error>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), SendFault>> {
-        self.sender.poll_ready(context).map_err(|fault| SendFault::NotSent(Arc::new(fault)))
+        self.sender.poll_ready(context).map_err(|fault| match alert(&self.first) {
+            true => SendFault::SpeaksTls,
+            false => SendFault::NotSent(Arc::new(fault)),
+        })
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let answer = self.sender.try_send_request(request);
+        let first = self.first.clone();
         Box::pin(async move {
             answer.await.map_err(|fault| match fault.message() {
+                _ if alert(&first) => SendFault::SpeaksTls,
                 // The request comes back only when none of it was sent.
                 Some(_) => SendFault::NotSent(Arc::new(fault.into_error())),
                 None => SendFault::Lost(Arc::new(fault.into_error())),
@@ -112,7 +157,7 @@ mod tests {
     async fn a_request_on_a_connection_that_has_ended_is_known_not_to_be_sent() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let mut link = Link::open(&TaskAddress::Tcp("127.0.0.1".to_owned(), port), None).await.unwrap();
+        let mut link = Link::open(&TaskAddress::Tcp("127.0.0.1".to_owned(), port), None, None).await.unwrap();
         drop(listener.accept().await.unwrap());
         while !link.is_closed() {
             tokio::time::sleep(Duration::from_millis(1)).await;

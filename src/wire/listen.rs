@@ -1,5 +1,7 @@
 //! Listening on the address of a task server or an orchestrator.
 
+use super::error::NO_CERTIFICATES;
+use super::tls::Tls;
 use crate::model::TaskAddress;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ pub struct Listener {
 #[derive(Debug)]
 pub(super) enum Socket {
     Tcp(TcpListener),
+    Tls(TcpListener, Tls),
     Unix(UnixListener, Guard),
 }
 
@@ -34,6 +37,12 @@ pub enum ListenError {
         /// The path.
         path: PathBuf,
     },
+    /// The address asks for TLS.
+    #[error("cannot listen on {address} without certificates: {NO_CERTIFICATES}")]
+    NoTls {
+        /// The address.
+        address: TaskAddress,
+    },
     /// It cannot be made.
     #[error("cannot listen on {address}")]
     Bind {
@@ -46,20 +55,25 @@ pub enum ListenError {
 
 impl Listener {
     /// Listens; needs a running tokio runtime. A Unix socket has mode 0660 (owner and group may call); a dead one of
-    /// that name is replaced. Port 0 is any that is free; [`Listener::address`] tells which.
+    /// that name is replaced. Port 0 is any that is free; [`Listener::address`] tells which. `tls` is for an address
+    /// that asks for it: only peers with a certificate of its CA are served then.
     ///
     /// A Unix socket is for callers of our own: peers built on the gRPC core (1.57 and later) call such a server by its
     /// escaped path, which h2 refuses as malformed unless they set `grpc.default_authority` (hyperium/h2#487).
     ///
     /// # Errors
     /// See [`ListenError`].
-    pub async fn bind(address: &TaskAddress) -> Result<Self, ListenError> {
+    pub async fn bind(address: &TaskAddress, tls: Option<&Tls>) -> Result<Self, ListenError> {
         let failed = |source| ListenError::Bind { address: address.clone(), source };
         match address {
             TaskAddress::Tcp(host, port) => {
-                let listener = TcpListener::bind((host.as_str(), *port)).await.map_err(failed)?;
-                let port = listener.local_addr().map_err(failed)?.port();
+                let (listener, port) = tcp(host, *port).await.map_err(failed)?;
                 Ok(Self { socket: Socket::Tcp(listener), address: TaskAddress::Tcp(host.clone(), port) })
+            }
+            TaskAddress::Tls(host, port) => {
+                let tls = tls.ok_or_else(|| ListenError::NoTls { address: address.clone() })?.clone();
+                let (listener, port) = tcp(host, *port).await.map_err(failed)?;
+                Ok(Self { socket: Socket::Tls(listener, tls), address: TaskAddress::Tls(host.clone(), port) })
             }
             TaskAddress::Unix(path) => {
                 let path = Path::new(path);
@@ -82,6 +96,13 @@ impl Listener {
     pub fn address(&self) -> &TaskAddress {
         &self.address
     }
+}
+
+/// With the port that it got.
+async fn tcp(host: &str, port: u16) -> std::io::Result<(TcpListener, u16)> {
+    let listener = TcpListener::bind((host, port)).await?;
+    let port = listener.local_addr()?.port();
+    Ok((listener, port))
 }
 
 /// Bound under another name and moved into place: it is never open to others, and a dead socket is replaced in one go.

@@ -1,9 +1,12 @@
-//! The task protocol: gRPC between an orchestrator and task servers, over TCP or a Unix socket.
+//! The task protocol: gRPC between an orchestrator and task servers, over TCP, mutual TLS or a Unix socket.
 //!
 //! In: plain values of `model` and of this module. Out: the same; the generated messages stay here. It speaks both
 //! forms of the protocol with unmodified C++ peers ([`crate::model::TaskProtocol`]), and beyond it to our own runner
-//! (`RunnerService`). It decides nothing: no retries, no time of its own but the bounds it is given, no log.
+//! (`RunnerService`). It decides nothing: no retries, no time of its own but the bounds it is given. What
+//! nobody calls for goes to the log: a peer whose TLS handshake failed, and certificates that were replaced.
 
+mod accept;
+mod carrier;
 mod client;
 mod codec;
 mod error;
@@ -18,6 +21,7 @@ mod server;
 mod start;
 mod status;
 mod time;
+mod tls;
 
 pub use client::{Events, OrchestratorChannel, TaskChannel};
 pub use error::{CallError, ConnectError, NoAnswer};
@@ -31,6 +35,7 @@ pub use runner::{
 pub use server::{NotTaken, Orchestrator, Reply, ServeError, TaskCall, Tasks};
 pub use start::{AttemptKey, PreparedStart, Start, StartCall, StartFault};
 pub use status::{Ack, Health, Stopped, TaskState, TaskStatus};
+pub use tls::{Tls, TlsError, TlsFault, TlsFiles};
 
 /// The generated messages and services.
 #[allow(clippy::all, clippy::pedantic, unreachable_pub, private_interfaces, reason = "generated")]

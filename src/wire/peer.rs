@@ -2,6 +2,7 @@
 
 use super::error::{CallError, Called, ConnectError, NoAnswer};
 use super::link::{KeepAlive, Link};
+use super::tls::Tls;
 use crate::model::TaskAddress;
 use std::pin::pin;
 use std::time::Duration;
@@ -24,12 +25,13 @@ pub(super) struct Method {
 pub(super) struct Peer {
     address: TaskAddress,
     keep_alive: Option<KeepAlive>,
+    tls: Option<Tls>,
     link: Mutex<Option<Link>>,
 }
 
 impl Peer {
-    pub(super) fn new(address: TaskAddress, keep_alive: Option<KeepAlive>) -> Self {
-        Self { address, keep_alive, link: Mutex::new(None) }
+    pub(super) fn new(address: TaskAddress, keep_alive: Option<KeepAlive>, tls: Option<Tls>) -> Self {
+        Self { address, keep_alive, tls, link: Mutex::new(None) }
     }
 
     pub(super) fn address(&self) -> &TaskAddress {
@@ -134,7 +136,7 @@ impl Peer {
         match &*kept {
             Some(link) if !link.is_closed() => Ok(link.clone()),
             _ => {
-                let link = Link::open(&self.address, self.keep_alive).await?;
+                let link = Link::open(&self.address, self.keep_alive, self.tls.as_ref()).await?;
                 Ok(kept.insert(link).clone())
             }
         }

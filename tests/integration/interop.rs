@@ -117,7 +117,7 @@ fn start(parameters: Value) -> Start {
 }
 
 async fn orchestrator() -> (TaskAddress, mpsc::Receiver<EndNotice>) {
-    let listener = Listener::bind(&loopback(0)).await.unwrap();
+    let listener = Listener::bind(&loopback(0), None).await.unwrap();
     let address = listener.address().clone();
     let (taken, notices) = mpsc::channel(4);
     let served = Orchestrator {
@@ -145,7 +145,7 @@ async fn wrapper(
     let mut peer = Peer::run(python, "wrapper.py", &arguments);
     let port = u16::try_from(peer.says()["port"].as_u64().unwrap()).unwrap();
     let address = if folder.is_some() { address } else { loopback(port) };
-    (peer, TaskChannel::new(address, keep_alive), notices)
+    (peer, TaskChannel::new(address, keep_alive, None), notices)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -257,7 +257,7 @@ async fn an_existing_orchestrator_starts_a_task_here_and_hears_its_end() {
             reply.send(Ok(Duration::from_micros(42))).unwrap();
             assert_eq!(peer.says(), json!({"success": true, "message": "", "started": 42, "task": "critical"}));
 
-            let channel = OrchestratorChannel::new(there);
+            let channel = OrchestratorChannel::new(there, None);
             assert!(channel.health("setpoint", BOUND).await.unwrap().running);
             let output = json!({"answer": "42"});
             let notice = EndNotice {

@@ -119,14 +119,14 @@ impl Desk {
         let first = !self.settled;
         let left = if first { loaded.ledger.interrupted_runs()? } else { Vec::new() };
         let mut commits = Vec::new();
-        for (name, schedule) in schedules {
-            let content = serde_json::to_string(schedule).unwrap_or_default();
-            let known = loaded.ledger.see_schedule(name, &digest(&content), &loaded.revision.commit, now)?;
-            self.known.insert(name.clone(), known.since);
-            self.agenda.insert(name.clone(), now);
-            if schedule.start == Start::OnCommit {
-                commits.push((name, DueKey::Commit(known.revision)));
+        let form = |(name, schedule)| (name, digest(&serde_json::to_string(schedule).unwrap_or_default()));
+        let known = loaded.ledger.see_schedules(schedules.iter().map(form), &loaded.revision.commit, now)?;
+        for (name, known) in known {
+            if schedules.get(&name).is_some_and(|schedule| schedule.start == Start::OnCommit) {
+                commits.push((name.clone(), DueKey::Commit(known.revision)));
             }
+            self.agenda.insert(name.clone(), now);
+            self.known.insert(name, known.since);
         }
         self.current = Some(loaded.clone());
         for run in left {
@@ -147,8 +147,8 @@ impl Desk {
             }
         }
         for (name, key) in commits {
-            if loaded.ledger.fire_of(name, &key)?.is_none() {
-                self.admitted(loaded, name, &key, now)?;
+            if loaded.ledger.fire_of(&name, &key)?.is_none() {
+                self.admitted(loaded, &name, &key, now)?;
             }
         }
         Ok(())

@@ -106,6 +106,7 @@ impl Timing {
         let settings = runs::Settings {
             real_time: self.orchestrator.real_time,
             lock_memory: self.orchestrator.lock_memory,
+            tls: self.orchestrator.tls.clone(),
             ..runs::Settings::default()
         };
         let exchange = self.exchange();
@@ -118,8 +119,8 @@ impl Timing {
         if let Some(exchange) = self.exchange.as_ref().filter(|exchange| exchange.is_open()) {
             return Ok(Arc::clone(exchange));
         }
-        let Orchestrator { listen, real_time, .. } = &self.orchestrator;
-        let opened = Exchange::open(listen, *real_time, runs::Settings::default().output_limit);
+        let Orchestrator { listen, real_time, tls, .. } = &self.orchestrator;
+        let opened = Exchange::open(listen, *real_time, runs::Settings::default().output_limit, tls.clone());
         let exchange = Arc::new(opened.map_err(|error| chain(&error))?);
         tracing::info!(address = %exchange.address(), "end notices of task servers are taken");
         self.exchange = Some(Arc::clone(&exchange));

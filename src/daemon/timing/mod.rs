@@ -13,6 +13,7 @@ mod simulation;
 pub(super) use keep::Timing;
 
 use crate::model::{RealTime, RtPolicy, TaskAddress};
+use crate::wire::Tls;
 
 /// How the daemon conducts runs.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Orchestrator {
     pub real_time: RealTime,
     /// Keep the memory of the process from being paged out.
     pub lock_memory: bool,
+    /// For addresses with `tls://`.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Orchestrator {
@@ -31,6 +34,7 @@ impl Default for Orchestrator {
             listen: TaskAddress::Tcp("0.0.0.0".to_owned(), 50050),
             real_time: RealTime { policy: RtPolicy::Other, cpu: None },
             lock_memory: false,
+            tls: None,
         }
     }
 }

@@ -100,7 +100,7 @@ pub struct Https {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "listen"))]
 pub struct Orchestrator {
-    /// Where task servers tell that a task has ended: `host:port` or `unix:/path`; default `0.0.0.0:50050`.
+    /// Where task servers tell that a task has ended: `host:port`, `tls://host:port` or `unix:/path`; default `0.0.0.0:50050`.
     pub listen: Option<TaskAddressText>,
     /// Scheduling policy of the threads that keep the time: `none` (default), `fifo` or `rr`.
     pub policy: Option<KeeperPolicy>,
@@ -112,6 +112,12 @@ pub struct Orchestrator {
     pub cpu_affinity: Option<u32>,
     /// Keep the memory of the process from being paged out.
     pub lock_memory: Option<bool>,
+    /// Certificate (PEM) of the daemon for addresses with `tls://`, as client and as server.
+    pub tls_cert: Option<Text>,
+    /// Its private key (PEM).
+    pub tls_key: Option<Text>,
+    /// Certificates (PEM) of which one must have signed a peer's.
+    pub tls_ca: Option<Text>,
 }
 
 /// Scheduling policies that the threads of the daemon can have.

@@ -152,8 +152,8 @@ units! {
     Timespan(Duration), "text", ["100ms", "5s", "1h"], forms::timespan;
     /// An instant with its offset from UTC.
     Instant(Timestamp), "text", ["2026-03-01T06:00:00+01:00", "2026-03-01T05:00:00Z"], forms::instant;
-    /// The address of a task server: `host:port` or `unix:/path`.
-    TaskAddressText(TaskAddress), "text", ["task1:50051", "unix:/run/task1.sock"], forms::task_address;
+    /// The address of a task server: `host:port`, `tls://host:port` or `unix:/path`.
+    TaskAddressText(TaskAddress), "text", ["task1:50051", "tls://task1:50051", "unix:/run/task1.sock"], forms::task_address;
     /// A service of a deployment, with a port of its container when it publishes several.
     ServicePath((ServiceRef, Option<u16>)), "text", ["grpc/task1", "grpc/task1:50051"], forms::service_path;
     /// The address of a registry: host and port.

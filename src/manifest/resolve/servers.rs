@@ -70,10 +70,14 @@ impl Context<'_> {
     /// The target of an address. The names of the deployments' networks mean nothing on the host, so a task server of
     /// this repo is reached where its port is published.
     pub(super) fn address(&mut self, address: TaskAddress, at: Cursor<'_>, servers: &Servers) -> Target {
-        let TaskAddress::Tcp(host, port) = &address else { return Target::Address(address) };
+        let (kind, host, port): (fn(String, u16) -> TaskAddress, _, _) = match &address {
+            TaskAddress::Tcp(host, port) => (TaskAddress::Tcp, host, port),
+            TaskAddress::Tls(host, port) => (TaskAddress::Tls, host, port),
+            TaskAddress::Unix(_) => return Target::Address(address),
+        };
         let Some(services) = servers.hosts.get(host) else { return Target::Address(address) };
         let reached: Vec<(&ServiceRef, TaskAddress)> =
-            services.iter().filter_map(|service| Some((service, published(servers, service, *port)?))).collect();
+            services.iter().filter_map(|service| Some((service, published(servers, service, *port, kind)?))).collect();
         match reached.as_slice() {
             [(service, address)] => Target::Service { service: (*service).clone(), address: address.clone() },
             [] => {
@@ -132,7 +136,7 @@ impl Context<'_> {
                 return nowhere;
             }
         };
-        match published(servers, &service, port) {
+        match published(servers, &service, port, TaskAddress::Tcp) {
             Some(address) => Target::Service { service, address },
             None => {
                 let help = format!("publish it: `ports: [\"{port}:{port}\"]`");
@@ -144,11 +148,16 @@ impl Context<'_> {
 }
 
 /// Where the host reaches a port of a service.
-fn published(servers: &Servers, service: &ServiceRef, port: u16) -> Option<TaskAddress> {
+fn published(
+    servers: &Servers,
+    service: &ServiceRef,
+    port: u16,
+    kind: fn(String, u16) -> TaskAddress,
+) -> Option<TaskAddress> {
     let server = servers.services.get(service)?;
     if server.on_host {
-        return Some(TaskAddress::Tcp("127.0.0.1".to_owned(), port));
+        return Some(kind("127.0.0.1".to_owned(), port));
     }
     let (host, port) = server.published.get(&port)?;
-    Some(TaskAddress::Tcp(host.clone(), *port))
+    Some(kind(host.clone(), *port))
 }

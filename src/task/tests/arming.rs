@@ -22,7 +22,7 @@ async fn next(events: &mut crate::wire::Events<'_>) -> TaskEvent {
 #[tokio::test]
 async fn an_armed_start_is_never_early_and_is_told() {
     let mut runs = Runs::one("echo").await;
-    let channel = TaskChannel::new(runs.channel.address().clone(), None);
+    let channel = TaskChannel::new(runs.channel.address().clone(), None, None);
     let mut events = channel.watch(&WatchFrom::default(), BOUND).await.unwrap();
     let mut lateness = Lateness::new();
     for round in 0..20u64 {
@@ -175,7 +175,7 @@ async fn every_armed_task_has_one_fate() {
         settings.parallel = std::num::NonZeroUsize::new(2).unwrap();
     })
     .await;
-    let watching = TaskChannel::new(runs.channel.address().clone(), None);
+    let watching = TaskChannel::new(runs.channel.address().clone(), None, None);
     let mut events = watching.watch(&WatchFrom::default(), BOUND).await.unwrap();
     let (mut back, mut ran) = (0, 0);
     for round in 0..150u64 {

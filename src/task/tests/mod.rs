@@ -37,7 +37,7 @@ fn anywhere() -> TaskAddress {
 }
 
 async fn orchestrator(address: &TaskAddress) -> (TaskAddress, mpsc::Receiver<EndNotice>) {
-    let listener = Listener::bind(address).await.unwrap();
+    let listener = Listener::bind(address, None).await.unwrap();
     let address = listener.address().clone();
     let (taken, notices) = mpsc::channel(64);
     let served = Orchestrator {
@@ -57,7 +57,7 @@ impl Runs {
         settings.grace = Duration::from_millis(300);
         change(&mut settings);
         let bound = Runner::new(settings, registry).bind().await.unwrap();
-        let channel = TaskChannel::new(bound.address().clone(), None);
+        let channel = TaskChannel::new(bound.address().clone(), None, None);
         let ((stop, stopped), (tell, ended)) = (oneshot::channel::<()>(), oneshot::channel());
         spawn(async move {
             bound.serve_until(async { drop(stopped.await) }).await.unwrap();

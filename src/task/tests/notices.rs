@@ -32,7 +32,7 @@ async fn the_end_is_told_again_until_the_orchestrator_is_there() {
 
 #[tokio::test]
 async fn a_refused_notice_is_told_again_and_holds_up_no_other() {
-    let listener = Listener::bind(&anywhere()).await.unwrap();
+    let listener = Listener::bind(&anywhere(), None).await.unwrap();
     let address = listener.address().clone();
     let (taken, mut notices) = mpsc::channel(64);
     let tries = Arc::new(AtomicU32::new(0));

@@ -6,6 +6,7 @@ mod tasks;
 pub use orchestrator::{NotTaken, Orchestrator};
 pub use tasks::{Reply, TaskCall, Tasks};
 
+use super::accept::Handshakes;
 use super::listen::{Listener, Socket};
 use std::future::Future;
 use std::time::Duration;
@@ -44,11 +45,12 @@ async fn serve(
         drop(asked_rx.await);
         tokio::time::sleep(drain).await;
     };
+    let tcp = |socket| TcpIncoming::from(socket).with_nodelay(Some(true));
     let serving = async {
         match listener.socket {
-            Socket::Tcp(socket) => {
-                let incoming = TcpIncoming::from(socket).with_nodelay(Some(true));
-                router.serve_with_incoming_shutdown(incoming, stop).await
+            Socket::Tcp(socket) => router.serve_with_incoming_shutdown(tcp(socket), stop).await,
+            Socket::Tls(socket, tls) => {
+                router.serve_with_incoming_shutdown(Handshakes::new(tcp(socket), tls), stop).await
             }
             Socket::Unix(socket, guard) => {
                 let served = router.serve_with_incoming_shutdown(UnixListenerStream::new(socket), stop).await;

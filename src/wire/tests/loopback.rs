@@ -1,8 +1,8 @@
-//! Both directions, over TCP and a Unix socket, in both forms.
+//! Both directions, over TCP, TLS and a Unix socket, in both forms.
 
 use crate::model::{TaskId, TaskProtocol};
 use crate::wire::start::tests::start;
-use crate::wire::testing::{BOUND, addresses, orchestrator, runner};
+use crate::wire::testing::{BOUND, addresses, orchestrator, runner, tls};
 use crate::wire::{
     Arm, CallError, Capabilities, Disarmed, EndNotice, Happened, Health, KeepAlive, NoAnswer, OrchestratorChannel,
     Payload, PreparedStart, ReleaseClock, Stamp, Stopped, TaskCall, TaskChannel, TaskEvent, TaskResult, TaskState,
@@ -25,7 +25,7 @@ async fn a_start_arrives_whole_and_is_acknowledged() {
             other => panic!("{other:?}"),
         };
         let (address, _stop, _) = runner(&address, answer).await;
-        let channel = TaskChannel::new(address, None);
+        let channel = TaskChannel::new(address, None, tls());
         for protocol in [TaskProtocol::Json, TaskProtocol::Map] {
             let ack = channel.start(&PreparedStart::new(&start(), protocol), BOUND).await.unwrap();
             assert_eq!((ack.task_id.as_str(), ack.started), ("t1", Some(Duration::from_micros(42))));
@@ -59,7 +59,7 @@ async fn stop_and_status_carry_all_they_say() {
             other => panic!("{other:?}"),
         };
         let (address, _stop, _) = runner(&address, answer).await;
-        let channel = TaskChannel::new(address, None);
+        let channel = TaskChannel::new(address, None, tls());
         channel.warm(BOUND).await.unwrap();
         assert_eq!(channel.status(&TaskId::new("t1"), BOUND).await.unwrap(), status);
         assert_eq!(channel.stop(&TaskId::new("t1"), Duration::from_millis(1500), BOUND).await.unwrap(), stopped);
@@ -107,7 +107,7 @@ async fn a_runner_is_armed_disarmed_and_watched() {
         };
         let (address, _stop, _) = runner(&address, answer).await;
         let keep_alive = KeepAlive { interval: Duration::from_millis(50), timeout: BOUND };
-        let channel = TaskChannel::new(address, Some(keep_alive));
+        let channel = TaskChannel::new(address, Some(keep_alive), tls());
         assert_eq!(channel.capabilities(BOUND).await.unwrap(), capabilities);
         let arm = Arm { start: start(), release: stamp, boot_id: "b".to_owned(), late_limit: Duration::from_millis(1) };
         assert_eq!(channel.arm(&arm, TaskProtocol::Json, BOUND).await.unwrap(), ReleaseClock::Monotonic);
@@ -123,9 +123,9 @@ async fn a_runner_is_armed_disarmed_and_watched() {
 async fn one_endpoint_takes_notices_of_both_forms() {
     let folder = tempfile::tempdir().unwrap();
     for address in addresses(&folder) {
-        let over_tcp = matches!(address, crate::model::TaskAddress::Tcp(..));
+        let over_tcp = !matches!(address, crate::model::TaskAddress::Unix(_));
         let (address, mut notices) = orchestrator(&address, 1).await;
-        let channel = OrchestratorChannel::new(address);
+        let channel = OrchestratorChannel::new(address, tls());
         for (protocol, output) in [(TaskProtocol::Json, json!({"k": [1]})), (TaskProtocol::Map, json!({"k": "[1]"}))] {
             let notice = notice(&json!({"k": [1]}), protocol);
             channel.notify(&notice, BOUND).await.unwrap();
@@ -140,9 +140,9 @@ async fn one_endpoint_takes_notices_of_both_forms() {
 #[tokio::test]
 async fn a_full_queue_leaves_a_notice_unacknowledged() {
     let folder = tempfile::tempdir().unwrap();
-    let [address, _] = addresses(&folder);
+    let [address, ..] = addresses(&folder);
     let (address, mut notices) = orchestrator(&address, 1).await;
-    let channel = OrchestratorChannel::new(address);
+    let channel = OrchestratorChannel::new(address, tls());
     let notice = notice(&json!(1), TaskProtocol::Json);
     channel.notify(&notice, BOUND).await.unwrap();
     let error = channel.notify(&notice, BOUND).await.unwrap_err();
@@ -157,9 +157,9 @@ async fn a_full_queue_leaves_a_notice_unacknowledged() {
 #[tokio::test]
 async fn a_notice_over_the_limit_of_the_server_is_not_taken() {
     let folder = tempfile::tempdir().unwrap();
-    let [address, _] = addresses(&folder);
+    let [address, ..] = addresses(&folder);
     let (address, mut notices) = orchestrator(&address, 1).await;
-    let channel = OrchestratorChannel::new(address);
+    let channel = OrchestratorChannel::new(address, tls());
     let error = channel.notify(&notice(&json!("x".repeat(1 << 16)), TaskProtocol::Json), BOUND).await.unwrap_err();
     assert!(matches!(error, CallError::UnknownOutcome { source: NoAnswer::Status { .. }, .. }), "{error:?}");
     channel.notify(&notice(&json!("x"), TaskProtocol::Json), BOUND).await.unwrap();
@@ -169,9 +169,9 @@ async fn a_notice_over_the_limit_of_the_server_is_not_taken() {
 #[tokio::test]
 async fn an_orchestrator_says_how_it_is() {
     let folder = tempfile::tempdir().unwrap();
-    let [_, address] = addresses(&folder);
+    let [_, address, _] = addresses(&folder);
     let (address, _notices) = orchestrator(&address, 1).await;
-    let channel = OrchestratorChannel::new(address);
+    let channel = OrchestratorChannel::new(address, tls());
     let time = Duration::from_micros(7);
     assert_eq!(channel.health("x", BOUND).await.unwrap(), Health { running: true, time });
     assert_eq!(channel.health("x", BOUND).await.unwrap(), Health { running: false, time });

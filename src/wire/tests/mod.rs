@@ -4,3 +4,4 @@ mod listening;
 mod loopback;
 mod outcomes;
 mod speed;
+mod tls;

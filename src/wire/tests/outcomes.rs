@@ -2,7 +2,7 @@
 
 use crate::model::{TaskAddress, TaskId, TaskProtocol};
 use crate::wire::start::tests::start;
-use crate::wire::testing::{BOUND, SHORT, acknowledge, addresses, orchestrator, runner, spawn, unix};
+use crate::wire::testing::{BOUND, SHORT, acknowledge, addresses, orchestrator, runner, spawn, tls, unix};
 use crate::wire::{
     CallError, ConnectError, KeepAlive, Listener, NoAnswer, PreparedStart, TaskCall, TaskChannel, Tasks, WatchFrom,
 };
@@ -16,7 +16,7 @@ fn prepared() -> PreparedStart {
 }
 
 async fn failed(address: &TaskAddress) -> CallError {
-    TaskChannel::new(address.clone(), None).start(&prepared(), SHORT).await.unwrap_err()
+    TaskChannel::new(address.clone(), None, tls()).start(&prepared(), SHORT).await.unwrap_err()
 }
 
 fn local(listener: &TcpListener) -> TaskAddress {
@@ -123,7 +123,7 @@ async fn a_runner_that_refuses_says_why() {
         let mut wrong = start();
         wrong.key.task_id = TaskId::new("");
         let wrong = PreparedStart::new(&wrong, TaskProtocol::Json);
-        let error = TaskChannel::new(address, None).start(&wrong, BOUND).await.unwrap_err();
+        let error = TaskChannel::new(address, None, tls()).start(&wrong, BOUND).await.unwrap_err();
         assert!(matches!(&error, CallError::Refused { message, .. } if message.contains("task_id")), "{error:?}");
     }
 }
@@ -131,7 +131,7 @@ async fn a_runner_that_refuses_says_why() {
 #[tokio::test]
 async fn a_runner_that_is_busy_or_stopping_refuses() {
     let (calls, queue) = mpsc::channel(1);
-    let listener = Listener::bind(&TaskAddress::Tcp("127.0.0.1".to_owned(), 0)).await.unwrap();
+    let listener = Listener::bind(&TaskAddress::Tcp("127.0.0.1".to_owned(), 0), None).await.unwrap();
     let address = listener.address().clone();
     let tasks = Tasks { calls, max_request: 1 << 20 };
     spawn(async move { tasks.serve(listener, SHORT, std::future::pending()).await.unwrap() });
@@ -162,7 +162,7 @@ async fn a_runner_sees_that_its_caller_has_given_up() {
         }
     };
     let (address, _stop, _) = runner(&unix(&folder), answer).await;
-    let channel = TaskChannel::new(address, None);
+    let channel = TaskChannel::new(address, None, tls());
     let sent = prepared();
     let called = channel.start(&sent, SHORT);
     let (error, reply) = tokio::join!(called, waiting.recv());
@@ -176,14 +176,14 @@ async fn a_peer_that_does_not_serve_it() {
     let (address, _notices) = orchestrator(&unix(&folder), 1).await;
     let error = failed(&address).await;
     assert!(matches!(error, CallError::Unsupported { method: "StartTask", .. }), "{error:?}");
-    TaskChannel::new(address, None).warm(BOUND).await.unwrap();
+    TaskChannel::new(address, None, tls()).warm(BOUND).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_warm_channel_outlives_a_restart_of_its_peer() {
     let folder = tempfile::tempdir().unwrap();
     let (address, stop, end) = runner(&unix(&folder), acknowledge).await;
-    let channel = TaskChannel::new(address.clone(), None);
+    let channel = TaskChannel::new(address.clone(), None, tls());
     channel.start(&prepared(), BOUND).await.unwrap();
     drop(stop);
     end.await.unwrap();
@@ -198,7 +198,7 @@ async fn a_connection_that_swallows_a_call_does_not_get_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let TaskAddress::Unix(path) = unix(&folder) else { unreachable!() };
     let listener = UnixListener::bind(&path).unwrap();
-    let channel = TaskChannel::new(unix(&folder), None);
+    let channel = TaskChannel::new(unix(&folder), None, tls());
     let error = channel.start(&prepared(), SHORT).await.unwrap_err();
     assert!(matches!(error, CallError::UnknownOutcome { source: NoAnswer::TimedOut(_), .. }), "{error:?}");
     let (_held, _) = listener.accept().await.unwrap();
@@ -211,7 +211,7 @@ async fn a_connection_that_swallows_a_call_does_not_get_the_next() {
 async fn the_end_of_a_runner_is_seen_by_its_watcher_and_a_silent_one_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let keep_alive = KeepAlive { interval: Duration::from_millis(50), timeout: Duration::from_millis(100) };
-    let channel = TaskChannel::new(local(&listener), Some(keep_alive));
+    let channel = TaskChannel::new(local(&listener), Some(keep_alive), tls());
     let error = channel.watch(&WatchFrom::default(), BOUND).await.unwrap_err();
     assert!(matches!(error, CallError::UnknownOutcome { source: NoAnswer::Lost(_), .. }), "{error:?}");
     let folder = tempfile::tempdir().unwrap();
@@ -224,7 +224,7 @@ async fn the_end_of_a_runner_is_seen_by_its_watcher_and_a_silent_one_is_given_up
         }
     };
     let (address, stop, end) = runner(&unix(&folder), answer).await;
-    let channel = TaskChannel::new(address, None);
+    let channel = TaskChannel::new(address, None, tls());
     let mut events = channel.watch(&WatchFrom::default(), BOUND).await.unwrap();
     let waited = tokio::time::timeout(SHORT, events.next()).await;
     assert!(waited.is_err(), "nothing happens: {waited:?}");

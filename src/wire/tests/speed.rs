@@ -2,7 +2,7 @@
 
 use crate::model::TaskProtocol;
 use crate::wire::start::tests::start;
-use crate::wire::testing::{BOUND, acknowledge, addresses, runner};
+use crate::wire::testing::{BOUND, acknowledge, addresses, runner, tls};
 use crate::wire::{PreparedStart, TaskChannel};
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ fn a_start_over_a_warm_channel() {
         });
         let address = told.recv().unwrap();
         let mut times: Vec<Duration> = current_thread().block_on(async {
-            let channel = TaskChannel::new(address.clone(), None);
+            let channel = TaskChannel::new(address.clone(), None, tls());
             let prepared = PreparedStart::new(&start(), TaskProtocol::Json);
             channel.warm(BOUND).await.unwrap();
             let mut times = Vec::new();

@@ -186,7 +186,7 @@ pub(in crate::manifest) fn listen_address(text: &str) -> Form<(String, u16)> {
     if host.is_empty() || host.contains(char::is_whitespace) { Err(error()) } else { Ok((host.to_owned(), port)) }
 }
 
-/// `host:port` as clients write it, or `unix:` and a path.
+/// `host:port` as clients write it, with `tls://` before it or not, or `unix:` and a path.
 pub(in crate::manifest) fn task_address(text: &str) -> Form<TaskAddress> {
     let text = text.trim();
     if let Some(path) = text.strip_prefix("unix:") {
@@ -198,15 +198,20 @@ pub(in crate::manifest) fn task_address(text: &str) -> Form<TaskAddress> {
         let help = "write `unix:` and an absolute path of at most 107 bytes: `unix:/run/task1.sock`";
         return Err(FormError::new(format!("`{text}` is not the path of a socket"), help));
     }
-    let (host, port) = listen_address(text).map_err(|error| FormError { help: ADDRESS_HELP.to_owned(), ..error })?;
+    let (kind, rest): (fn(String, u16) -> TaskAddress, &str) = match text.strip_prefix("tls://") {
+        Some(rest) => (TaskAddress::Tls, rest),
+        None => (TaskAddress::Tcp, text),
+    };
+    let (host, port) = listen_address(rest).map_err(|error| FormError { help: ADDRESS_HELP.to_owned(), ..error })?;
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
     if host_name(bare).is_err() && ip(bare).is_err() {
         return Err(FormError::new(format!("`{host}` is not the name or address of a host"), ADDRESS_HELP));
     }
-    Ok(TaskAddress::Tcp(bare.to_owned(), port))
+    Ok(kind(bare.to_owned(), port))
 }
 
-const ADDRESS_HELP: &str = "write host and port: `task1:50051`, or a socket: `unix:/run/task1.sock`";
+const ADDRESS_HELP: &str =
+    "write host and port: `task1:50051`, with TLS `tls://task1:50051`, or a socket: `unix:/run/task1.sock`";
 
 /// `deployment/service`, with `:port`.
 pub(in crate::manifest) fn service_path(text: &str) -> Form<(ServiceRef, Option<u16>)> {

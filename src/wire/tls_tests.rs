@@ -1,0 +1,156 @@
+//! Which files are taken, what is said of those that are not, and when they are read again.
+
+use super::*;
+use crate::wire::testing::{Authority, chain, put};
+use rustls::server::ResolvesServerCert;
+use std::os::unix::fs::PermissionsExt;
+
+/// Certificates that show those of `files`, which are not looked at, or as a client none.
+pub(in crate::wire) fn showing(tls: &Tls, files: Option<&TlsFiles>) -> Tls {
+    let provider = rustls::crypto::ring::default_provider();
+    let mut sides = tls.sides();
+    let client = Arc::make_mut(&mut sides.client);
+    let server = Arc::make_mut(&mut sides.server);
+    let pair = files.map(|TlsFiles { cert, key, .. }| {
+        let pair = CertifiedKey::from_der(certificates(cert).unwrap(), private_key(key).unwrap(), &provider);
+        Arc::new(SingleCertAndKey::from(pair.unwrap()))
+    });
+    client.client_auth_cert_resolver = match &pair {
+        Some(pair) => Arc::clone(pair) as _,
+        None => Arc::new(Nothing),
+    };
+    if let Some(pair) = pair {
+        server.cert_resolver = pair as Arc<dyn ResolvesServerCert>;
+    }
+    let files = tls.0.files.clone();
+    let state = State { sides, loaded: identity(&files), looked: Instant::now(), told: None };
+    Tls(Arc::new(Shared { files, state: Mutex::new(state) }))
+}
+
+/// The same, but no newer than TLS 1.2.
+pub(in crate::wire) fn older(tls: &Tls) -> Tls {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let older = showing(tls, None);
+    let mut sides = older.sides();
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .with_root_certificates(roots(&tls.0.files.ca).unwrap())
+        .with_client_cert_resolver(Arc::clone(&tls.sides().client.client_auth_cert_resolver));
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    sides.client = Arc::new(config);
+    older.0.state.lock().unwrap().sides = sides;
+    older
+}
+
+#[derive(Debug)]
+struct Nothing;
+
+impl rustls::client::ResolvesClientCert for Nothing {
+    fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
+/// The time between two looks is over.
+pub(in crate::wire) fn wait(tls: &Tls) {
+    tls.0.state.lock().unwrap().looked = Instant::now().checked_sub(LOOK).unwrap();
+}
+
+fn same(tls: &Tls, before: &Sides) -> bool {
+    wait(tls);
+    Arc::ptr_eq(&tls.sides().client, &before.client)
+}
+
+#[test]
+fn each_mistake_names_its_file_and_its_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let ca = Authority::new();
+    let said = |change: &dyn Fn(&Path, &mut TlsFiles)| {
+        let mut files = ca.issue(folder.path(), |_| {});
+        change(folder.path(), &mut files);
+        let error = chain(&Tls::load(&files).unwrap_err());
+        error.replace(&folder.path().display().to_string(), "DIR")
+    };
+    let strangers = Authority::new().issue(other.path(), |_| {});
+    assert_eq!(
+        said(&|dir, _| std::fs::remove_file(dir.join("ca.pem")).unwrap()),
+        "`tls-ca` DIR/ca.pem cannot be used: it cannot be read; name a PEM file that this user may read: \
+         No such file or directory (os error 2)"
+    );
+    assert_eq!(
+        said(&|dir, _| drop(put(dir, "cert.pem", "nothing"))),
+        "`tls-cert` DIR/cert.pem cannot be used: there is no certificate in it; \
+         name a PEM file with `-----BEGIN CERTIFICATE-----`"
+    );
+    assert_eq!(
+        said(&|_, files| files.key = files.cert.clone()),
+        "`tls-key` DIR/cert.pem cannot be used: there is no private key in it; \
+         name a PEM file with `-----BEGIN PRIVATE KEY-----`, not encrypted"
+    );
+    assert_eq!(
+        said(&|dir, _| drop(put(dir, "cert.pem", "-----BEGIN CERTIFICATE-----\nAA"))),
+        "`tls-cert` DIR/cert.pem cannot be used: its PEM text is damaged; write it anew"
+    );
+    let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    assert_eq!(
+        said(&|dir, _| drop(put(dir, "cert.pem", damaged))),
+        "`tls-cert` DIR/cert.pem cannot be used: \
+         what is in it is damaged or of a kind that is not supported; issue it anew: \
+         invalid peer certificate: BadEncoding"
+    );
+    assert_eq!(
+        said(&|_, files| files.key = strangers.key.clone()).replace(&other.path().display().to_string(), "OTHER"),
+        "`tls-key` OTHER/key.pem cannot be used: it is not the key of the certificate in DIR/cert.pem; \
+         name the key that this was made with"
+    );
+    let mode = |mode| std::fs::Permissions::from_mode(mode);
+    assert_eq!(
+        said(&|dir, _| std::fs::set_permissions(dir.join("key.pem"), mode(0o640)).unwrap()),
+        "`tls-key` DIR/key.pem cannot be used: its mode is 0640, and a private key is for its owner only; \
+         `chmod 600` it"
+    );
+    let until = |files: &mut TlsFiles, from, to| {
+        *files = ca.issue(folder.path(), |params| {
+            params.not_before = rcgen::date_time_ymd(from, 1, 1);
+            params.not_after = rcgen::date_time_ymd(to, 1, 1);
+        });
+    };
+    assert_eq!(
+        said(&|_, files| until(files, 2001, 2002)),
+        "`tls-cert` DIR/cert.pem cannot be used: its certificate was valid until 2002-01-01T00:00:00Z; renew it"
+    );
+    assert_eq!(
+        said(&|_, files| until(files, 3000, 3001)),
+        "`tls-cert` DIR/cert.pem cannot be used: its certificate is valid from 3000-01-01T00:00:00Z on; \
+         set the clock, or issue it anew"
+    );
+}
+
+#[test]
+fn files_that_were_replaced_are_taken_and_those_of_no_use_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = Authority::new();
+    let tls = Tls::load(&ca.issue(folder.path(), |_| {})).unwrap();
+    let first = tls.sides();
+    assert!(same(&tls, &first), "nothing was replaced");
+    let key = std::fs::read_to_string(folder.path().join("key.pem")).unwrap();
+    ca.issue(folder.path(), |_| {});
+    let newer_key = std::fs::read_to_string(folder.path().join("key.pem")).unwrap();
+    put(folder.path(), "key.pem", &key);
+    assert!(same(&tls, &first), "the certificate is there, its key is not");
+    put(folder.path(), "key.pem", &newer_key);
+    assert!(!same(&tls, &first), "now both are");
+    let second = tls.sides();
+    std::fs::remove_file(folder.path().join("ca.pem")).unwrap();
+    assert!(same(&tls, &second), "a missing file changes nothing");
+    ca.issue(folder.path(), |_| {});
+    assert!(Arc::ptr_eq(&tls.sides().client, &second.client), "not looked at for each connection");
+    assert!(!same(&tls.clone(), &second), "clones share what they see");
+    assert!(!Arc::ptr_eq(&tls.sides().client, &second.client), "clones share what they see");
+}
