@@ -90,7 +90,8 @@ fn folder(path: &str) -> FileTree {
         for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             let key = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
             if path.is_dir() {
-                folders.push(path);
+                // What `prepare` puts there is committed nowhere.
+                folders.extend(Some(path).filter(|_| key != "images/base"));
             } else if !key.ends_with("/busybox") {
                 tree.files.insert(key, entry(&std::fs::read(&path).unwrap(), FileKind::Regular));
             }
@@ -255,7 +256,7 @@ fn the_example_repo_compiles() {
     let tree = folder("examples/infra-repo");
     let desired = compiled("examples/infra-repo", &tree);
     let names: Vec<&str> = desired.deployments.keys().map(setpoint::model::DeploymentName::as_str).collect();
-    assert_eq!(names, ["grpc-orchestrator", "notes", "shop"]);
+    assert_eq!(names, ["grpc-orchestrator", "notes", "shop", "timed"]);
     assert_eq!(desired.builds.len(), 1);
     assert_eq!(desired.settings.environment, "demo");
     let mut containers: Vec<String> = Vec::new();
@@ -268,10 +269,14 @@ fn the_example_repo_compiles() {
     }
     containers.sort();
     let tasks = ["grpc_orchestrator", "grpc_task1", "grpc_task2", "grpc_task3"];
-    let rest = ["notes-pages-1", "notes-pages-2", "shop-db-1", "shop-web-1"];
-    assert_eq!(containers, [tasks, rest].concat());
+    let rest = ["notes-pages-1", "notes-pages-2", "shop-db-1", "shop-web-1"].map(str::to_owned);
+    let presses = (1..=5).map(|press| format!("timed-press{press}-1"));
+    let tasks = tasks.map(str::to_owned).into_iter();
+    assert_eq!(containers, tasks.chain(rest).chain(presses).collect::<Vec<_>>());
     ports.sort_unstable();
-    assert_eq!(ports, [18080, 50050, 50051, 50052, 50053]);
+    assert_eq!(ports, [18080, 50050, 50051, 50052, 50053, 50061, 50062, 50063, 50064, 50065]);
+    let schedules: Vec<&str> = desired.schedules.keys().map(setpoint::model::ScheduleName::as_str).collect();
+    assert_eq!(schedules, ["hybrid", "sequential", "template", "three-tasks", "timed"]);
     // Nothing needs a registry.
     for dockerfile in tree.files.iter().filter(|(path, _)| path.ends_with("/Dockerfile")) {
         let text = String::from_utf8(dockerfile.1.content.as_deref().unwrap().to_vec()).unwrap();

@@ -11,7 +11,7 @@ use crate::process::shutdown::Signals;
 use crate::process::supervise::chain;
 use crate::process::{clock, config};
 use crate::source::{Author, commit_all, init_repository, read_folder};
-use crate::store::{EventFilter, Store};
+use crate::store::{EventFilter, RunFilter, RunState, Store};
 use clap::Args;
 use include_dir::{Dir, include_dir};
 use rustix::process::{Pid, Signal, kill_process};
@@ -83,20 +83,21 @@ struct Demo<'a> {
 }
 
 impl<'a> Demo<'a> {
-    /// Writes the example into a repo of its own, with the busybox that its images are made of.
+    /// Writes the example into a repo of its own, with the busybox and the program that its images are made of.
     async fn prepare(session: &'a Session, docker: Docker) -> Result<Self, Failure> {
         let busybox = busybox(&docker).await?;
         let folder = tempfile::Builder::new().prefix("setpoint-demo-").tempdir()?;
         let (repo, state) = (folder.path().join("infra-repo"), folder.path().join("state"));
         write_example(&EXAMPLE, &repo)?;
-        for image in fs::read_dir(repo.join("images"))? {
-            let image = image?.path();
-            if image.is_dir() {
-                write_executable(&image.join("busybox"), &busybox)?;
-            }
+        let program = std::env::current_exe()?;
+        let file = folder.path().join("busybox");
+        write_executable(&file, &busybox)?;
+        let prepared = Command::new(repo.join("prepare")).arg(&file).env("SETPOINT", &program).output()?;
+        if !prepared.status.success() {
+            let said = String::from_utf8_lossy(&prepared.stderr);
+            return Err(Failure::new(format!("the images of the example cannot be prepared: {}", said.trim())));
         }
         init_repository(&repo, "main")?;
-        let program = std::env::current_exe()?;
         Ok(Self { session, docker, program, folder, repo, state, daemon: None })
     }
 
@@ -112,6 +113,10 @@ impl<'a> Demo<'a> {
         let first = self.converged_after(0).await?;
         self.settled().await?;
         self.say(&["status"])?;
+
+        self.chapter("The committed schedules have run, each once for this commit")?;
+        self.ran().await?;
+        self.say(&["runs"])?;
 
         self.chapter("A commit that changes one field")?;
         let file = self.repo.join("deployments/shop.yaml");
@@ -165,7 +170,13 @@ impl<'a> Demo<'a> {
         let config = self.folder.path().join("daemon.kdl");
         fs::write(
             &config,
-            format!("repo \"{}\" branch=\"main\"\nstate-dir \"{}\"\n", self.repo.display(), self.state.display()),
+            format!(
+                "repo \"{}\" branch=\"main\"\nstate-dir \"{}\"\norchestrator \"unix:{}\"\n",
+                self.repo.display(),
+                self.state.display(),
+                // The orchestrator of the example has the port that the daemon would have.
+                self.folder.path().join("notices.sock").display()
+            ),
         )?;
         self.session.printer.line("$ setpoint daemon --config daemon.kdl &")?;
         let log = fs::File::create(self.log_file())?;
@@ -189,6 +200,20 @@ impl<'a> Demo<'a> {
             tokio::time::sleep(LOOK).await;
         }
         Err(Failure::new(format!("the daemon found no rest within {} s", PATIENCE.as_secs())))
+    }
+
+    /// Waits until the runs that the first commit started have ended.
+    async fn ran(&self) -> Result<(), Failure> {
+        let ledger = Store::open(&self.state)?.ledger(ENVIRONMENT);
+        let begun = clock::monotonic();
+        while begun.elapsed() < PATIENCE {
+            let runs = ledger.runs(&RunFilter::default())?;
+            if !runs.is_empty() && runs.iter().all(|run| run.state != RunState::Running) {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Err(Failure::new(format!("the schedules did not run within {} s", PATIENCE.as_secs())))
     }
 
     /// Follows the record until a plan was carried out. Returns the number of that event.

@@ -52,7 +52,9 @@ fn test_modules(file: &str, code: &str) -> Vec<String> {
             Some(after) => after.split_once("\"]").map(|(path, after)| (Some(path.trim_end_matches(".rs")), after))?,
             None => (None, after),
         };
-        let name = after.trim_start().trim_start_matches("pub(crate) ").strip_prefix("mod ")?.split_once([';', ' '])?.0;
+        let after = after.trim_start();
+        let after = after.strip_prefix("pub(crate) ").or(after.strip_prefix("pub(super) ")).unwrap_or(after);
+        let name = after.strip_prefix("mod ")?.split_once([';', ' '])?.0;
         // `#[path]` starts from the folder of the file itself.
         let beside = file.rsplit_once('/').map_or("", |(folder, _)| folder);
         Some(path.map_or_else(|| format!("{folder}/{name}"), |path| format!("{beside}/{path}")))

@@ -15,4 +15,5 @@ mod schedules;
 mod commits;
 mod crash;
 mod drift;
+mod example;
 mod quiet;

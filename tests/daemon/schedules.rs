@@ -112,7 +112,10 @@ async fn a_cron_schedule_fires_each_second_once_and_skips_what_overlaps() {
         .collect();
     let of = |word: &str| words.iter().filter(|other| *other == word).count();
     assert!(of("started") >= 2 && of("skipped") >= 2, "{words:?}");
-    assert_eq!(lines(&out), of("started"));
+    // One more may have been ordered, for a due time that the end of the daemon came before.
+    let began = runs(&rig, "every").len();
+    assert_eq!(lines(&out), began);
+    assert!((began..=began + 1).contains(&of("started")), "{words:?}");
     for run in runs(&rig, "every") {
         let due: setpoint::model::Timestamp = run.run.due.to_string().parse().unwrap();
         let started = run.run.started_at.unwrap();
