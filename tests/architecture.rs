@@ -79,6 +79,7 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ("tempfile", &["engine", "cli", "runs"], "the demo's repo; elsewhere tests only"),
     ("git2", &["source"], ""),
     ("percent_encoding", &["source"], ""),
+    ("openssl_probe", &["source"], ""),
     ("hmac", &["source"], ""),
     ("sha1", &["source"], ""),
     ("base64", &["source", "task"], ""),

@@ -2,7 +2,8 @@
 
 use super::{Address, SourceError};
 use secrecy::{ExposeSecret, SecretString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::time::Duration;
 
 /// A repository and how to reach and follow it.
@@ -95,12 +96,44 @@ impl Default for ServerTimeouts {
 }
 
 /// Prepares libgit2 for the process. The first line of `main`, before any thread starts.
-#[expect(unsafe_code, reason = "libgit2's process-wide options")]
+///
+/// libgit2 would read all certificates of the system when it starts, a mebibyte and a half that only https needs. So it
+/// finds an empty file in their place, and [`trust_system`] gives it the real one.
+#[expect(unsafe_code, reason = "libgit2's process-wide options, and the variable by which it finds certificates")]
+#[expect(clippy::disallowed_methods, reason = "the variable is not a setting of ours")]
 pub fn init(timeouts: ServerTimeouts) {
+    let certificates = std::env::var_os(openssl_probe::ENV_CERT_FILE);
+    // SAFETY: no other thread reads the environment; none exists yet.
+    unsafe { std::env::set_var(openssl_probe::ENV_CERT_FILE, "/dev/null") };
     let millis = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: both write one global int, which libgit2 reads when it opens a connection; called before any thread of
     // ours exists. They fail only for a negative number.
     let _ = unsafe { git2::opts::set_server_connect_timeout_in_milliseconds(millis(timeouts.connect)) };
     // SAFETY: as above.
     let _ = unsafe { git2::opts::set_server_timeout_in_milliseconds(millis(timeouts.silence)) };
+    match certificates {
+        // SAFETY: as above.
+        Some(file) => unsafe { std::env::set_var(openssl_probe::ENV_CERT_FILE, file) },
+        // SAFETY: as above.
+        None => unsafe { std::env::remove_var(openssl_probe::ENV_CERT_FILE) },
+    }
+}
+
+/// Trusts the certificates of the system for https, once.
+pub(super) fn trust_system() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let Some(file) = openssl_probe::probe().cert_file else { return };
+        if let Err(error) = trust(&file) {
+            tracing::warn!(file = %file.display(), error = error.message(), "the certificates of the system are not trusted");
+        }
+    });
+}
+
+/// Adds certificates to those trusted for https.
+#[expect(unsafe_code, reason = "libgit2's process-wide list of trusted certificates")]
+pub(super) fn trust(file: &Path) -> Result<(), git2::Error> {
+    // SAFETY: libgit2 is initialised by the call; OpenSSL adds to its certificate store under the store's own lock, and
+    // the path lives through the call.
+    unsafe { git2::opts::set_ssl_cert_file(file) }
 }

@@ -1,6 +1,7 @@
 //! Fetching from a server: login, host keys, deadlines, and what went wrong in the user's words.
 
 use super::address::Place;
+use super::config::{trust, trust_system};
 use super::error::scrub;
 use super::known_hosts::{self, Verdict};
 use super::{Credentials, GitFailure, SourceConfig, SourceError};
@@ -48,6 +49,7 @@ impl Remote {
         let exposed = |secret: &SecretString| secret.expose_secret().to_owned();
         match &config.address.place {
             Place::Http { encrypted, .. } => {
+                trust_system();
                 // `https://TOKEN@host` carries the token as the user name.
                 if credentials.token.is_none() {
                     credentials.token = inline.password.clone().or_else(|| inline.user.clone());
@@ -66,7 +68,11 @@ impl Remote {
         readable("the known_hosts file", credentials.known_hosts.as_deref())?;
         if let Some(file) = &credentials.ca_file {
             readable("the CA file", Some(file))?;
-            trust(file)?;
+            trust(file).map_err(|error| SourceError::CredentialFile {
+                what: "the CA file",
+                path: file.clone(),
+                source: io::Error::other(error.message().to_owned()),
+            })?;
         }
         let mut secrets = credentials.secrets();
         // A user name that is a token has become `credentials.token`.
@@ -348,16 +354,4 @@ fn readable(what: &'static str, path: Option<&Path>) -> Result<(), SourceError> 
         .and_then(|file| file.metadata())
         .and_then(|metadata| if metadata.is_file() { Ok(()) } else { Err(io::Error::other("not a file")) })
         .map_err(|source| SourceError::CredentialFile { what, path: path.to_owned(), source })
-}
-
-/// Adds certificates to those trusted for https.
-#[expect(unsafe_code, reason = "libgit2's process-wide list of trusted certificates")]
-fn trust(file: &Path) -> Result<(), SourceError> {
-    // SAFETY: libgit2 is initialised by the call; OpenSSL adds to its certificate store under the store's own lock, and
-    // the path lives through the call.
-    unsafe { git2::opts::set_ssl_cert_file(file) }.map_err(|error| SourceError::CredentialFile {
-        what: "the CA file",
-        path: file.to_owned(),
-        source: io::Error::other(error.message().to_owned()),
-    })
 }
