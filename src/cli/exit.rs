@@ -59,6 +59,14 @@ impl Failure {
         Self::Error { message: message.into(), hints: Vec::new() }
     }
 
+    /// What failed, in one line.
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Error { message, .. } | Self::Usage(message) => message,
+            Self::Invalid(_) => "its files do not validate",
+        }
+    }
+
     /// Adds what to do about it.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         if let Self::Error { hints, .. } = &mut self {

@@ -40,8 +40,9 @@ pub(super) struct PlanArgs {
     allow: Vec<Allow>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
+/// For people at a terminal, or in a pull request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
     Text,
     Markdown,
 }
@@ -83,11 +84,12 @@ async fn in_force(
     let files = session.files(&at, Which::Commit).await;
     let why = match files.and_then(|files| Ok(manifest::compile(&files.tree)?)) {
         Ok(desired) => return Ok(desired.schedules),
-        Err(Failure::Error { message, .. } | Failure::Usage(message)) => message,
-        Err(Failure::Invalid(_)) => "its files do not validate".to_owned(),
+        Err(why) => why,
     };
     let short = commit.get(..7).unwrap_or(&commit);
-    session.printer.note(&format!("note: every schedule is shown as new: those in force are of commit {short}: {why}"));
+    session
+        .printer
+        .note(&format!("note: every schedule is shown as new: those in force are of commit {short}: {}", why.text()));
     Ok(BTreeMap::new())
 }
 

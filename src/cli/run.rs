@@ -3,6 +3,7 @@
 use super::args::{EnvironmentArgs, RepoArgs, TlsArgs};
 use super::daemon::loaded;
 use super::exit::{Exit, Failure};
+use super::plan::Format;
 use super::session::{Session, Which};
 use super::timeline::{self, WIDTH, name, rows, told};
 use crate::manifest;
@@ -34,6 +35,7 @@ Examples:
   setpoint run hybrid --dry-run                      what it plans, as a picture; nothing is started
   setpoint run hybrid --policy fifo --priority 80 --lock-memory
   setpoint run show hybrid-20260301-060000-3f2a      a run that took place (`setpoint runs` lists them)
+  setpoint run show hybrid-20260301-060000-3f2a --format markdown
   setpoint run hybrid --json | jq '.tasks[] | select(.verdict != \"succeeded\")'
 
 Exit code 1 when a task failed. Ctrl-C or SIGTERM stops what runs and starts nothing more; a second one ends the program.")]
@@ -44,9 +46,9 @@ pub(super) struct RunArgs {
     #[arg(value_name = "ID")]
     id: Option<String>,
     #[command(flatten)]
-    repo: RepoArgs,
+    pub(super) repo: RepoArgs,
     #[command(flatten)]
-    environment: EnvironmentArgs,
+    pub(super) environment: EnvironmentArgs,
     /// Show what it plans and start nothing
     #[arg(long)]
     dry_run: bool,
@@ -75,7 +77,10 @@ pub(super) struct RunArgs {
     no_send_ahead: bool,
     /// Write the picture of the run to a file
     #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
+    pub(super) svg: Option<PathBuf>,
+    /// How `run show` prints a run
+    #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "json")]
+    pub(super) format: Format,
 }
 
 /// Scheduling policies that a thread of ours can have.
@@ -104,7 +109,7 @@ impl PolicyArg {
 
 pub(super) async fn run(session: &Session, args: &RunArgs) -> Result<Exit, Failure> {
     match (args.what.as_str(), &args.id) {
-        ("show", Some(id)) => return super::runs::show(session, &args.environment, id),
+        ("show", Some(id)) => return super::runs::show(session, args, id).await,
         ("show", None) => return Err(Failure::Usage("`run show` wants the id of a run".to_owned())),
         (_, Some(id)) => return Err(Failure::Usage(format!("`{id}` is one argument too many"))),
         (_, None) => {}
@@ -303,7 +308,7 @@ fn picture(args: &RunArgs, schedule: &Schedule, run: Option<&Conducted>) -> Resu
     write(path, &svg)
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
+pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(path, text).map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))
 }
 

@@ -1,10 +1,16 @@
 //! `setpoint runs` and `setpoint run show`
 
-use super::args::EnvironmentArgs;
+use super::args::{EnvironmentArgs, RepoArgs};
 use super::exit::{Exit, Failure};
-use super::session::Session;
-use crate::model::{ScheduleName, TaskId};
-use crate::schedule::{RunVerdict, Verdict, short_time};
+use super::plan::Format;
+use super::run::{RunArgs, write};
+use super::session::{Session, Which};
+use super::timeline::WIDTH;
+use crate::manifest;
+use crate::model::{Schedule, ScheduleName, TaskId};
+use crate::schedule::gantt::{self, Chart};
+use crate::schedule::preview::cell;
+use crate::schedule::{Record, RunVerdict, Verdict, chart, short_time};
 use crate::store::{FigureKind, RunFilter, RunRecord, RunRow, RunState, TaskRecord};
 use clap::Args;
 use comfy_table::{Table, presets};
@@ -72,46 +78,113 @@ pub(super) fn list(session: &Session, args: &RunsArgs) -> Result<Exit, Failure> 
 }
 
 /// Shows one run.
-pub(super) fn show(session: &Session, environment: &EnvironmentArgs, id: &str) -> Result<Exit, Failure> {
-    let run = session.ledger(environment)?.run(id)?.ok_or_else(|| {
+pub(super) async fn show(session: &Session, args: &RunArgs, id: &str) -> Result<Exit, Failure> {
+    let run = session.ledger(&args.environment)?.run(id)?.ok_or_else(|| {
         Failure::new(format!("there is no run `{id}` on record here")).hint("`setpoint runs` lists them")
     })?;
     let good = run.run.verdict.is_none_or(|verdict| verdict == RunVerdict::Succeeded);
     let exit = if good { Exit::Ok } else { Exit::Failed };
-    if session.printer.json {
+    if session.printer.json && args.svg.is_none() {
         session.printer.data(&json!({ "version": 1, "run": run }))?;
         return Ok(exit);
     }
-    text(session, &run)?;
+    // What was planned stands in the commit and nowhere else.
+    let schedule = match schedule(session, args, &run.run).await {
+        Ok(schedule) => Some(schedule),
+        Err(why) if args.svg.is_some() => return Err(why),
+        Err(why) => {
+            session.printer.note(&format!("note: no picture: {}", why.text()));
+            None
+        }
+    };
+    let chart = schedule.as_ref().map(|schedule| picture(schedule, &run));
+    if let (Some(path), Some(chart)) = (&args.svg, &chart) {
+        write(path, &gantt::svg(chart))?;
+    }
+    let lines = chart.as_ref().map(|chart| gantt::text(chart, WIDTH));
+    match args.format {
+        _ if session.printer.json => session.printer.data(&json!({ "version": 1, "run": run }))?,
+        Format::Text => text(session, &run, lines.as_deref())?,
+        Format::Markdown => session.printer.out(&markdown(&run, lines.as_deref()))?,
+    }
     Ok(exit)
 }
 
-fn text(session: &Session, run: &RunRecord) -> Result<(), Failure> {
+/// The schedule as the commit of a run has it.
+async fn schedule(session: &Session, args: &RunArgs, run: &RunRow) -> Result<Schedule, Failure> {
+    let commit = run.revision.clone().ok_or_else(|| Failure::new("it never began"))?;
+    let at = RepoArgs { rev: Some(commit.clone()), ..args.repo.clone() };
+    let files = session.files(&at, Which::Commit).await?;
+    let mut schedules = manifest::compile(&files.tree)?.schedules;
+    let missing = || Failure::new(format!("commit {commit} of this repo has no schedule `{}`", run.schedule));
+    schedules.remove(&run.schedule).ok_or_else(missing).map_err(|failure| failure.hint("name its repo with --repo"))
+}
+
+fn picture(schedule: &Schedule, run: &RunRecord) -> Chart {
     let row = &run.run;
-    let line = |text: &str| session.printer.line(text);
-    line(&format!("run       {}", row.id))?;
-    line(&format!("schedule  {}", row.schedule))?;
-    line(&format!("due       {}", due(row)))?;
-    line(&format!("commit    {}", row.revision.as_deref().unwrap_or("none: it never began")))?;
-    line(&format!("started   {}", row.started_at.map_or_else(|| "never".to_owned(), |at| at.to_string())))?;
-    line(&format!("result    {}", result(row)))?;
-    if let Some(note) = &row.note {
-        line(&format!("note      {note}"))?;
-    }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["TASK", "DUE", "STARTED", "LATE", "TOOK", "TRIES", "RESULT"]);
+    let took = row.ended_at.zip(row.started_at).map(|(ended, started)| ended.duration_since(started));
+    let took = took.filter(|took| !took.is_negative()).map_or(Duration::ZERO, |took| took.unsigned_abs());
+    let record = Record::written(run.tasks.iter().map(TaskRecord::row), row.verdict.map(|verdict| (took, verdict)));
+    let started = row.started_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
+    chart(schedule, Some((&record, took)), &format!("run {}, started {started}", row.id))
+}
+
+const HEADINGS: [&str; 7] = ["TASK", "DUE", "STARTED", "LATE", "TOOK", "TRIES", "RESULT"];
+
+/// What is said of a run as a whole.
+fn facts(run: &RunRow) -> Vec<(&'static str, String)> {
+    let mut facts = vec![
+        ("run", run.id.clone()),
+        ("schedule", run.schedule.to_string()),
+        ("due", due(run)),
+        ("commit", run.revision.clone().unwrap_or_else(|| "none: it never began".to_owned())),
+        ("started", run.started_at.map_or_else(|| "never".to_owned(), |at| at.to_string())),
+        ("result", result(run)),
+    ];
+    facts.extend(run.note.clone().map(|note| ("note", note)));
+    facts
+}
+
+/// A row for each occurrence.
+fn rows(run: &RunRecord) -> Vec<[String; 7]> {
     // They come by task and number: one that has several shows a second one.
     let several: BTreeSet<u32> =
         run.tasks.iter().filter(|task| task.occurrence > 0).map(|task| task.task_index.0).collect();
     let names: BTreeMap<u32, &TaskId> = run.tasks.iter().map(|task| (task.task_index.0, &task.task)).collect();
-    for task in &run.tasks {
-        table.add_row(cells(task, several.contains(&task.task_index.0), &names));
+    run.tasks.iter().map(|task| cells(task, several.contains(&task.task_index.0), &names)).collect()
+}
+
+fn text(session: &Session, run: &RunRecord, picture: Option<&str>) -> Result<(), Failure> {
+    for (name, value) in facts(&run.run) {
+        session.printer.line(&format!("{name:<8}  {value}"))?;
     }
-    line(&format!("\n{table}"))?;
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(HEADINGS).add_rows(rows(run));
+    session.printer.line(&format!("\n{table}"))?;
     if run.left_out > 0 {
-        line(&format!("and {} occurrences more", run.left_out))?;
+        session.printer.line(&format!("and {} occurrences more", run.left_out))?;
     }
-    Ok(())
+    match picture {
+        Some(picture) => session.printer.out(&format!("\n{picture}")),
+        None => Ok(()),
+    }
+}
+
+/// For a pull request or an issue.
+fn markdown(run: &RunRecord, picture: Option<&str>) -> String {
+    let facts = facts(&run.run).into_iter().map(|(name, value)| format!("{name} {}", cell(&value)));
+    let mut out = format!("{}\n\n", facts.collect::<Vec<_>>().join(" · "));
+    let mut line = |cells: &[String]| out += &format!("| {} |\n", cells.join(" | "));
+    line(&HEADINGS.map(str::to_lowercase));
+    line(&HEADINGS.map(|_| "---".to_owned()));
+    rows(run).iter().for_each(|row| line(&row.each_ref().map(|text| cell(text))));
+    if run.left_out > 0 {
+        out += &format!("\nand {} occurrences more\n", run.left_out);
+    }
+    if let Some(picture) = picture {
+        out += &format!("\n```text\n{picture}```\n");
+    }
+    out
 }
 
 fn cells(task: &TaskRecord, several: bool, names: &BTreeMap<u32, &TaskId>) -> [String; 7] {

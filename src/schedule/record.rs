@@ -63,6 +63,11 @@ impl Try {
 }
 
 impl Record {
+    /// A run as it was written down.
+    pub fn written(rows: impl IntoIterator<Item = Row>, ended: Option<(Duration, RunVerdict)>) -> Self {
+        Self { rows: rows.into_iter().map(|row| ((row.task, row.occurrence), row)).collect(), ended }
+    }
+
     /// The occurrences, by task and number.
     pub fn rows(&self) -> impl Iterator<Item = &Row> {
         self.rows.values()

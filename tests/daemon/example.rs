@@ -141,6 +141,8 @@ async fn the_example_runs_from_a_commit_with_the_timelines_of_its_files() {
     assert_eq!(got("my_task"), Some(Value::Null));
     assert_eq!(got("report"), task(hybrid, "post").output);
 
+    shown(&rig, hybrid);
+
     began(sequential, "cut", 0);
     after(sequential, "fold", "cut");
     after(sequential, "stack", "fold");
@@ -151,4 +153,24 @@ async fn the_example_runs_from_a_commit_with_the_timelines_of_its_files() {
     for at in [0, 300, 600, 900] {
         began(timed, &format!("at_{at}"), at);
     }
+}
+
+/// What a person reads of a run afterwards, with its picture.
+fn shown(rig: &Rig, run: &RunRecord) {
+    let svg = rig.state().with_extension("svg");
+    let out = Command::new(env!("CARGO_BIN_EXE_setpoint"))
+        .args(["run", "show", &run.run.id, "--format", "markdown", "--svg"])
+        .arg(&svg)
+        .arg("--repo")
+        .arg(rig.work())
+        .arg("--state-dir")
+        .arg(rig.state())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.success(), "{said}{}", String::from_utf8_lossy(&out.stderr));
+    assert!(said.contains("| task | due | started | late | took | tries | result |\n"), "{said}");
+    assert!(said.contains("| ml\\_processing | 300 ms |"), "{said}");
+    assert!(said.contains("```text\nhybrid\n") && said.contains('█'), "{said}");
+    assert!(std::fs::read_to_string(svg).unwrap().starts_with("<svg"));
 }

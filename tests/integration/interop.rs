@@ -228,7 +228,7 @@ async fn an_existing_orchestrator_starts_a_task_here_and_hears_its_end() {
             let socket = |name: &str| {
                 folder.map(|folder| TaskAddress::Unix(folder.join(format!("{form}-{name}")).display().to_string()))
             };
-            let listener = Listener::bind(&socket("task").unwrap_or_else(|| loopback(0))).await.unwrap();
+            let listener = Listener::bind(&socket("task").unwrap_or_else(|| loopback(0)), None).await.unwrap();
             let here = listener.address().to_string();
             let (calls, mut queue) = mpsc::channel(4);
             let tasks = Tasks { calls, max_request: LIMIT };

@@ -345,3 +345,65 @@ fn a_schedule_that_cannot_hold_its_times_is_told_or_refused_as_it_says() {
     let (code, said) = validate("off");
     assert_eq!((code, said.contains("tight.yaml")), (Some(0), false), "{said}");
 }
+
+/// A private key and a certificate for 127.0.0.1, signed by a CA, as an administrator makes them.
+fn certificates(folder: &Path) -> Vec<String> {
+    let openssl = |words: &[&str]| {
+        let out = Command::new("openssl").args(words).current_dir(folder).output().unwrap();
+        assert!(out.status.success(), "openssl {words:?}: {}", String::from_utf8_lossy(&out.stderr));
+    };
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    let ca = ["req", "-x509", "-subj", "/CN=ca", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem"];
+    openssl(&[&ca[..1], &key, &ca[1..]].concat());
+    let request = ["-subj", "/CN=task", "-keyout", "task.key", "-out", "task.csr"];
+    openssl(&[&["req"], &key[..], &request].concat());
+    std::fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1\n").unwrap();
+    let sign = ["x509", "-req", "-in", "task.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"];
+    openssl(&[&sign[..], &["-days", "2", "-extfile", "names", "-out", "task.pem"]].concat());
+    let path = |name: &str| folder.join(name).display().to_string();
+    ["--tls-cert", &path("task.pem"), "--tls-key", &path("task.key"), "--tls-ca", &path("ca.pem")]
+        .map(str::to_owned)
+        .into()
+}
+
+/// A process that ends with the test.
+struct Child(std::process::Child);
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn a_run_over_tls_and_without_certificates() {
+    let folder = tempfile::tempdir().unwrap();
+    let tls = certificates(folder.path());
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("tls://127.0.0.1:{port}");
+    let server = Command::new(cargo_bin("setpoint"))
+        .args(["task", "--name", "echo", "--address", &address])
+        .args(&tls)
+        .stderr(std::process::Stdio::null())
+        .spawn();
+    let _server = Child(server.unwrap());
+    let file = folder.path().join("schedule.yaml");
+    let text = format!("schedule:\n  tasks:\n    - {{id: a, address: \"{address}\", scheduled_time: 200ms}}\n");
+    std::fs::write(&file, text).unwrap();
+    let listen = format!("unix:{}", folder.path().join("orchestrator.sock").display());
+    let run = |more: &[String]| {
+        let words = ["run", file.to_str().unwrap(), "--json", "--listen", &listen];
+        let out = Command::new(cargo_bin("setpoint")).args(words).args(more).output().unwrap();
+        let run: Value = serde_json::from_slice(&out.stdout).unwrap();
+        (out.status.code().unwrap(), run)
+    };
+    let (code, with) = run(&tls);
+    assert_eq!((code, &with["remarks"]), (0, &json!([])), "{with}");
+    assert_eq!(task(&with, "a")["tries"][0]["sent_ahead"], json!(true));
+
+    let (code, without) = run(&[]);
+    let message = task(&without, "a")["tries"][0]["message"].as_str().unwrap().to_owned();
+    assert_eq!(code, 1);
+    assert!(message.contains("set `tls-cert`, `tls-key` and `tls-ca`"), "{message}");
+}

@@ -9,7 +9,7 @@ pub(super) fn plain(text: &str) -> String {
 
 /// As text within Markdown: it opens no table cell, code, link, tag or emphasis, and mentions nobody and nothing. Not
 /// for the start of a line, where other characters have a meaning as well.
-pub(super) fn cell(text: &str) -> String {
+pub fn cell(text: &str) -> String {
     let mut cell = String::with_capacity(text.len());
     for c in plain(text).chars() {
         match c {

@@ -17,6 +17,7 @@ mod tests;
 mod text;
 mod verdict;
 
+pub use escape::cell;
 pub use fields::FieldChange;
 pub use markdown::markdown;
 pub use starts::{StartTime, Starts, upcoming};
