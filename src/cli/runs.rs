@@ -14,6 +14,7 @@ use crate::schedule::{Record, RunVerdict, Verdict, chart, short_time};
 use crate::store::{FigureKind, RunFilter, RunRecord, RunRow, RunState, TaskRecord};
 use clap::Args;
 use comfy_table::{Table, presets};
+use jiff::SignedDuration;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -123,7 +124,7 @@ async fn schedule(session: &Session, args: &RunArgs, run: &RunRow) -> Result<Sch
 fn picture(schedule: &Schedule, run: &RunRecord) -> Chart {
     let row = &run.run;
     let took = row.ended_at.zip(row.started_at).map(|(ended, started)| ended.duration_since(started));
-    let took = took.filter(|took| !took.is_negative()).map_or(Duration::ZERO, |took| took.unsigned_abs());
+    let took = took.filter(|took| !took.is_negative()).map_or(Duration::ZERO, SignedDuration::unsigned_abs);
     let record = Record::written(run.tasks.iter().map(TaskRecord::row), row.verdict.map(|verdict| (took, verdict)));
     let started = row.started_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
     chart(schedule, Some((&record, took)), &format!("run {}, started {started}", row.id))

@@ -389,7 +389,7 @@ fn schedule(name: &str, random: &mut fastrand::Rng) -> String {
 
 #[test]
 fn no_due_time_starts_twice_or_early_or_is_lost_whatever_happens() {
-    let one = std::env::var("SETPOINT_SEED").ok().map(|seed| seed.parse().unwrap());
+    let one = crate::process::config::env("SETPOINT_SEED").map(|seed| seed.parse().unwrap());
     let seeds = one.map_or(0..SEEDS, |seed: u64| seed..seed + 1);
     let folder = tempfile::tempdir().unwrap();
     let mut begun = 0;
