@@ -7,7 +7,7 @@ use super::run::{RunArgs, write};
 use super::session::{Session, Which};
 use super::timeline::WIDTH;
 use crate::manifest;
-use crate::model::{Schedule, ScheduleName, TaskId};
+use crate::model::{Schedule, ScheduleName, TaskId, Timestamp};
 use crate::schedule::gantt::{self, Chart};
 use crate::schedule::preview::cell;
 use crate::schedule::{Record, RunVerdict, Verdict, chart, short_time};
@@ -130,6 +130,8 @@ fn picture(schedule: &Schedule, run: &RunRecord) -> Chart {
     chart(schedule, Some((&record, took)), &format!("run {}, started {started}", row.id))
 }
 
+/// Characters of an output that people are shown; `--json` has all of it.
+const OUTPUT: usize = 200;
 const HEADINGS: [&str; 7] = ["TASK", "DUE", "STARTED", "LATE", "TOOK", "TRIES", "RESULT"];
 
 /// What is said of a run as a whole.
@@ -138,12 +140,31 @@ fn facts(run: &RunRow) -> Vec<(&'static str, String)> {
         ("run", run.id.clone()),
         ("schedule", run.schedule.to_string()),
         ("due", due(run)),
+        ("planned", run.planned_at.to_string()),
         ("commit", run.revision.clone().unwrap_or_else(|| "none: it never began".to_owned())),
-        ("started", run.started_at.map_or_else(|| "never".to_owned(), |at| at.to_string())),
+        ("started", run.started_at.map_or_else(|| "never".to_owned(), |at| started(at, run.planned_at))),
         ("result", result(run)),
     ];
     facts.extend(run.note.clone().map(|note| ("note", note)));
     facts
+}
+
+fn started(at: Timestamp, planned: Timestamp) -> String {
+    let late = at.duration_since(planned);
+    let late = if late.is_negative() { Duration::ZERO } else { late.unsigned_abs() };
+    format!("{at}, {} late", short_time(late))
+}
+
+/// What tasks returned, each in one line.
+fn outputs(run: &RunRecord) -> Vec<(String, String)> {
+    let with = run.tasks.iter().filter_map(|task| Some((task, task.output.as_ref()?.to_string())));
+    with.map(|(task, output)| {
+        let cut = output.chars().count() > OUTPUT;
+        let text: String = output.chars().take(OUTPUT).collect();
+        let number = if task.occurrence > 0 { format!(" #{}", task.occurrence + 1) } else { String::new() };
+        (format!("{}{number}", task.task), if cut { format!("{text}…") } else { text })
+    })
+    .collect()
 }
 
 /// A row for each occurrence.
@@ -165,6 +186,13 @@ fn text(session: &Session, run: &RunRecord, picture: Option<&str>) -> Result<(),
     if run.left_out > 0 {
         session.printer.line(&format!("and {} occurrences more", run.left_out))?;
     }
+    let outputs = outputs(run);
+    if !outputs.is_empty() {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_header(["TASK", "OUTPUT"]);
+        table.add_rows(outputs.into_iter().map(|(task, output)| [task, output]));
+        session.printer.line(&format!("\n{table}"))?;
+    }
     match picture {
         Some(picture) => session.printer.out(&format!("\n{picture}")),
         None => Ok(()),
@@ -181,6 +209,10 @@ fn markdown(run: &RunRecord, picture: Option<&str>) -> String {
     rows(run).iter().for_each(|row| line(&row.each_ref().map(|text| cell(text))));
     if run.left_out > 0 {
         out += &format!("\nand {} occurrences more\n", run.left_out);
+    }
+    for (at, (task, output)) in outputs(run).iter().enumerate() {
+        let heading = if at == 0 { "\n| task | output |\n| --- | --- |\n" } else { "" };
+        out += &format!("{heading}| {} | {} |\n", cell(task), cell(output));
     }
     if let Some(picture) = picture {
         out += &format!("\n```text\n{picture}```\n");

@@ -13,6 +13,7 @@ mod error;
 mod link;
 mod listen;
 mod notice;
+pub mod outside;
 mod payload;
 mod peer;
 mod raw;

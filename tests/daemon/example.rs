@@ -171,6 +171,7 @@ fn shown(rig: &Rig, run: &RunRecord) {
     assert!(out.status.success(), "{said}{}", String::from_utf8_lossy(&out.stderr));
     assert!(said.contains("| task | due | started | late | took | tries | result |\n"), "{said}");
     assert!(said.contains("| ml\\_processing | 300 ms |"), "{said}");
+    assert!(said.contains("| report | {"), "{said}");
     assert!(said.contains("```text\nhybrid\n") && said.contains('█'), "{said}");
     assert!(std::fs::read_to_string(svg).unwrap().starts_with("<svg"));
 }

@@ -50,6 +50,8 @@ struct World {
     letters: u64,
     /// What each due time was begun as.
     begun: BTreeMap<(ScheduleName, DueKey), String>,
+    /// Until when each task server is dead; the server of a task has its number.
+    dead: BTreeMap<u32, Duration>,
     /// Attempts that a task server was asked to start, by run.
     started: BTreeSet<(String, Attempt)>,
     /// The latest wall time at which somebody looked, for each schedule that never changed since.
@@ -80,6 +82,7 @@ impl World {
             live: Vec::new(),
             letters: 0,
             begun: BTreeMap::new(),
+            dead: BTreeMap::new(),
             started: BTreeSet::new(),
             first_commit: None,
             looked: wall,
@@ -146,6 +149,20 @@ impl World {
         let away = if self.chance(30) { self.random.u64(0..AWAY.as_secs()) } else { self.random.u64(0..20) };
         self.now += Duration::from_secs(away);
         self.commit();
+    }
+
+    /// A task server dies, and with it what it runs; later it is there again and knows of nothing.
+    fn kill_server(&mut self) {
+        let server = self.random.u32(0..3);
+        let until = self.now + Duration::from_secs(self.random.u64(1..90));
+        self.dead.insert(server, until);
+        for run in &mut self.live {
+            run.mail.retain(|_, input| about(input).is_none_or(|attempt| attempt.task.0 != server));
+        }
+    }
+
+    fn is_dead(&self, attempt: Attempt) -> bool {
+        self.dead.get(&attempt.task.0).is_some_and(|until| self.now < *until)
     }
 
     fn turn(&mut self) {
@@ -267,7 +284,7 @@ impl World {
             Effect::Start { attempt, .. } => {
                 let key = (self.live[at].begin.id.clone(), attempt);
                 assert!(self.started.insert(key), "seed {}: {attempt:?} is started twice", self.seed);
-                if self.chance(5) {
+                if self.is_dead(attempt) || self.chance(5) {
                     answers.push((ms(&mut self.random, 50), Input::Refused(attempt)));
                 } else {
                     let end = if self.chance(15) { End::Failure } else { End::Success };
@@ -278,8 +295,10 @@ impl World {
             }
             Effect::Poll(attempt) => {
                 let seen = [Seen::Running, Seen::NotRunning, Seen::Unreachable];
-                answers.push((Duration::from_millis(2), Input::Seen(attempt, seen[self.random.usize(..3)])));
+                let seen = if self.is_dead(attempt) { Seen::Unreachable } else { seen[self.random.usize(..3)] };
+                answers.push((Duration::from_millis(2), Input::Seen(attempt, seen)));
             }
+            Effect::Stop { attempt, .. } if self.is_dead(attempt) => {}
             Effect::Stop { attempt, .. } => answers.push((Duration::from_millis(2), Input::Stopped(attempt))),
             Effect::Kill(_) | Effect::Arm { .. } | Effect::Disarm(_) | Effect::Settled { .. } | Effect::Ended(_) => {}
         }
@@ -306,7 +325,8 @@ impl World {
                 match self.random.u32(0..20_000) {
                     0..8 => self.kill(),
                     8..12 => self.change(),
-                    12..15 => {
+                    12..60 => self.kill_server(),
+                    60..63 => {
                         let jump = SignedDuration::from_secs(self.random.i64(-5400..5400));
                         self.wall = self.wall.checked_add(jump).unwrap();
                     }
@@ -356,6 +376,20 @@ impl World {
             _ => false,
         });
         assert!(spanned, "seed {}: {} {at} is lost", self.seed, schedule.name);
+    }
+}
+
+/// The attempt that an input is about.
+fn about(input: &Input) -> Option<Attempt> {
+    match *input {
+        Input::Started(attempt)
+        | Input::Refused(attempt)
+        | Input::Disarmed(attempt)
+        | Input::Unclear(attempt)
+        | Input::Ended(attempt, _)
+        | Input::Seen(attempt, _)
+        | Input::Stopped(attempt) => Some(attempt),
+        Input::Tick | Input::Cancel => None,
     }
 }
 
