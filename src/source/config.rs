@@ -98,7 +98,7 @@ impl Default for ServerTimeouts {
 /// Prepares libgit2 for the process. The first line of `main`, before any thread starts.
 ///
 /// libgit2 would read all certificates of the system when it starts, a mebibyte and a half that only https needs. So it
-/// finds an empty file in their place, and [`trust_system`] gives it the real one.
+/// finds an empty file in their place, and `trust_system` gives it the real one.
 #[expect(unsafe_code, reason = "libgit2's process-wide options, and the variable by which it finds certificates")]
 #[expect(clippy::disallowed_methods, reason = "the variable is not a setting of ours")]
 pub fn init(timeouts: ServerTimeouts) {
