@@ -14,6 +14,10 @@ use std::time::{Duration, Instant};
 /// Ports of the example's task servers.
 const PORTS: std::ops::RangeInclusive<u16> = 50061..=50065;
 
+/// Milliseconds that a start may be late on a machine that runs other tests as well; how late it is where nothing else runs
+/// stands in `benches/`.
+const SLACK: u64 = 500;
+
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -89,16 +93,16 @@ fn task<'r>(run: &'r RunRecord, id: &str) -> &'r TaskRecord {
     run.tasks.iter().find(|task| task.task.as_str() == id).unwrap_or_else(|| panic!("{id}: {run:#?}"))
 }
 
-/// It began then, not before, and not much later: the machine runs other tests as well.
+/// It began then, not before, and not much later.
 fn began(run: &RunRecord, id: &str, at: u64) {
     let (begun, _) = times(run, id);
-    assert!(at <= begun && begun < at + 150, "{id} began at {begun} ms, due {at} ms: {run:#?}");
+    assert!(at <= begun && begun < at + SLACK, "{id} began at {begun} ms, due {at} ms: {run:#?}");
 }
 
 /// It began after the other one had ended.
 fn after(run: &RunRecord, id: &str, before: &str) {
     let ((begun, _), (_, ended)) = (times(run, id), times(run, before));
-    assert!(ended <= begun && begun < ended + 150, "{id} began at {begun} ms, {before} ended at {ended} ms");
+    assert!(ended <= begun && begun < ended + SLACK, "{id} began at {begun} ms, {before} ended at {ended} ms");
 }
 
 #[tokio::test(flavor = "multi_thread")]
