@@ -3,12 +3,12 @@
 use crate::bare;
 use crate::figures::{Times, note, verdict};
 use crate::noop::Fleet;
+use crate::process::Process;
 use bollard::Docker;
 use bollard::models::EventMessage;
 use bollard::query_parameters::{EventsOptions, KillContainerOptions};
 use futures_util::StreamExt;
 use std::collections::HashMap;
-use std::process::{Child, Command};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long it is watched while nothing happens.
@@ -16,41 +16,24 @@ const IDLE: Duration = Duration::from_secs(60);
 const KILLS: usize = 20;
 /// No repair takes this long.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Clock ticks in a second, as `/proc/PID/stat` counts them on every Linux.
-const TICKS: f64 = 100.0;
 
-/// The process, ended in order when it is dropped.
-struct Daemon(Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        drop(Command::new("kill").arg(self.0.id().to_string()).status());
-        drop(self.0.wait());
-    }
-}
+/// A daemon that follows the fleet.
+struct Daemon(Process);
 
 impl Daemon {
     fn start(fleet: &Fleet<'_>) -> Self {
         let config = fleet.rig.path("daemon.kdl");
         std::fs::write(&config, format!("repo {:?} branch=\"main\"\n", fleet.rig.repo())).unwrap();
         let mut command = fleet.rig.setpoint(&["daemon", "--config"]);
-        Self(command.arg(config).spawn().unwrap())
+        Self(Process(command.arg(config).spawn().unwrap()))
     }
 
     /// One line of a file of `/proc`, in KiB.
     fn memory(&self, file: &str, key: &str) -> f64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/{file}", self.0.id())).unwrap();
+        let text = std::fs::read_to_string(format!("/proc/{}/{file}", self.0.0.id())).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(key)).expect("the daemon runs");
         let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().unwrap();
         kib / 1024.0
-    }
-
-    /// Seconds of computing so far.
-    fn cpu(&self) -> f64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
-        let fields: Vec<&str> = text.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        let ticks = |index: usize| fields[index].parse::<f64>().unwrap();
-        (ticks(11) + ticks(12)) / TICKS
     }
 
     fn note_memory(&self, when: &str) {
@@ -73,9 +56,9 @@ pub async fn run(fleet: &Fleet<'_>) {
 }
 
 async fn idle(daemon: &Daemon, api: &Docker) {
-    let (begin, before) = (Instant::now(), daemon.cpu());
+    let (begin, before) = (Instant::now(), daemon.0.cpu());
     let others = heard(api).await;
-    let share = (daemon.cpu() - before) / begin.elapsed().as_secs_f64() * 100.0;
+    let share = (daemon.0.cpu() - before) / begin.elapsed().as_secs_f64() * 100.0;
     let rss = daemon.memory("status", "VmRSS:");
     note("events on networks, volumes and images of others meanwhile, each batch of which leads to a look", &others);
     verdict("daemon with 100 instances, memory", &format!("RSS {rss:.1} MiB"), "<= 25 MiB", rss <= 25.0);

@@ -9,20 +9,17 @@
 
 mod bare;
 mod daemon;
+#[path = "../shared/figures.rs"]
 mod figures;
 mod first;
 mod noop;
+#[path = "../shared/process.rs"]
+mod process;
 mod rig;
 
 use figures::verdict;
+use process::program;
 use rig::Rig;
-use std::path::PathBuf;
-
-/// Where the program is: the one that cargo built beside this, unless SETPOINT_BIN names another.
-#[expect(clippy::disallowed_methods, reason = "a benchmark is steered by its environment")]
-fn program() -> PathBuf {
-    std::env::var_os("SETPOINT_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_setpoint")), PathBuf::from)
-}
 
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();

@@ -1,7 +1,7 @@
 //! A repo, a state folder, an image, and the clean-up of all that was made.
 
 use crate::bare;
-use crate::program;
+use crate::process::program;
 use bollard::query_parameters::{
     CreateImageOptions, ListContainersOptions, ListNetworksOptions, RemoveContainerOptions, RemoveImageOptions,
 };

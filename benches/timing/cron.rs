@@ -1,7 +1,8 @@
 //! A daemon with ten thousand cron schedules: how late its runs begin, and what it takes while nothing is due.
 
 use crate::figures::{Times, note, verdict};
-use crate::rig::{Process, program, runner};
+use crate::process::{Process, program};
+use crate::rig::runner;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,8 +10,6 @@ use std::time::{Duration, Instant};
 
 const ENTRIES: u32 = 10_000;
 const WATCHED: Duration = Duration::from_secs(60);
-/// Clock ticks in a second, as `/proc/PID/stat` counts them on every Linux.
-const TICKS: f64 = 100.0;
 
 pub fn run() {
     let folder = tempfile::tempdir().unwrap();
@@ -32,9 +31,9 @@ pub fn run() {
     let yearly = |entry: u32| format!("{} {} 3 1 {month} *", entry % 60, entry / 60 % 60);
     let repo = commit(folder.path(), "yearly", &address, yearly);
     let daemon = Daemon::start(folder.path(), "yearly", &repo);
-    let (begin, before) = (Instant::now(), daemon.cpu());
+    let (begin, before) = (Instant::now(), daemon.process.cpu());
     std::thread::sleep(WATCHED);
-    let share = (daemon.cpu() - before) / begin.elapsed().as_secs_f64() * 100.0;
+    let share = (daemon.process.cpu() - before) / begin.elapsed().as_secs_f64() * 100.0;
     verdict("10,000 cron entries, idle", &format!("{share:.2} % of one core"), "<= 1 %", share <= 1.0);
 }
 
@@ -122,13 +121,5 @@ impl Daemon {
             late.add(Duration::from_nanos(u64::try_from(error).expect("no run begins early")));
         }
         late
-    }
-
-    /// Seconds of computing so far.
-    fn cpu(&self) -> f64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.process.0.id())).unwrap();
-        let fields: Vec<&str> = text.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        let ticks = |index: usize| fields[index].parse::<f64>().unwrap();
-        (ticks(11) + ticks(12)) / TICKS
     }
 }

@@ -9,10 +9,12 @@
 
 mod cron;
 mod cyclictest;
-#[path = "../engine/figures.rs"]
+#[path = "../shared/figures.rs"]
 mod figures;
 mod lateness;
 mod many;
+#[path = "../shared/process.rs"]
+mod process;
 mod rig;
 mod wrapper;
 

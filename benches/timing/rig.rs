@@ -1,28 +1,13 @@
 //! A folder, task servers in it, and runs of schedules whose results are read as programs read them.
 
+use crate::process::{Process, program};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a task server may take to listen.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Where the program is: the one that cargo built beside this, unless SETPOINT_BIN names another.
-#[expect(clippy::disallowed_methods, reason = "a benchmark is steered by its environment")]
-pub fn program() -> PathBuf {
-    std::env::var_os("SETPOINT_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_setpoint")), PathBuf::from)
-}
-
-/// A process, ended in order when it is dropped.
-pub struct Process(pub Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(Command::new("kill").arg(self.0.id().to_string()).status());
-        drop(self.0.wait());
-    }
-}
 
 /// A runner of ours whose tasks end at once, with real-time threads and its memory locked.
 pub fn runner(folder: &Path, parallel: usize) -> (Process, String) {

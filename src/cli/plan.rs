@@ -9,7 +9,6 @@ use crate::model::{Schedule, ScheduleName};
 use crate::plan::render::{View, markdown, text};
 use crate::plan::{Allow, Plan};
 use crate::schedule::preview::{self, Preview, preview};
-use crate::store::Ledger;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -55,7 +54,12 @@ pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<Exit, Fail
     let plan = session.plan(&desired, &files.revision, &host, &args.allow)?;
     let view = View::new(&plan);
     host.ledger.store().save_plan(&view.id, &body(&text(&view)), plan.observed_at)?;
-    let in_force = in_force(session, args, &host.ledger).await?;
+    let in_force = match host.ledger.in_force()? {
+        None => BTreeMap::new(),
+        // Often the same commit, which is not fetched and compiled a second time.
+        Some(commit) if commit == files.revision.commit => desired.schedules.clone(),
+        Some(commit) => schedules_of(session, args, &commit).await,
+    };
     let schedules = preview(&in_force, &desired.schedules, plan.observed_at);
     match args.format {
         _ if session.printer.json => session.printer.data(&Whole { plan: &view, schedules: &schedules })?,
@@ -73,24 +77,19 @@ struct Whole<'a> {
     schedules: &'a Preview,
 }
 
-/// The schedules that the daemon of this host follows. None when it follows none, or when their commit is gone.
-async fn in_force(
-    session: &Session,
-    args: &PlanArgs,
-    ledger: &Ledger,
-) -> Result<BTreeMap<ScheduleName, Schedule>, Failure> {
-    let Some(commit) = ledger.in_force()? else { return Ok(BTreeMap::new()) };
-    let at = RepoArgs { rev: Some(commit.clone()), ..args.repo.clone() };
+/// The schedules of the commit that the daemon of this host follows. None when that commit is gone.
+async fn schedules_of(session: &Session, args: &PlanArgs, commit: &str) -> BTreeMap<ScheduleName, Schedule> {
+    let at = RepoArgs { rev: Some(commit.to_owned()), ..args.repo.clone() };
     let files = session.files(&at, Which::Commit).await;
     let why = match files.and_then(|files| Ok(manifest::compile(&files.tree)?)) {
-        Ok(desired) => return Ok(desired.schedules),
+        Ok(desired) => return desired.schedules,
         Err(why) => why,
     };
-    let short = commit.get(..7).unwrap_or(&commit);
+    let short = commit.get(..7).unwrap_or(commit);
     session
         .printer
         .note(&format!("note: every schedule is shown as new: those in force are of commit {short}: {}", why.text()));
-    Ok(BTreeMap::new())
+    BTreeMap::new()
 }
 
 /// The parts that have something to say, with a line between them.

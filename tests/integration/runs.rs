@@ -366,16 +366,6 @@ fn certificates(folder: &Path) -> Vec<String> {
         .into()
 }
 
-/// A process that ends with the test.
-struct Child(std::process::Child);
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 #[test]
 fn a_run_over_tls_and_without_certificates() {
     let folder = tempfile::tempdir().unwrap();
@@ -387,7 +377,7 @@ fn a_run_over_tls_and_without_certificates() {
         .args(&tls)
         .stderr(std::process::Stdio::null())
         .spawn();
-    let _server = Child(server.unwrap());
+    let _server = Runner(server.unwrap());
     let file = folder.path().join("schedule.yaml");
     let text = format!("schedule:\n  tasks:\n    - {{id: a, address: \"{address}\", scheduled_time: 200ms}}\n");
     std::fs::write(&file, text).unwrap();

@@ -122,8 +122,8 @@ impl Desk {
         let form = |(name, schedule)| (name, digest(&serde_json::to_string(schedule).unwrap_or_default()));
         let known = loaded.ledger.see_schedules(schedules.iter().map(form), &loaded.revision.commit, now)?;
         for (name, known) in known {
-            if schedules.get(&name).is_some_and(|schedule| schedule.start == Start::OnCommit) {
-                commits.push((name.clone(), DueKey::Commit(known.revision)));
+            if let Some(schedule) = schedules.get(&name).filter(|schedule| schedule.start == Start::OnCommit) {
+                commits.push((schedule, DueKey::Commit(known.revision)));
             }
             self.agenda.insert(name.clone(), now);
             self.known.insert(name, known.since);
@@ -146,9 +146,9 @@ impl Desk {
                 self.agenda.insert(name.clone(), now);
             }
         }
-        for (name, key) in commits {
-            if loaded.ledger.fire_of(&name, &key)?.is_none() {
-                self.admitted(loaded, &name, &key, now)?;
+        for (schedule, key) in commits {
+            if loaded.ledger.fire_of(&schedule.name, &key)?.is_none() {
+                self.admitted(loaded, schedule, &key, now)?;
             }
         }
         Ok(())
@@ -222,7 +222,7 @@ impl Desk {
             tracing::warn!(schedule = %name, count = span.count, "due times were missed");
         }
         for at in run {
-            self.admitted(loaded, name, &DueKey::Instant(at), now)?;
+            self.admitted(loaded, schedule, &DueKey::Instant(at), now)?;
         }
         Ok(next)
     }
@@ -236,39 +236,47 @@ impl Desk {
     fn admitted(
         &mut self,
         loaded: &Loaded,
-        name: &ScheduleName,
+        schedule: &Schedule,
         key: &DueKey,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Some(schedule) = loaded.desired.schedules.get(name) else { return Ok(()) };
-        let ledger = &loaded.ledger;
-        let admission = self.admission(schedule);
-        if admission == Admission::Start {
-            return self.fire(loaded, schedule, key, now);
-        }
-        let runs = self.runs.entry(name.clone()).or_default();
-        match admission {
-            Admission::Start => {}
+        let (name, ledger) = (&schedule.name, &loaded.ledger);
+        match self.admission(schedule) {
+            Admission::Start => self.fire(loaded, schedule, key, now)?,
             Admission::Queue => {
-                if ledger.fire(name, key, FireOutcome::Queued, None, now)? == Fired::Recorded {
-                    runs.waiting.push_back(key.clone());
-                }
+                self.queue(ledger, name, key, now)?;
             }
             Admission::Skip => {
                 ledger.fire(name, key, FireOutcome::Skipped, None, now)?;
                 tracing::warn!(schedule = %name, due = %key, "skipped: the run before it has not ended");
             }
             Admission::Replace => {
-                for older in std::mem::take(&mut runs.waiting) {
+                for older in std::mem::take(&mut self.runs.entry(name.clone()).or_default().waiting) {
                     ledger.refire(name, &older, FireOutcome::Queued, FireOutcome::Replaced, None, now)?;
                 }
-                if ledger.fire(name, key, FireOutcome::Queued, None, now)? == Fired::Recorded {
-                    runs.waiting.push_back(key.clone());
+                if self.queue(ledger, name, key, now)?
+                    && let Some(runs) = self.runs.get(name)
+                {
                     self.orders.extend(runs.under_way.iter().cloned().map(Order::Cancel));
                 }
             }
         }
         Ok(())
+    }
+
+    /// Lets a due time wait for the run under way; false when the ledger has seen it before.
+    fn queue(
+        &mut self,
+        ledger: &Ledger,
+        name: &ScheduleName,
+        key: &DueKey,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let ours = ledger.fire(name, key, FireOutcome::Queued, None, now)? == Fired::Recorded;
+        if ours {
+            self.runs.entry(name.clone()).or_default().waiting.push_back(key.clone());
+        }
+        Ok(ours)
     }
 
     /// Writes a start into the ledger, and then orders it.

@@ -153,10 +153,8 @@ impl Timeline {
             match self.states[task].phase {
                 Phase::Waiting | Phase::Ready => self.skip_rest(task, SkipCause::Aborted, effects),
                 Phase::Pausing => self.conclude(task, Verdict::Cancelled, effects),
-                Phase::Armed | Phase::Disarming | Phase::Starting | Phase::Running | Phase::Vanished => {
-                    self.stop(task, Why::Abort, effects);
-                }
-                Phase::Stopping(_) | Phase::Killing(_) | Phase::Done => {}
+                phase if phase.can_be_stopped() => self.stop(task, Why::Abort, effects),
+                _ => {}
             }
         }
     }
