@@ -74,6 +74,13 @@ pub enum Fact {
         /// Steps that were not started.
         skipped: usize,
     },
+    /// An engine took a setting otherwise than it was asked for.
+    EngineWarned {
+        /// The instance, network or volume.
+        subject: String,
+        /// What the engine says, or what it reports instead.
+        warning: String,
+    },
     /// A step began.
     StepStarted {
         /// Plan.

@@ -55,7 +55,8 @@ impl Bench {
         self.status.send_modify(|status| {
             let status = Arc::make_mut(status);
             status.environment = Some("prod".to_owned());
-            status.deployments = vec![DeploymentStatus { name: DeploymentName::new("shop"), suspended: false }];
+            status.deployments =
+                vec![DeploymentStatus { name: DeploymentName::new("shop"), sync: None, suspended: false }];
         });
     }
 }
@@ -75,7 +76,7 @@ async fn status_plan_and_events_are_read() {
             assert!(matches!(&error, ClientError::Refused { status: 404, problem } if problem.code == "not_found"));
             let plan = plan_of(2, &[("shop", strategy(StrategyKind::Parallel, 2, OnFailure::Rollback))]);
             bench.view.send_replace(Some(Arc::new(View::new(&plan))));
-            assert_eq!(client.plan().await.unwrap()["id"], "7c1e42ab");
+            assert_eq!(client.plan().await.unwrap()["id"], "7c1e42ab90d1");
             for second in 0..3 {
                 bench.store.record(&stopped(second)).unwrap();
             }

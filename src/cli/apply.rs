@@ -8,6 +8,7 @@ use super::session::{Files, Host, Session, Which};
 use crate::daemon::apply::{Applied, Job, StepResult, apply};
 use crate::daemon::record_in_place;
 use crate::daemon::steps::{Archive, Steps};
+use crate::engine::docker::Interrupt;
 use crate::model::Desired;
 use crate::plan::render::{View, text};
 use crate::plan::{Allow, Plan};
@@ -31,7 +32,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(60);
 Examples:
   setpoint apply                            the last commit of the repo you stand in, after asking
   setpoint apply --yes --rev v1.5           a tag, without asking
-  setpoint apply --plan-id 7c1e42ab         exactly the plan that was reviewed, or nothing
+  setpoint apply --plan-id 7c1e42ab90d1     exactly the plan that was reviewed, or nothing
   setpoint apply --allow prune:shop/cache   go beyond the prune budget for one service
   setpoint apply --allow retry:shop/api     try again what failed its health gate")]
 pub(super) struct ApplyArgs {
@@ -56,7 +57,7 @@ pub(super) async fn run(session: &Session, args: &ApplyArgs) -> Result<Exit, Fai
     let plan = session.plan(&desired, &files.revision, &host, &args.allow)?;
     let view = View::new(&plan);
     if let Some(id) = &args.plan_id
-        && *id != plan.id
+        && !plan.id.is(id)
     {
         return Err(moved(host.ledger.store().plan(id)?.as_deref(), id, &view));
     }
@@ -73,7 +74,7 @@ pub(super) async fn run(session: &Session, args: &ApplyArgs) -> Result<Exit, Fai
         if session.printer.json {
             session.printer.data(&outcome(&view, &plan, &Applied::default()))?;
         }
-        return Ok(Exit::Ok);
+        return Ok(ending(&plan, &Applied::default()));
     }
     let exit = carry_out(session, &plan, Some((&desired, &files)), &host, &ledger).await;
     drop(lock);
@@ -103,8 +104,7 @@ pub(super) async fn carry_out(
         observed: &host.observed,
         ledger,
         kept: BTreeMap::new(),
-        stop: stop.clone(),
-        superseded: CancellationToken::new(),
+        interrupt: Interrupt { stop: stop.clone(), ..Interrupt::default() },
     };
     let owner = ledger.owner();
     let archive = wanted.map(|(_, files)| |context| files.blobs.archive(context));
@@ -114,7 +114,7 @@ pub(super) async fn carry_out(
         owner: &owner,
         desired: job.desired,
         archive: archive.as_ref().map(|archive| archive as Archive<'_>),
-        superseded: &job.superseded,
+        interrupt: &job.interrupt,
     };
     let mut display = Display::new(plan);
     let work = apply(&job, |id, news| steps.run(id, news), |progress| display.show(&progress));
@@ -125,7 +125,16 @@ pub(super) async fn carry_out(
     };
     let applied = applied.map_err(|error| Failure::new(crate::process::supervise::chain(&error)))?;
     report(session, plan, &applied)?;
-    Ok(if applied.failed + applied.skipped == 0 { Exit::Ok } else { Exit::Failed })
+    Ok(ending(plan, &applied))
+}
+
+/// How a command that carried out a plan ends: what failed or was not done comes first, then what is held.
+fn ending(plan: &Plan, applied: &Applied) -> Exit {
+    match (applied.failed + applied.skipped, plan.held.is_empty()) {
+        (0, true) => Exit::Ok,
+        (0, false) => Exit::Held,
+        _ => Exit::Failed,
+    }
 }
 
 /// Prints what became of a plan: a line for each step that did not end well, with its evidence, and the count.

@@ -192,8 +192,7 @@ impl<'a> Demo<'a> {
         while begun.elapsed() < PATIENCE {
             let status = client.status().await.map_err(|error| Failure::new(chain(&error)))?;
             let healthy = |one: &InstanceStatus| matches!(one.health, Health::Healthy | Health::Unchecked);
-            let quiet =
-                status.applying.is_none() && status.verdict.is_some_and(|verdict| verdict.starts_with("no changes"));
+            let quiet = status.applying.is_none() && status.sync == Some(crate::plan::Sync::InSync);
             if quiet && !status.instances.is_empty() && status.instances.iter().all(healthy) {
                 return Ok(());
             }

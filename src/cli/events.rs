@@ -104,6 +104,7 @@ pub(super) fn words(fact: &Fact) -> (String, Vec<String>) {
         Fact::ApplyFinished { plan, done, failed, skipped, .. } => {
             (format!("plan {plan}: {done} done, {failed} failed, {skipped} not started"), vec![])
         }
+        Fact::EngineWarned { subject, warning } => (format!("{subject}: warning: {warning}"), vec![]),
         Fact::StepStarted { subject, action, reason, changes, .. } => {
             (format!("{action} {subject}: begun, {reason}"), changes.clone())
         }

@@ -16,7 +16,7 @@ pub(super) enum Exit {
     Failed,
     /// `plan --detailed-exitcode`: there are changes.
     Changes,
-    /// `plan --detailed-exitcode`: something is held back by a guard.
+    /// `apply`, and `plan --detailed-exitcode`: nothing failed, and something that is wanted is held.
     Held,
     /// `plan --detailed-exitcode`: the engine was not fully observed.
     Incomplete,

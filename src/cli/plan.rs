@@ -98,7 +98,7 @@ pub(super) fn shown(session: &Session, parts: [String; 2]) -> Result<(), Failure
     session.printer.out(&parts.join("\n"))
 }
 
-/// The most telling of the codes: an incomplete look first, then changes, then holds.
+/// The most telling of the codes: an incomplete observation first, then changes, then holds.
 fn detailed(plan: &Plan, schedules: &Preview) -> Exit {
     if !plan.missing.is_empty() {
         Exit::Incomplete

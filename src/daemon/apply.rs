@@ -5,7 +5,7 @@
 
 use super::bookkeeping::Books;
 use super::walk::Walk;
-use crate::engine::docker::{ActError, News, Outcome};
+use crate::engine::docker::{ActError, Interrupt, News, Outcome};
 use crate::model::{DeploymentName, HealthReport, Observed};
 use crate::plan::{Milestone, Plan, Step, StepId};
 use crate::process::clock;
@@ -18,7 +18,6 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 /// News of one step that wait to be shown.
 const NEWS: usize = 64;
@@ -36,10 +35,8 @@ pub struct Job<'a> {
     pub ledger: &'a Ledger,
     /// Steps that are left out this time, and why.
     pub kept: BTreeMap<StepId, String>,
-    /// The process is to end: steps in hand are finished, no other is started.
-    pub stop: CancellationToken,
-    /// A newer commit came: no other step is started, and waits for health end early.
-    pub superseded: CancellationToken,
+    /// Ends the apply: steps in progress are finished, but do not wait for health any more, and no other is started.
+    pub interrupt: Interrupt,
 }
 
 /// News of a plan under way.
@@ -140,9 +137,9 @@ where
     loop {
         if books.is_broken() {
             walk.stop("facts cannot be recorded");
-        } else if job.superseded.is_cancelled() {
+        } else if job.interrupt.superseded.is_cancelled() {
             walk.stop("superseded by a newer commit");
-        } else if job.stop.is_cancelled() {
+        } else if job.interrupt.stop.is_cancelled() {
             walk.stop("asked to stop before it began");
         }
         let moves = walk.moves();
@@ -185,12 +182,15 @@ where
                 }
                 settle(&mut books, &mut results, &mut show, job.plan, id, result);
             }
-            () = job.superseded.cancelled(), if !job.superseded.is_cancelled() => {}
-            () = job.stop.cancelled(), if !job.stop.is_cancelled() => {}
+            () = job.interrupt.superseded.cancelled(), if !job.interrupt.superseded.is_cancelled() => {}
+            () = job.interrupt.stop.cancelled(), if !job.interrupt.stop.is_cancelled() => {}
         }
     }
-    let mut applied =
-        Applied { superseded: job.superseded.is_cancelled(), stopped: job.stop.is_cancelled(), ..Applied::default() };
+    let mut applied = Applied {
+        superseded: job.interrupt.superseded.is_cancelled(),
+        stopped: job.interrupt.stop.is_cancelled(),
+        ..Applied::default()
+    };
     for result in results {
         // The walk is over only when each step has its result.
         let result = result.unwrap_or(StepResult::Skipped { because: "never reached".to_owned() });
@@ -269,7 +269,7 @@ fn settle(
 /// What an engine's error means for a step.
 pub(super) fn failure(error: &ActError) -> StepResult {
     match error {
-        ActError::Superseded => StepResult::Skipped { because: "superseded by a newer commit".to_owned() },
+        ActError::Interrupted(why) => StepResult::Skipped { because: why.to_string() },
         ActError::Gate { report, rolled_back } => StepResult::Failed {
             error: report.verdict.clone(),
             report: Some((**report).clone()),

@@ -1,10 +1,12 @@
 use super::*;
 use crate::daemon::testing::{plan_of, strategy};
+use crate::engine::docker::Interruption;
 use crate::model::{ContainerId, OnFailure, StrategyKind, Timestamp};
 use crate::plan::{Action, Need, Origin, Reason, Subject};
 use crate::store::{EventFilter, Store};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio_util::sync::CancellationToken;
 
 struct Bench {
     _dir: tempfile::TempDir,
@@ -30,8 +32,7 @@ impl Bench {
             observed: &self.observed,
             ledger: &self.ledger,
             kept: BTreeMap::new(),
-            stop: self.stop.clone(),
-            superseded: self.superseded.clone(),
+            interrupt: Interrupt { superseded: self.superseded.clone(), stop: self.stop.clone() },
         }
     }
 
@@ -64,7 +65,11 @@ async fn every_fact_is_recorded_in_order() {
     let run = |_, news: mpsc::Sender<News>| async move {
         news.send(News::Line("pulling".to_owned())).await.unwrap();
         news.send(News::Reached(Milestone::Started)).await.unwrap();
-        Ok(Outcome { container: Some(ContainerId::new("container0")), evidence: Some("healthy for 2s".to_owned()) })
+        Ok(Outcome {
+            container: Some(ContainerId::new("container0")),
+            evidence: Some("healthy for 2s".to_owned()),
+            ..Outcome::default()
+        })
     };
     let job = bench.job(&plan);
     let applied = apply(&job, run, |progress| {
@@ -157,7 +162,7 @@ async fn a_newer_commit_ends_the_wait_and_is_no_failure() {
     let superseded = &bench.superseded;
     let run = |_, _| async move {
         superseded.cancel();
-        Err(ActError::Superseded)
+        Err(ActError::Interrupted(Interruption::Superseded))
     };
     let applied = apply(&bench.job(&plan), run, |_| {}).await.unwrap();
     assert_eq!((applied.failed, applied.skipped, applied.superseded), (0, 2, true));
@@ -180,17 +185,17 @@ async fn what_is_in_place_is_remembered_and_a_repair_counted() {
     let run = |_, _| async { Ok(Outcome::default()) };
     apply(&bench.job(&plan), run, |_| {}).await.unwrap();
     let memory = bench.ledger.memory(clock::now()).unwrap();
-    let digests = &memory.applied[&ContainerId::new("container0")];
-    assert_eq!(digests["memory"], crate::model::digest("2GiB"));
+    let digests = &memory.bases["container0"];
+    assert_eq!(digests.asked["memory"], crate::model::digest("2GiB"));
     assert_eq!(memory.repairs.len(), 1);
-    assert_eq!(memory.repairs[0].instance.to_string(), "shop/s1/1");
+    assert_eq!(memory.repairs[0].subject, "shop/s1/1");
 }
 
 #[tokio::test]
 async fn what_was_removed_is_no_longer_known() {
     let bench = Bench::new();
     let mut plan = parallel(1, 1);
-    let run = |_, _| async { Ok(Outcome { container: Some(ContainerId::new("container0")), evidence: None }) };
+    let run = |_, _| async { Ok(Outcome { container: Some(ContainerId::new("container0")), ..Outcome::default() }) };
     apply(&bench.job(&plan), run, |_| {}).await.unwrap();
     assert_eq!(bench.ledger.memory(clock::now()).unwrap().known.len(), 1);
     let container = ContainerId::new("container0");

@@ -2,15 +2,17 @@
 
 use super::apply::{Applied, Job, StepResult, failure, title};
 use super::pace::is_repair;
-use crate::engine::docker::{ActError, Outcome};
+use crate::engine::docker::{ActError, Made, Outcome};
 use crate::event::{Event, Fact};
 use crate::model::{ContainerId, Health, InstanceId, OnFailure, Test};
 use crate::plan::render::{change_line, reason_text, verdict};
 use crate::plan::{
-    Action, Gate, PlanInput, Quarantine, Reason, Step, Subject, fought_over, found_in_place, remembered, spec_digest,
+    Action, Base, Gate, PlanInput, Quarantine, Reason, Step, Subject, fought_over, found_in_place, not_granted,
+    remembered, reported, spec_digest,
 };
 use crate::process::clock;
 use crate::store::{Ledger, Seen, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The records of one apply. After the first failed write nothing more is written, and the error is kept.
@@ -32,7 +34,7 @@ impl<'a> Books<'a> {
     pub(super) fn begin(&mut self) {
         let plan = self.job.plan;
         self.fact(Fact::PlanMade {
-            plan: plan.id.clone(),
+            plan: plan.id.to_string(),
             revision: plan.revision.commit.clone(),
             verdict: verdict(plan),
         });
@@ -42,17 +44,15 @@ impl<'a> Books<'a> {
     pub(super) fn started(&mut self, step: &Step) -> bool {
         let (subject, action) = title(step);
         self.fact(Fact::StepStarted {
-            plan: self.job.plan.id.clone(),
+            plan: self.job.plan.id.to_string(),
             subject,
             action,
             reason: reason_text(step),
             changes: step.changes.iter().map(change_line).collect(),
         });
-        if is_repair(step)
-            && let Subject::Instance(instance) = &step.subject
-            && let Some(fields) = fought_over(&step.changes)
-        {
-            self.keep(|job| job.ledger.repaired(instance, &fields, clock::now()));
+        if is_repair(step) {
+            let (subject, fields) = (step.subject.to_string(), fought_over(&step.changes));
+            self.keep(|job| job.ledger.repaired(&subject, &fields, clock::now()));
         }
         !self.is_broken()
     }
@@ -69,7 +69,7 @@ impl<'a> Books<'a> {
                 if let StepResult::Failed { error, report, rolled_back, .. } = &result {
                     let (subject, action) = title(step);
                     self.fact(Fact::StepFailed {
-                        plan: self.job.plan.id.clone(),
+                        plan: self.job.plan.id.to_string(),
                         subject,
                         action,
                         error: error.clone(),
@@ -87,14 +87,14 @@ impl<'a> Books<'a> {
 
     /// A step was not carried out.
     pub(super) fn skipped(&mut self, step: &Step, because: &str) {
-        let plan = self.job.plan.id.clone();
+        let plan = self.job.plan.id.to_string();
         self.fact(Fact::StepSkipped { plan, subject: step.subject.to_string(), because: because.to_owned() });
     }
 
     /// The plan went as far as it went.
     pub(super) fn finish(mut self, applied: &Applied) -> Result<(), StoreError> {
         self.fact(Fact::ApplyFinished {
-            plan: self.job.plan.id.clone(),
+            plan: self.job.plan.id.to_string(),
             revision: self.job.plan.revision.commit.clone(),
             done: applied.done,
             failed: applied.failed,
@@ -106,13 +106,13 @@ impl<'a> Books<'a> {
     fn done(&mut self, step: &Step, took: Duration, outcome: &Outcome) {
         let (subject, action) = title(step);
         self.fact(Fact::StepDone {
-            plan: self.job.plan.id.clone(),
+            plan: self.job.plan.id.to_string(),
             subject,
             action,
             millis: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             evidence: outcome.evidence.clone(),
         });
-        let now = clock::now();
+        self.record(step, outcome);
         if let Subject::Instance(instance) = &step.subject
             && !matches!(step.action, Action::StopInstance { .. } | Action::RemoveInstance { .. })
         {
@@ -122,29 +122,56 @@ impl<'a> Books<'a> {
             Action::CreateInstance(_) => self.stands(step, outcome),
             Action::ReplaceInstance { old, .. } => {
                 self.stands(step, outcome);
-                self.keep(|job| job.ledger.forget(old));
+                self.keep(|job| job.ledger.forget(old.as_str()));
             }
-            Action::UpdateInstance { container, .. } => {
-                let digests = remembered(&step.changes);
-                if !digests.is_empty() {
-                    self.keep(|job| job.ledger.applied(container, &digests, now));
-                }
-                self.stands(step, outcome);
-            }
+            Action::UpdateInstance { .. } => self.stands(step, outcome),
             Action::RemoveInstance { container, .. } => {
                 let instance = self.instance_of(step, container);
-                self.keep(|job| job.ledger.forget(container));
+                self.keep(|job| job.ledger.forget(container.as_str()));
                 // What was removed to make room, or for its predecessor, is wanted again in the next moment; the rest is
                 // no longer known.
                 if let Some(instance) = instance
                     && !matches!(step.reason, Reason::MakesRoom(_) | Reason::Interrupted)
                 {
                     let why = why(step);
-                    self.keep(|job| job.ledger.removed(&instance, &why, now));
+                    self.keep(|job| job.ledger.removed(&instance, &why, clock::now()));
                 }
             }
-            Action::DiscardLeftover { container } => self.keep(|job| job.ledger.forget(container)),
+            Action::DiscardLeftover { container } => self.keep(|job| job.ledger.forget(container.as_str())),
             _ => {}
+        }
+    }
+
+    /// Puts on record what was asked and what the engine made of it, which is what drift is told by from now on.
+    fn record(&mut self, step: &Step, outcome: &Outcome) {
+        let subject = step.subject.to_string();
+        let mut warnings = outcome.warnings.clone();
+        let asked = match &step.action {
+            Action::UpdateInstance { .. } => remembered(&step.changes),
+            _ => BTreeMap::new(),
+        };
+        match &outcome.made {
+            Some(Made::Container(made)) => {
+                let base = Base { asked, reported: reported(made) };
+                self.keep(|job| job.ledger.record_base(made.id.as_str(), &base, clock::now()));
+                if let Some(launch) = step.action.launch() {
+                    warnings.extend(not_granted(&launch.spec, made));
+                }
+            }
+            Some(Made::Network(id)) => {
+                self.keep(|job| job.ledger.record_base(id, &Base::default(), clock::now()));
+            }
+            // The engine did not say what it made of it; that it was asked for is known all the same.
+            None => {
+                if let Action::UpdateInstance { container, .. } = &step.action {
+                    let base = Base { asked, ..Base::default() };
+                    self.keep(|job| job.ledger.record_base(container.as_str(), &base, clock::now()));
+                }
+            }
+        }
+        for warning in warnings {
+            tracing::warn!(subject, warning, "the engine took a setting otherwise");
+            self.fact(Fact::EngineWarned { subject: subject.clone(), warning });
         }
     }
 
@@ -225,7 +252,15 @@ impl<'a> Books<'a> {
 /// # Errors
 /// When the database cannot be written.
 pub fn record_in_place(ledger: &Ledger, input: &PlanInput<'_>) -> Result<(), StoreError> {
-    found_in_place(input).iter().try_for_each(|(container, digests)| ledger.applied(container, digests, clock::now()))
+    let now = clock::now();
+    if input.observed.is_complete() {
+        let containers = input.observed.containers.iter().map(|container| container.id.as_str());
+        let networks = input.observed.networks.values().map(|network| network.id.as_str());
+        let there: BTreeSet<&str> = containers.chain(networks).collect();
+        let gone = input.memory.bases.keys().filter(|object| !there.contains(object.as_str()));
+        gone.into_iter().try_for_each(|object| ledger.forget(object))?;
+    }
+    found_in_place(input).iter().try_for_each(|(object, base)| ledger.record_base(object, base, now))
 }
 
 /// `replace: image, env LOG_LEVEL; stop-first`.

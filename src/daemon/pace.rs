@@ -1,13 +1,15 @@
-//! How soon a step may be tried again: pure. A repair is never delayed; what failed, or what was done and is needed again
-//! although neither Git nor the host gave a reason, waits longer each time. Without this, a step that fails at once would
-//! be tried again as fast as the engine reports its own events.
+//! How soon a step may be tried again: pure. The first try and the first repair are never delayed; each further one waits longer,
+//! whatever it did. Without this, a step that fails at once, or a container that ends at once, would be tried again as fast as
+//! the engine reports its own events. How often in all is not decided here: see `plan::flapping`.
 
 use crate::plan::{Origin, Reason, Step, Subject};
 use crate::process::Backoff;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 const MAX: Duration = Duration::from_secs(300);
+/// How long a subject must have needed nothing before its next step counts as the first again.
+const QUIET: Duration = Duration::from_secs(600);
 
 /// How long the first wait is; each further one doubles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,7 @@ pub struct Pace {
 struct Tried {
     backoff: Backoff,
     not_before: Instant,
+    failed: bool,
 }
 
 impl Pace {
@@ -57,18 +60,32 @@ impl Pace {
         self.tried.values().map(|tried| tried.not_before).filter(|at| *at > now).min()
     }
 
-    /// A step failed, or was done for a reason other than drift. `random` is uniform in 0..1.
+    /// A step was tried, with whatever result. `random` is uniform in 0..1.
     pub fn tried(&mut self, subject: &Subject, tempo: Tempo, now: Instant, random: f64) {
-        let entry = self
-            .tried
-            .entry(subject.clone())
-            .or_insert_with(|| Tried { backoff: Backoff::new(tempo.first(), MAX), not_before: now });
+        let entry = self.tried.entry(subject.clone()).or_insert_with(|| Tried {
+            backoff: Backoff::new(tempo.first(), MAX),
+            not_before: now,
+            failed: false,
+        });
         entry.not_before = now + entry.backoff.fail(random);
+        entry.failed = false;
     }
 
-    /// Drops what no plan asks for any more: it is as it should be.
-    pub fn keep(&mut self, wanted: impl Fn(&Subject) -> bool) {
-        self.tried.retain(|subject, _| wanted(subject));
+    /// The last try of a subject failed.
+    pub fn failed(&mut self, subject: &Subject) {
+        if let Some(entry) = self.tried.get_mut(subject) {
+            entry.failed = true;
+        }
+    }
+
+    /// The subjects whose last try failed.
+    pub fn failing(&self) -> BTreeSet<Subject> {
+        self.tried.iter().filter(|(_, tried)| tried.failed).map(|(subject, _)| subject.clone()).collect()
+    }
+
+    /// Drops what has needed nothing for long enough. `wanted` says whether a plan still asks for a subject.
+    pub fn keep(&mut self, wanted: impl Fn(&Subject) -> bool, now: Instant) {
+        self.tried.retain(|subject, tried| wanted(subject) || now.saturating_duration_since(tried.not_before) < QUIET);
     }
 }
 
@@ -98,8 +115,11 @@ mod tests {
         assert_eq!(pace.next(now), Some(now + Duration::from_secs(2)));
         assert_eq!(pace.wait(&api, now + Duration::from_secs(2)), None);
         assert_eq!(pace.next(now + Duration::from_secs(2)), None, "it is due, not waiting");
-        pace.keep(|_| false);
+        pace.keep(|_| false, now + Duration::from_secs(60));
         pace.tried(&api, Tempo::Later, now, 0.0);
-        assert_eq!(pace.wait(&api, now), Some((Duration::from_secs(1), 1)), "it was as it should be in between");
+        assert_eq!(pace.wait(&api, now), Some((Duration::from_secs(4), 3)), "a minute is not enough to start over");
+        pace.keep(|_| false, now + Duration::from_secs(605));
+        pace.tried(&api, Tempo::Later, now, 0.0);
+        assert_eq!(pace.wait(&api, now), Some((Duration::from_secs(1), 1)), "it was as it should be for ten minutes");
     }
 }

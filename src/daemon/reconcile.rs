@@ -11,11 +11,11 @@ use super::show::{begin, show, update};
 use super::status::{Status, WaitingStatus, drift};
 use super::steps::Steps;
 use super::trigger::Triggers;
-use crate::engine::docker::{Docker, EngineError};
+use crate::engine::docker::{Docker, EngineError, Interrupt};
 use crate::event::{Event, Fact};
 use crate::model::{ContainerId, Health, Observed, OwnerId, Revision};
 use crate::plan::render::View;
-use crate::plan::{HeldReason, Memory, Plan, StepId, lint, plan};
+use crate::plan::{Memory, Plan, PlanId, StepId, Subject, Sync, lint, plan, sync};
 use crate::process::backoff::jittered;
 use crate::process::supervise::{TaskResult, chain};
 use crate::process::{Backoff, clock};
@@ -79,7 +79,7 @@ pub(super) struct State {
     pub(super) outcome: Option<RevisionOutcome>,
     /// Drift that was recorded, by subject.
     pub(super) told: BTreeMap<String, Vec<String>>,
-    pub(super) refused: Option<String>,
+    pub(super) refused: Option<PlanId>,
     /// The commit for which values found in place are on record.
     pub(super) recorded: Option<String>,
     pub(super) trouble: Option<Backoff>,
@@ -182,20 +182,25 @@ impl Reconciler {
     fn planned(&mut self, current: &Loaded, observed: &Observed, memory: &Memory) -> Result<Option<Plan>, Trouble> {
         let input = current.input(observed, memory);
         let plan = plan(&input);
-        self.state.pace.keep(|subject| plan.steps.iter().any(|step| step.subject == *subject));
+        let wanted = |subject: &Subject| plan.steps.iter().any(|step| step.subject == *subject);
+        self.state.pace.keep(wanted, clock::monotonic());
         let rows = current.ledger.instances()?;
-        self.publish(|status| status.look(current, observed, &plan, memory, rows));
+        let syncs = sync(&plan, &input, &self.state.pace.failing());
+        self.publish(|status| status.look(current, observed, &plan, &syncs, memory, rows));
         self.view.send_replace(Some(Arc::new(View::new(&plan))));
         let violations = lint(&plan, &input);
         if !violations.is_empty() {
             let text = violations.join("; ");
-            tracing::error!(plan = plan.id, violations = text, "the plan has a fault and is not carried out");
+            tracing::error!(plan = %plan.id, violations = text, "the plan has a fault and is not carried out");
             if self.state.refused.as_ref() != Some(&plan.id) {
-                let fact = Fact::PlanRefused { plan: plan.id.clone(), violations };
+                let fact = Fact::PlanRefused { plan: plan.id.to_string(), violations };
                 current.ledger.record(&Event { at: clock::now(), fact })?;
                 self.state.refused = Some(plan.id.clone());
             }
-            self.publish(|status| status.problem = Some(format!("plan {} is refused: {text}", plan.id)));
+            self.publish(|status| {
+                status.sync = Some(Sync::Refused);
+                status.problem = Some(format!("plan {} is refused: {text}", plan.id));
+            });
             return Ok(None);
         }
         let drift = drift(&plan);
@@ -210,14 +215,26 @@ impl Reconciler {
         Ok(Some(plan))
     }
 
-    /// Notes that the host is as the commit wants it, once.
+    /// Notes that the host is as the commit wants it, or that something of the commit is held; each once.
     fn finish(&mut self, current: &Loaded, plan: &Plan) -> Result<(), Trouble> {
-        let failed = |why: &HeldReason| matches!(why, HeldReason::Quarantined { .. });
-        let complete = plan.is_empty() && plan.missing.is_empty() && !plan.held.iter().any(|held| failed(&held.why));
-        if complete && self.state.outcome != Some(RevisionOutcome::Applied) {
-            current.ledger.revision(&current.revision, RevisionOutcome::Applied, Some(&plan.id), None, clock::now())?;
-            self.state.outcome = Some(RevisionOutcome::Applied);
-            tracing::info!(commit = current.revision.short(), "the host is as the commit wants it");
+        let held: Vec<String> =
+            plan.held.iter().filter(|held| held.why.is_of_commit()).map(|held| held.subject.to_string()).collect();
+        let outcome = if plan.is_applied() {
+            Some(RevisionOutcome::Applied)
+        } else {
+            (plan.is_empty() && !held.is_empty()).then_some(RevisionOutcome::Held)
+        };
+        // A commit that was applied stays so: what is held later is not of its making.
+        let known = self.state.outcome;
+        if let Some(outcome) = outcome.filter(|new| known != Some(*new) && known != Some(RevisionOutcome::Applied)) {
+            let note = (!held.is_empty()).then(|| format!("held: {}", held.join(", ")));
+            let (plan, commit) = (plan.id.to_string(), current.revision.short());
+            current.ledger.revision(&current.revision, outcome, Some(&plan), note.as_deref(), clock::now())?;
+            self.state.outcome = Some(outcome);
+            match note {
+                None => tracing::info!(commit, "in sync"),
+                Some(held) => tracing::warn!(commit, held, "the commit is not applied in full"),
+            }
         }
         if self.state.outcome == Some(RevisionOutcome::Applied) {
             self.publish(|status| status.revision.applied = Some(current.revision.clone()));
@@ -254,15 +271,15 @@ impl Reconciler {
         }
         let what = format!("setpoint daemon (plan {})", plan.id);
         let _lock = ApplyLock::acquire(&self.state_dir, &what, Duration::ZERO).await.map_err(Trouble::Lock)?;
-        let superseded = CancellationToken::new();
+        let interrupt = Interrupt { superseded: CancellationToken::new(), stop: self.stop.clone() };
+        let superseded = interrupt.superseded.clone();
         let job = Job {
             plan,
             desired: Some(&current.desired),
             observed,
             ledger: &current.ledger,
             kept,
-            stop: self.stop.clone(),
-            superseded: superseded.clone(),
+            interrupt: interrupt.clone(),
         };
         let source = &self.loader.source;
         let archive = |files| source.archive(files);
@@ -272,7 +289,7 @@ impl Reconciler {
             owner: &current.owner,
             desired: Some(&current.desired),
             archive: Some(&archive),
-            superseded: &superseded,
+            interrupt: &interrupt,
         };
         begin(&self.status, plan);
         let status = &self.status;
@@ -284,7 +301,7 @@ impl Reconciler {
                 tokio::select! {
                     applied = &mut work => break applied,
                     () = &mut newer, if !superseded.is_cancelled() => {
-                        tracing::info!(plan = plan.id, "a newer commit came");
+                        tracing::info!(plan = %plan.id, "a newer commit came");
                         superseded.cancel();
                     }
                 }
@@ -299,10 +316,11 @@ impl Reconciler {
                 StepResult::Failed { stale, .. } if *stale || is_repair(step) => {
                     self.state.pace.tried(&step.subject, Tempo::Soon, now, fastrand::f64());
                 }
-                StepResult::Done { .. } if is_repair(step) => {}
-                StepResult::Failed { .. } | StepResult::Done { .. } => {
+                StepResult::Failed { .. } => {
                     self.state.pace.tried(&step.subject, Tempo::Later, now, fastrand::f64());
+                    self.state.pace.failed(&step.subject);
                 }
+                StepResult::Done { .. } => self.state.pace.tried(&step.subject, Tempo::Later, now, fastrand::f64()),
                 StepResult::Skipped { .. } => {}
             }
         }
@@ -313,11 +331,17 @@ impl Reconciler {
         };
         if let Some(outcome) = outcome {
             let note = format!("{} done, {} failed, {} skipped", applied.done, applied.failed, applied.skipped);
-            current.ledger.revision(&current.revision, outcome, Some(&plan.id), Some(&note), clock::now())?;
+            current.ledger.revision(
+                &current.revision,
+                outcome,
+                Some(&plan.id.to_string()),
+                Some(&note),
+                clock::now(),
+            )?;
             self.state.outcome = Some(outcome);
         }
         tracing::info!(
-            plan = plan.id,
+            plan = %plan.id,
             done = applied.done,
             failed = applied.failed,
             skipped = applied.skipped,

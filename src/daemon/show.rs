@@ -24,7 +24,7 @@ pub(super) fn update(status: &watch::Sender<Arc<Status>>, change: impl FnOnce(&m
 /// Shows that the plan is being carried out.
 pub(super) fn begin(status: &watch::Sender<Arc<Status>>, plan: &Plan) {
     let applying = Applying {
-        plan: plan.id.clone(),
+        plan: plan.id.to_string(),
         ended: 0,
         steps: plan.steps.len(),
         running: BTreeSet::new(),

@@ -5,7 +5,7 @@ use super::load::Loaded;
 use super::observe::by_instance;
 use crate::model::{DeploymentName, Health, InstanceId, Observed, Revision, Timestamp};
 use crate::plan::render::{change_line, held_text, release, verdict};
-use crate::plan::{FieldChange, HeldReason, Memory, Origin, Plan, Subject};
+use crate::plan::{FieldChange, HeldReason, Memory, Origin, Plan, Subject, Sync, Syncs};
 use crate::store::InstanceRow;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +25,8 @@ pub struct Status {
     pub engine: EngineStatus,
     /// Commits.
     pub revision: RevisionStatus,
+    /// How the host stands to the commit; absent before the first observation.
+    pub sync: Option<Sync>,
     /// The last plan in one line.
     pub verdict: Option<String>,
     /// Id of the last plan.
@@ -154,6 +156,8 @@ pub struct WaitingStatus {
 pub struct DeploymentStatus {
     /// Its name.
     pub name: DeploymentName,
+    /// How it stands to the commit; absent when Git does not name it.
+    pub sync: Option<Sync>,
     /// Whether it was stopped by hand and is left alone.
     pub suspended: bool,
 }
@@ -196,6 +200,7 @@ impl Status {
             source: SourceStatus { address: address.to_owned(), ..SourceStatus::default() },
             engine: EngineStatus::default(),
             revision: RevisionStatus::default(),
+            sync: None,
             verdict: None,
             plan: None,
             applying: None,
@@ -228,17 +233,32 @@ impl Status {
     }
 
     /// Takes over a completed look and the plan made from it.
-    pub fn look(&mut self, loaded: &Loaded, observed: &Observed, plan: &Plan, memory: &Memory, rows: Vec<InstanceRow>) {
+    pub fn look(
+        &mut self,
+        loaded: &Loaded,
+        observed: &Observed,
+        plan: &Plan,
+        syncs: &Syncs,
+        memory: &Memory,
+        rows: Vec<InstanceRow>,
+    ) {
         let of_rows = rows.iter().map(|row| &row.instance.service.deployment);
         let names: BTreeSet<&DeploymentName> = loaded.desired.deployments.keys().chain(of_rows).collect();
         let suspended = |name: &DeploymentName| memory.suspended.contains(name);
-        let deployment = |name: &DeploymentName| DeploymentStatus { name: name.clone(), suspended: suspended(name) };
+        let deployment = |name: &DeploymentName| DeploymentStatus {
+            name: name.clone(),
+            sync: syncs.deployments.get(name).copied(),
+            suspended: suspended(name),
+        };
         self.deployments = names.into_iter().map(deployment).collect();
         self.environment = Some(plan.environment.clone());
         self.engine = EngineStatus { reachable: Some(true), error: None, missing: observed.missing.clone() };
         self.revision.wanted = Some(loaded.revision.clone());
+        // A commit that is refused is still the newest that somebody wants.
+        let refused = self.revision.rejected.is_some();
+        self.sync = Some(if refused { syncs.whole.max(Sync::Refused) } else { syncs.whole });
         self.verdict = Some(verdict(plan));
-        self.plan = Some(plan.id.clone());
+        self.plan = Some(plan.id.to_string());
         self.held = plan
             .held
             .iter()

@@ -1,13 +1,12 @@
 //! Carrying one step out on the engine: what [`super::apply`] is given as its `run`.
 
-use crate::engine::docker::{ActContext, ActError, Docker, News, Outcome};
+use crate::engine::docker::{ActContext, ActError, Docker, Interrupt, News, Outcome};
 use crate::model::{ContextFile, Desired, OwnerId};
 use crate::plan::{Action, Plan, StepId};
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 /// Makes the tar stream of a build context.
 pub type Archive<'a> = &'a (dyn Fn(Arc<[ContextFile]>) -> BoxStream<'static, std::io::Result<Bytes>> + Send + Sync);
@@ -26,7 +25,7 @@ pub struct Steps<'a> {
     /// Where build contexts come from; absent when the plan builds nothing.
     pub archive: Option<Archive<'a>>,
     /// Ends waits for health early.
-    pub superseded: &'a CancellationToken,
+    pub interrupt: &'a Interrupt,
 }
 
 impl Steps<'_> {
@@ -48,7 +47,7 @@ impl Steps<'_> {
             registries: deployment.map_or(&[], |deployment| deployment.registries.as_slice()),
             context,
             news,
-            superseded: self.superseded.clone(),
+            interrupt: self.interrupt.clone(),
         };
         self.docker.act(step, context).await
     }

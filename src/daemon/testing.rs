@@ -59,7 +59,7 @@ pub(crate) fn strategy(kind: StrategyKind, max_parallel: u32, on_failure: OnFail
 pub(crate) fn plan_of(count: usize, strategies: &[(&str, Strategy)]) -> Plan {
     let first = strategies.first().map(|(name, _)| DeploymentName::new(*name));
     Plan {
-        id: "7c1e42ab".to_owned(),
+        id: serde_json::from_str("\"7c1e42ab90d1\"").unwrap(),
         environment: "prod".to_owned(),
         revision: revision("3f2a91c0"),
         observed_at: Timestamp::UNIX_EPOCH,

@@ -175,6 +175,8 @@ pub struct VolumeState {
     pub driver: String,
     /// Options of the driver.
     pub options: BTreeMap<String, String>,
+    /// Digests of the settings it was created with, from its label, as in [`Container::applied`].
+    pub applied: BTreeMap<String, String>,
     /// Labels apart from ours.
     pub labels: BTreeMap<String, String>,
 }
@@ -186,6 +188,8 @@ pub struct ImageState {
     pub id: String,
     /// What it sets unless a container overrides it.
     pub config: ImageConfig,
+    /// Digest of the files and settings that we built it from ([`ImageBuild::digest`](super::ImageBuild)); absent for others'.
+    pub built_from: Option<String>,
 }
 
 /// What an image sets unless a container overrides it.

@@ -64,7 +64,7 @@ pub enum Action {
         stop_first: bool,
         /// How long the old one may take to stop.
         grace: Duration,
-        /// Whether a failed new container makes way for the old one again (else both stay as they are).
+        /// Whether a failed new container makes way for the old one again (else it takes its place all the same).
         rollback: bool,
     },
     /// Change a container while it stays the same container.

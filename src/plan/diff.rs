@@ -2,11 +2,14 @@
 
 use super::context::Context;
 use super::fields::{FieldCache, Overlay};
+use super::input::Base;
+use super::record::is_mutable;
 use super::step::{FieldChange, Origin};
+use super::unmet::is_done;
 use super::wanted::Wanted;
 use crate::model::{
-    Container, ContainerSpec, Field, FieldKind, Fields, Health, Healthcheck, ImageConfig, ImageState, Service, Status,
-    Test, digest,
+    Container, ContainerSpec, Field, FieldKind, Fields, Health, Healthcheck, Image, ImageConfig, ImageState, Service,
+    Status, Test, digest,
 };
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -51,23 +54,25 @@ fn overlay_healthcheck(wanted: Option<Healthcheck>, image: Option<&Healthcheck>)
     Some(wanted)
 }
 
-/// Every field in which a container is not as wanted. `applied` holds the digests of what was last applied to it.
+/// Every field in which a container is not as wanted. `asked` holds the digests of what was last asked of it.
 pub(super) fn differences(
     cx: &Context<'_>,
     wanted: &Wanted<'_>,
     fields: &mut FieldCache,
     container: &Container,
-    applied: &BTreeMap<String, String>,
+    asked: &BTreeMap<String, String>,
 ) -> Vec<FieldChange> {
     let images = &cx.observed().images;
     Comparison {
         service: wanted.service,
         name: &wanted.name,
+        own: &fields.own(wanted),
         wanted: &fields.over_image(cx, wanted, container),
         container,
         image: images.get(&wanted.service.spec.image),
         image_known: images.contains_key(&container.image_id),
-        applied,
+        asked,
+        recorded: cx.input.memory.bases.get(container.id.as_str()).filter(|base| base.is_recorded()),
     }
     .changes()
 }
@@ -78,6 +83,8 @@ struct Comparison<'a> {
     service: &'a Service,
     /// The name the container should have.
     name: &'a str,
+    /// The service's own fields.
+    own: &'a Fields,
     /// The service's fields over the container's image ([`effective`]), or its own alone when the image is gone.
     wanted: &'a Overlay,
     /// What there is.
@@ -86,8 +93,10 @@ struct Comparison<'a> {
     image: Option<&'a ImageState>,
     /// Whether the container's own image is on the host, so that `wanted` holds its defaults too.
     image_known: bool,
-    /// Digests of what was last applied, by field text.
-    applied: &'a BTreeMap<String, String>,
+    /// Digests of what was last asked for, by field text.
+    asked: &'a BTreeMap<String, String>,
+    /// What is on record of the engine's report of it; absent when the record was lost or never made.
+    recorded: Option<&'a Base>,
 }
 
 impl Comparison<'_> {
@@ -108,36 +117,14 @@ impl Comparison<'_> {
         FieldChange { field, old, new, origin, at: Some(at) }
     }
 
-    /// Who made a difference: what was last applied decides. Without that knowledge it is taken for a commit's.
-    fn origin(&self, field: &Field, old: Option<&str>, new: Option<&str>) -> Origin {
-        // Nobody can change what an existing container logs with.
-        if self.applied.is_empty() || field.kind == FieldKind::Logging {
-            return Origin::Git;
-        }
-        let base = self.applied.get(&field.to_string()).map(String::as_str);
-        let is_base = |value: Option<&str>| value.map(digest).as_deref() == base;
-        // A field that was never applied came from the image: whoever set it later was not a commit.
-        match (is_base(new), is_base(old)) {
-            (true, _) => Origin::Drift,
-            (false, true) => Origin::Git,
-            (false, false) if base.is_none() && field.kind.from_image() && !self.is_set(field) => Origin::Drift,
-            (false, false) => Origin::Both,
-        }
-    }
-
-    fn is_set(&self, field: &Field) -> bool {
-        self.service.origins.contains_key(field)
-    }
-
     /// A container that should run and does not, or whose health went bad.
     fn state(&self) -> Option<FieldChange> {
         let container = self.container;
-        let done = matches!(container.status, Status::Exited { code: 0, .. });
         let (old, new) = match (container.status, container.health) {
             (Status::Running, Health::Unhealthy) => ("unhealthy".to_owned(), "healthy"),
             // The engine's own restart policy is at work; a second hand would only disturb it.
             (Status::Running | Status::Restarting | Status::Removing, _) => return None,
-            _ if self.service.one_shot && done => return None,
+            _ if is_done(container, self.service) => return None,
             (status, _) => (status.to_string(), if self.service.one_shot { "completed" } else { "running" }),
         };
         Some(self.change(Field::one(FieldKind::State), Some(old), Some(new.to_owned()), Origin::Drift))
@@ -149,20 +136,25 @@ impl Comparison<'_> {
         }
         let field = Field::one(FieldKind::Name);
         let (old, new) = (self.container.name.as_str(), self.name);
-        let origin = self.origin(&field, Some(old), Some(new));
+        let origin = self.origin(&field, Some(old), Some(new)).unwrap_or(Origin::Drift);
         Some(self.change(field, Some(old.to_owned()), Some(new.to_owned()), origin))
     }
 
-    /// The image differs when the reference does, or when the reference stands for another image by now. An image that
-    /// is not on the host says nothing about a container that runs.
+    /// The image differs when Git names another one, or when the name stands for another image by now. An image that is not
+    /// on the host says nothing about a container that runs, and a build is known by its inputs, whatever its tag points at.
     fn image(&self) -> Option<FieldChange> {
         let field = Field::one(FieldKind::Image);
         let (old, new) = (&self.container.spec.image, &self.service.spec.image);
-        let moved = self.image.is_some_and(|image| image.id != self.container.image_id);
-        if old == new && !moved {
+        let renamed = match self.asked.get(FieldKind::Image.as_str()) {
+            Some(asked) => *asked != digest(new),
+            None => old != new,
+        };
+        let pulled = matches!(self.service.image, Image::Pull { .. });
+        let moved = pulled && self.image.is_some_and(|image| image.id != self.container.image_id);
+        if !renamed && !moved {
             return None;
         }
-        let origin = if old == new { Origin::Drift } else { self.origin(&field, Some(old), Some(new)) };
+        let origin = if renamed { Origin::Git } else { Origin::Drift };
         let old = image_text(old, Some(&self.container.image_id));
         let new = image_text(new, self.image.map(|image| image.id.as_str()));
         Some(self.change(field, Some(old), Some(new), origin))
@@ -170,18 +162,18 @@ impl Comparison<'_> {
 
     /// The engine cannot report a file's content, so the digest of what was last applied stands in for it.
     fn configs(&self, changes: &mut Vec<FieldChange>) {
-        if self.service.spec.configs.is_empty() && self.applied_configs().next().is_none() {
+        if self.service.spec.configs.is_empty() && self.asked_configs().next().is_none() {
             return;
         }
         let wanted = self.wanted.fields();
         for (field, new) in wanted.iter().filter(|(field, _)| field.kind == FieldKind::Config) {
-            let base = self.applied.get(&field.to_string());
+            let base = self.asked.get(&field.to_string());
             if base.is_none_or(|base| *base != digest(new)) {
                 let old = base.map(|base| format!("applied {base}"));
                 changes.push(self.change(field.clone(), old, Some(new.clone()), Origin::Git));
             }
         }
-        for (path, base) in self.applied_configs() {
+        for (path, base) in self.asked_configs() {
             let field = Field::of(FieldKind::Config, path);
             if !wanted.contains_key(&field) {
                 changes.push(self.change(field, Some(format!("applied {base}")), None, Origin::Git));
@@ -190,9 +182,9 @@ impl Comparison<'_> {
     }
 
     /// The config files that were last applied, by path, and the digest of each.
-    fn applied_configs(&self) -> impl Iterator<Item = (&str, &String)> {
+    fn asked_configs(&self) -> impl Iterator<Item = (&str, &String)> {
         let kind = FieldKind::Config.as_str();
-        let from_there = self.applied.range::<str, _>((Bound::Included(kind), Bound::Unbounded));
+        let from_there = self.asked.range::<str, _>((Bound::Included(kind), Bound::Unbounded));
         from_there.map_while(move |(key, base)| Some((key.strip_prefix(kind)?.strip_prefix(' ')?, base)))
     }
 
@@ -201,32 +193,76 @@ impl Comparison<'_> {
             return;
         }
         let (wanted, observed) = (self.wanted.fields(), self.container.spec.fields());
-        let ours = |field: &&Field| !matches!(field.kind, FieldKind::Image | FieldKind::Config);
-        for (field, new) in wanted.iter().filter(|(field, _)| ours(field)) {
-            let old = observed.get(field);
-            if old != Some(new) && !self.keeps_logging(field, new) {
-                let origin = self.origin(field, old.map(String::as_str), Some(new));
-                changes.push(self.change(field.clone(), old.cloned(), Some(new.clone()), origin));
+        let apart = |field: &&Field| matches!(field.kind, FieldKind::Image | FieldKind::Config);
+        let added = observed.keys().filter(|field| !wanted.contains_key(field));
+        for field in wanted.keys().chain(added).filter(|field| !apart(field)) {
+            let (old, new) = (observed.get(field), wanted.get(field));
+            if old == new {
+                continue;
             }
-        }
-        for (field, old) in observed.iter().filter(|(field, _)| ours(field)) {
-            let of_unknown_image = !self.image_known && field.kind.from_image() && !self.was_applied(field);
-            if !wanted.contains_key(field) && !of_unknown_image {
-                let origin = self.origin(field, Some(old), None);
-                changes.push(self.change(field.clone(), Some(old.clone()), None, origin));
+            if let Some(origin) = self.origin(field, old.map(String::as_str), new.map(String::as_str)) {
+                changes.push(self.change(field.clone(), old.cloned(), new.cloned(), origin));
             }
         }
     }
 
-    /// What a container was created to log with stays; the engine adds options of its own settings to it.
-    fn keeps_logging(&self, field: &Field, new: &str) -> bool {
-        field.kind == FieldKind::Logging
-            && self.applied.get(&field.to_string()).is_some_and(|base| *base == digest(new))
+    /// Who made a difference between wish and report; `None` when nobody did: it is what the engine made of the wish.
+    fn origin(&self, field: &Field, old: Option<&str>, new: Option<&str>) -> Option<Origin> {
+        if self.asked.is_empty() {
+            return Some(Origin::Git);
+        }
+        let name = field.to_string();
+        let asked = self.asked.get(&name).map(String::as_str);
+        let Some(record) = self.recorded else { return self.origin_without_record(field, asked, old, new) };
+        let wish = match field.kind {
+            FieldKind::Name => new,
+            _ => self.own.get(field).map(String::as_str),
+        };
+        let git = wish.map(digest).as_deref() != asked;
+        let host = is_mutable(field) && old.map(digest).as_ref() != record.reported.get(&name);
+        match (git, host) {
+            (false, false) => None,
+            (true, false) => Some(Origin::Git),
+            (false, true) => Some(Origin::Drift),
+            (true, true) => Some(Origin::Both),
+        }
     }
 
-    fn was_applied(&self, field: &Field) -> bool {
-        self.applied.contains_key(&field.to_string())
+    /// The same for a container whose report was never recorded: wish and report are compared, apart from what engines are
+    /// known to add by themselves, and from the image's part when the image is gone.
+    fn origin_without_record(
+        &self,
+        field: &Field,
+        asked: Option<&str>,
+        old: Option<&str>,
+        new: Option<&str>,
+    ) -> Option<Origin> {
+        let of_unknown_image = !self.image_known && field.kind.from_image();
+        if asked.is_none() && new.is_none() && (of_unknown_image || added_by_engines(field.kind)) {
+            return None;
+        }
+        let is_asked = |value: Option<&str>| value.map(digest).as_deref() == asked;
+        // What a container was created to log with stays; the engine adds options of its own settings to it.
+        if field.kind == FieldKind::Logging {
+            return (!is_asked(new)).then_some(Origin::Git);
+        }
+        Some(match (is_asked(new), is_asked(old)) {
+            (true, _) => Origin::Drift,
+            (false, true) => Origin::Git,
+            // A field that was never asked for came from the image: whoever set it later was not a commit.
+            (false, false) if asked.is_none() && field.kind.from_image() => {
+                if self.service.origins.contains_key(field) { Origin::Git } else { Origin::Drift }
+            }
+            (false, false) => Origin::Both,
+        })
     }
+}
+
+/// What engines add to a container by themselves: limits and sizes of their own settings, labels of Docker Desktop, options of
+/// SELinux.
+fn added_by_engines(kind: FieldKind) -> bool {
+    use FieldKind::{Label, Logging, SecurityOpt, ShmSize, Ulimit};
+    matches!(kind, Label | Logging | SecurityOpt | ShmSize | Ulimit)
 }
 
 /// `api:1.5 @bb90c2aa11de`: a reference and the image it stands for.

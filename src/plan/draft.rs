@@ -40,7 +40,7 @@ pub(super) struct Draft {
 pub(super) struct Drafts {
     pub(super) steps: BTreeMap<Subject, Draft>,
     pub(super) held: Vec<Held>,
-    /// Held subjects that are not there, so that what needs them cannot be done either.
+    /// Networks, volumes and images that are not there as they are wanted, so that what needs them cannot be done either.
     pub(super) absent: BTreeSet<Subject>,
     /// Who takes over a name or a port from whom.
     pub(super) handovers: Vec<Handover>,
@@ -71,9 +71,6 @@ impl Drafts {
     /// Takes a draft back and holds it instead, and with it what was to inherit a name or a port from it.
     pub(super) fn withdraw(&mut self, subject: &Subject, why: HeldReason) {
         let Some(draft) = self.steps.remove(subject) else { return };
-        if matches!(draft.action, Action::CreateInstance(_)) {
-            self.absent.insert(subject.clone());
-        }
         self.hold(subject.clone(), draft.action.verb(), why, draft.changes);
 
         let of_subject = |one: &Handover| one.holder == *subject || one.heir == *subject;
@@ -105,31 +102,5 @@ impl Drafts {
             }
         }
         false
-    }
-
-    /// Holds every draft that needs something held and absent, until none is left that does. A container that is there
-    /// and only has to run again is not kept down by the absence of what it depends on.
-    pub(super) fn propagate_absence(&mut self) {
-        if self.absent.is_empty() {
-            return;
-        }
-        loop {
-            let blocked: Vec<(Subject, Subject)> = self
-                .steps
-                .iter()
-                .filter_map(|(subject, draft)| {
-                    let launches = draft.action.launch().is_some();
-                    let blocks = |need: &Subject| launches || !matches!(need, Subject::Instance(_));
-                    let need = draft.needs.iter().find(|(need, _)| self.absent.contains(need) && blocks(need))?;
-                    Some((subject.clone(), need.0.clone()))
-                })
-                .collect();
-            if blocked.is_empty() {
-                return;
-            }
-            for (subject, need) in blocked {
-                self.withdraw(&subject, HeldReason::Needs(need));
-            }
-        }
     }
 }

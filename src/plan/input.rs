@@ -1,6 +1,6 @@
 //! What the planner looks at. All of it is data, the time included.
 
-use crate::model::{ContainerId, DeploymentName, Desired, InstanceId, Observed, OwnerId, Revision, Timestamp};
+use crate::model::{DeploymentName, Desired, InstanceId, Observed, OwnerId, Revision, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything a plan follows from.
@@ -23,16 +23,32 @@ pub struct PlanInput<'a> {
 /// What the store remembers that a plan depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// Digests of fields by container that were changed in place after it was created; they overrule its label.
-    pub applied: BTreeMap<ContainerId, BTreeMap<String, String>>,
+    /// What is on record of our containers and networks, by the engine's id.
+    pub bases: BTreeMap<String, Base>,
     /// What failed its gate.
     pub quarantine: Vec<Quarantine>,
     /// Deployments that were stopped by hand.
     pub suspended: BTreeSet<DeploymentName>,
     /// Instances that were once there, so that an absent one counts as removed and not as new.
     pub known: BTreeSet<InstanceId>,
-    /// Repairs of the last ten minutes, oldest first.
+    /// Repairs of the last [`REMEMBERED`](crate::plan::REMEMBERED), oldest first.
     pub repairs: Vec<Repair>,
+}
+
+/// What is on record of an object on the engine: the base that tells drift from a commit. All values are digests, by field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Base {
+    /// What was asked for in place after it was made; overrules its label. Nothing (an empty text) is a field that was unset.
+    pub asked: BTreeMap<String, String>,
+    /// What the engine then reported of the fields that the host can change. A field that is not here was not reported.
+    pub reported: BTreeMap<String, String>,
+}
+
+impl Base {
+    /// Whether the engine's report is on record. It never is empty for a container: each has a name.
+    pub fn is_recorded(&self) -> bool {
+        !self.reported.is_empty()
+    }
 }
 
 /// An instance whose settings failed their gate.
@@ -51,8 +67,8 @@ pub struct Quarantine {
 /// A repair that was made because of drift.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repair {
-    /// The instance.
-    pub instance: InstanceId,
+    /// What was repaired, as the text of its [`Subject`](crate::plan::Subject).
+    pub subject: String,
     /// Which fields were changed back ([`crate::plan::fought_over`]).
     pub fields: String,
     /// When.

@@ -5,22 +5,22 @@ use super::context::Context;
 use super::diff::{differences, spec_digest};
 use super::draft::{Draft, Drafts, Phase, Rank};
 use super::fields::FieldCache;
+use super::flapping::{hold_repair, restarts_in_vain};
 use super::gate::{gate, waited_for};
 use super::input::AllowedGuard;
 use super::leftovers::Main;
 use super::objects::needed_by;
-use super::record::{applied, base};
+use super::record::{applied, asked};
 use super::step::{Disruption, FieldChange, HeldReason, Milestone, Origin, Reason, Subject};
+use super::unmet::is_done;
 use super::update::{class, updates};
 use super::wanted::{Present, Wanted};
 use crate::model::{
-    Change, Condition, Container, DriftPolicy, Field, FieldKind, Health, Mount, OnFailure, Order, ServiceRef, Status,
+    Change, Condition, Container, Field, FieldKind, Health, Mount, OnFailure, Order, ServiceRef, Status,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-/// How many repairs of the same fields of one instance within ten minutes make it count as flapping.
-const FLAPPING: usize = 5;
 /// Docker's own time between the stop signal and SIGKILL.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
@@ -93,33 +93,60 @@ impl<'a> Instance<'_, 'a> {
     /// Steps or holds that bring the container to what is wanted.
     fn compare(&mut self, main: &Main<'a>, drafts: &mut Drafts, seen: &mut Seen) {
         let container: &Container = &main.container;
-        let mut changes = differences(self.cx, self.wanted, self.fields, container, &base(self.cx, container));
+        let mut changes = differences(self.cx, self.wanted, self.fields, container, &asked(self.cx, container));
         self.lose_namespaces(drafts, &mut changes);
         let subject = Subject::Instance(self.wanted.id.clone());
-        let draft = if changes.is_empty() {
-            seen.unchanged += 1;
-            self.await_if_unsettled(main)
-        } else {
+        let draft = if container.status == Status::Removing {
+            drafts.hold(subject.clone(), "create", HeldReason::BeingRemoved, Vec::new());
+            None
+        } else if !changes.is_empty() {
             self.change(main, changes, drafts)
+        } else if let Some(why) = self.failed(container) {
+            drafts.hold(subject.clone(), "become healthy", why, Vec::new());
+            None
+        } else if let Some(prev) = main.predecessor {
+            Some(self.finish_replacement(prev, container))
+        } else {
+            seen.unchanged += 1;
+            self.await_if_unsettled(container)
         };
+        let finished = draft.as_ref().is_some_and(|draft| draft.reason == Reason::Interrupted);
         if let Some(mut draft) = draft {
             draft.needs.extend(main.after.iter().cloned());
             drafts.steps.insert(subject.clone(), draft);
         }
-        if let Some(prev) = main.predecessor {
+        if let Some(prev) = main.predecessor
+            && !finished
+        {
             self.discard(prev, BTreeSet::from([(subject, Milestone::Done)]), drafts);
         }
     }
 
+    /// A replacement that was interrupted after the new container got its name: the engine takes it up where it was, waits for
+    /// the gate, and puts the old container back if that is not passed.
+    fn finish_replacement(&mut self, prev: &Container, container: &Container) -> Draft {
+        let action = Action::ReplaceInstance {
+            old: prev.id.clone(),
+            launch: Box::new(Launch { applied: container.applied.clone(), ..self.launch() }),
+            stop_first: true,
+            grace: grace(prev),
+            rollback: self.rolls_back(),
+        };
+        self.draft(action, self.ours(prev), Reason::Interrupted, Disruption::None)
+    }
+
+    fn rolls_back(&self) -> bool {
+        self.wanted.deployment.strategy.on_failure != OnFailure::Continue
+    }
+
     /// A container that is as it should be but still starting is waited for, as others may depend on it.
-    fn await_if_unsettled(&self, main: &Main<'_>) -> Option<Draft> {
-        let container: &Container = &main.container;
+    fn await_if_unsettled(&self, container: &Container) -> Option<Draft> {
         let unsettled = match self.gate {
             Gate::Started => false,
             Gate::Healthy { .. } => container.health == Health::Starting || container.status == Status::Restarting,
             Gate::Completed { .. } => container.status == Status::Running,
         };
-        (main.predecessor.is_some() || (unsettled && self.depended_on)).then(|| {
+        (unsettled && self.depended_on).then(|| {
             let action = Action::AwaitInstance { container: container.id.clone(), gate: self.gate.clone() };
             self.draft(action, self.ours(container), Reason::Awaited, Disruption::None)
         })
@@ -136,9 +163,7 @@ impl<'a> Instance<'_, 'a> {
         };
         let changes = if known { vec![state] } else { Vec::new() };
         if let Some(why) = self.hold(&changes) {
-            let subject = Subject::Instance(self.wanted.id.clone());
-            drafts.absent.insert(subject.clone());
-            return drafts.hold(subject, "create", why, changes);
+            return drafts.hold(Subject::Instance(self.wanted.id.clone()), "create", why, changes);
         }
         let there = self.cx.replicas_present(&self.wanted.id.service);
         let reason = match (known, there) {
@@ -171,15 +196,22 @@ impl<'a> Instance<'_, 'a> {
                 change.field.kind == FieldKind::State && matches!(why, HeldReason::Quarantined { .. })
             });
             let old_version_fell = !held.is_empty() && !state.is_empty();
+            let keeps_falling = hold_repair(self.cx, &subject, &state).is_some();
             let verb = if replaces { "replace" } else { "update" };
-            if !old_version_fell {
+            if !old_version_fell || keeps_falling {
                 drafts.hold(subject, verb, why, state.into_iter().chain(held).collect());
                 return None;
             }
-            drafts.hold(subject, verb, why, held);
+            drafts.hold(subject.clone(), verb, why, held);
             changes = state;
         }
-        let class = heaviest(&changes);
+        let unhealthy =
+            container.status == Status::Running && changes.iter().all(|change| change.field.kind == FieldKind::State);
+        let class = if unhealthy && restarts_in_vain(self.cx, &subject, &changes) {
+            Change::Recreate
+        } else {
+            heaviest(&changes)
+        };
         let mut draft = if class == Change::Recreate {
             let stop_first = self.stops_first(container);
             let action = Action::ReplaceInstance {
@@ -187,7 +219,7 @@ impl<'a> Instance<'_, 'a> {
                 launch: Box::new(self.launch()),
                 stop_first,
                 grace: grace(container),
-                rollback: self.wanted.deployment.strategy.on_failure != OnFailure::Continue,
+                rollback: self.rolls_back(),
             };
             let running = container.status == Status::Running;
             let disruption = match (running, stop_first) {
@@ -229,29 +261,27 @@ impl<'a> Instance<'_, 'a> {
         }
     }
 
+    /// The failure of exactly the settings that are wanted, unless another try is allowed.
+    fn quarantined(&mut self) -> Option<HeldReason> {
+        let failed = self.cx.input.memory.quarantine.iter().find(|one| one.instance == self.wanted.id)?;
+        let same = failed.spec == spec_digest(&self.fields.own(self.wanted));
+        let retry = self.cx.allows(AllowedGuard::Retry, &self.wanted.id.to_string());
+        (same && !retry)
+            .then(|| HeldReason::Quarantined { revision: failed.revision.clone(), verdict: failed.verdict.clone() })
+    }
+
+    /// Whether a container that has the wanted settings failed with them and has not recovered since.
+    fn failed(&mut self, container: &Container) -> Option<HeldReason> {
+        let recovered = container.health == Health::Healthy || is_done(container, self.wanted.service);
+        if recovered { None } else { self.quarantined() }
+    }
+
     /// Why a change of this instance is not made now.
     fn hold(&mut self, changes: &[FieldChange]) -> Option<HeldReason> {
-        let id = self.wanted.id.clone();
-        let memory = self.cx.input.memory;
-        let retry = self.cx.allows(AllowedGuard::Retry, &id.to_string());
-        let of_instance = |one: &&super::input::Quarantine| one.instance == id;
-        if !retry && let Some(failed) = memory.quarantine.iter().find(of_instance) {
-            let spec = spec_digest(&self.fields.own(self.wanted));
-            if failed.spec == spec {
-                let (revision, verdict) = (failed.revision.clone(), failed.verdict.clone());
-                return Some(HeldReason::Quarantined { revision, verdict });
-            }
+        if let Some(quarantined) = self.quarantined() {
+            return Some(quarantined);
         }
-        let drift_only = !changes.is_empty() && changes.iter().all(|change| change.origin == Origin::Drift);
-        if !drift_only {
-            return None;
-        }
-        if self.cx.desired().settings.drift == DriftPolicy::Report {
-            return Some(HeldReason::DriftReported);
-        }
-        let fields = fought_over(changes)?;
-        let repairs = memory.repairs.iter().filter(|repair| repair.instance == id && repair.fields == fields).count();
-        (repairs >= FLAPPING && !retry).then_some(HeldReason::Flapping { times: repairs as u32 })
+        hold_repair(self.cx, &Subject::Instance(self.wanted.id.clone()), changes)
     }
 
     /// Whether the old container must stop before the new one starts: they cannot both have a host port, a fixed
@@ -326,12 +356,4 @@ impl<'a> Instance<'_, 'a> {
             rank: self.rank,
         }
     }
-}
-
-/// The fields that a repair changes back, as one text; repeated, they are a fight with somebody on the host. That a
-/// container merely does not run is none: it is started again as often as it takes.
-pub fn fought_over(changes: &[FieldChange]) -> Option<String> {
-    let fields = changes.iter().filter(|change| change.field.kind != FieldKind::State);
-    let fields: Vec<String> = fields.map(|change| change.field.to_string()).collect();
-    (!fields.is_empty()).then(|| fields.join(", "))
 }

@@ -28,8 +28,7 @@ impl<'a> Instance<'_, 'a> {
         for next in &present.next {
             after.insert(self.discard(next, BTreeSet::new(), drafts));
         }
-        let mut main = present.main.iter().copied();
-        let first = present.main.iter().copied().find(|one| one.name == self.wanted.name).or_else(|| main.next());
+        let first = present.standing(&self.wanted.name);
         for extra in present.main.iter().filter(|one| first.is_none_or(|first| one.id != first.id)) {
             self.discard(extra, BTreeSet::new(), drafts);
         }

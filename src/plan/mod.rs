@@ -10,7 +10,9 @@ mod context;
 mod diff;
 mod draft;
 mod fields;
+mod flapping;
 mod gate;
+mod identity;
 mod input;
 mod instances;
 mod joined;
@@ -23,24 +25,28 @@ mod record;
 mod removals;
 pub mod render;
 mod step;
+mod sync;
 mod teardown;
 #[cfg(test)]
 mod tests;
+mod unmet;
 mod update;
 mod wanted;
 
 pub use action::{Action, Gate, Guard, Launch, Update};
 pub use diff::spec_digest;
-pub use input::{Allow, AllowedGuard, Memory, PlanInput, Quarantine, Repair};
-pub use instances::fought_over;
+pub use flapping::{REMEMBERED, fought_over};
+pub use identity::PlanId;
+pub use input::{Allow, AllowedGuard, Base, Memory, PlanInput, Quarantine, Repair};
 pub use lint::lint;
-pub use objects::network_settings;
+pub use objects::{network_settings, volume_settings};
 pub use order::waves;
 pub use pretend::{Pretended, pretend};
-pub use record::{found_in_place, remembered};
+pub use record::{found_in_place, not_granted, remembered, reported};
 pub use step::{
     Disruption, FieldChange, Held, HeldReason, Milestone, Need, Origin, Plan, Reason, Step, StepId, Subject,
 };
+pub use sync::{Sync, Syncs, sync};
 pub use teardown::{Teardown, teardown};
 pub use wanted::{NEXT, PREV};
 
@@ -57,22 +63,23 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     let seen = instances::instances(&cx, &mut drafts);
     removals::removals(&cx, &mut drafts);
     conflicts::conflicts(&cx, &mut drafts);
-    drafts.propagate_absence();
+    unmet::hold_unmet(&cx, &mut drafts);
     objects::images(&cx, &mut drafts);
-    drafts.propagate_absence();
+    unmet::hold_unmet(&cx, &mut drafts);
     objects::unused_networks(&cx, &mut drafts);
     assemble(&cx, drafts, seen.unchanged)
 }
 
 fn assemble(cx: &Context<'_>, mut drafts: Drafts, unchanged: usize) -> Plan {
     let mut held = std::mem::take(&mut drafts.held);
+    let (steps, circles) = order::order(drafts);
+    held.extend(circles);
     held.sort_by(|a, b| a.subject.cmp(&b.subject));
-    let (steps, _cyclic) = order::order(drafts);
     let touched: BTreeSet<_> = steps.iter().filter_map(|step| step.deployment.as_ref()).collect();
     let touched = touched.into_iter().filter_map(|name| cx.desired().deployments.get_key_value(name));
     let strategies = touched.map(|(name, deployment)| (name.clone(), deployment.strategy.clone())).collect();
     let mut plan = Plan {
-        id: String::new(),
+        id: PlanId::default(),
         environment: cx.desired().settings.environment.clone(),
         revision: cx.input.revision.clone(),
         observed_at: cx.observed().at,
@@ -82,6 +89,6 @@ fn assemble(cx: &Context<'_>, mut drafts: Drafts, unchanged: usize) -> Plan {
         unchanged,
         strategies,
     };
-    plan.id = render::identity(&plan);
+    plan.id = identity::identity(&plan);
     plan
 }

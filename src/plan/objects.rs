@@ -3,11 +3,12 @@
 use super::action::{Action, Guard};
 use super::context::Context;
 use super::draft::{Draft, Drafts, Phase, Rank};
-use super::record::base;
+use super::flapping::hold_repair;
+use super::record::asked;
 use super::step::{Disruption, FieldChange, HeldReason, Milestone, Origin, Reason, Subject};
 use crate::model::{
-    Attachment, Container, ContainerId, Deployment, DeploymentName, DriftPolicy, Field, FieldKind, Image, Mount,
-    Network, NetworkState, PullPolicy, Service, ServiceRef, digest,
+    Attachment, Container, ContainerId, Deployment, DeploymentName, Field, FieldKind, Image, Location, Mount, Network,
+    NetworkState, PullPolicy, Service, ServiceRef, Volume, VolumeState, digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,14 @@ pub fn network_settings(network: &Network) -> BTreeMap<String, String> {
     settings.extend(network.gateway.iter().map(|gateway| ("gateway".to_owned(), gateway.clone())));
     settings.extend(network.options.iter().map(|(key, value)| (format!("option {key}"), value.clone())));
     settings.extend(network.labels.iter().map(|(key, value)| (format!("label {key}"), value.clone())));
+    settings
+}
+
+/// The settings of a volume by name, as remembered in its label. Its content is no setting.
+pub fn volume_settings(volume: &Volume) -> BTreeMap<String, String> {
+    let mut settings = BTreeMap::from([("driver".to_owned(), volume.driver.clone())]);
+    settings.extend(volume.options.iter().map(|(key, value)| (format!("option {key}"), value.clone())));
+    settings.extend(volume.labels.iter().map(|(key, value)| (format!("label {key}"), value.clone())));
     settings
 }
 
@@ -50,14 +59,12 @@ pub(super) fn networks(cx: &Context<'_>, drafts: &mut Drafts) {
             let rank = Rank(Phase::Networks, index, 0, 0);
             match cx.observed().networks.get(&network.name) {
                 None if network.external => drafts.hold_absent(subject, "use", HeldReason::ExternalMissing),
-                None if cx.desired().settings.drift == DriftPolicy::Report && vanished(cx, &network.name) => {
-                    drafts.hold_absent(subject, "create", HeldReason::DriftReported);
-                }
                 None => {
                     let action =
                         Action::CreateNetwork { network: network.clone(), deployment: deployment.name.clone() };
                     let reason = user(deployment, &subject).map_or(Reason::New, Reason::NeededBy);
-                    drafts.steps.insert(subject, object(&deployment.name, action, reason, rank));
+                    let draft = object(&deployment.name, action, reason, rank);
+                    create(cx, drafts, subject, draft, vanished(cx, &network.name).then_some(&network.at));
                 }
                 Some(_) if network.external => {}
                 Some(state) if state.owner.as_ref() != Some(cx.input.owner) => {
@@ -69,10 +76,29 @@ pub(super) fn networks(cx: &Context<'_>, drafts: &mut Drafts) {
     }
 }
 
+/// Drafts the creation of an object; one that was there and `vanished` is drift, which may be held.
+fn create(cx: &Context<'_>, drafts: &mut Drafts, subject: Subject, mut draft: Draft, vanished: Option<&Location>) {
+    if let Some(at) = vanished {
+        draft.reason = Reason::Vanished;
+        draft.changes = vec![FieldChange {
+            field: Field::one(FieldKind::State),
+            old: Some("removed".to_owned()),
+            new: Some("present".to_owned()),
+            origin: Origin::Drift,
+            at: Some(at.clone()),
+        }];
+        if let Some(why) = hold_repair(cx, &subject, &draft.changes) {
+            drafts.absent.insert(subject.clone());
+            return drafts.hold(subject, draft.action.verb(), why, draft.changes);
+        }
+    }
+    drafts.steps.insert(subject, draft);
+}
+
 /// Whether a network that is not there was: a container of ours was once connected to it by an apply.
 fn vanished(cx: &Context<'_>, network: &str) -> bool {
     let field = Field::of(FieldKind::Network, network).to_string();
-    cx.ours().any(|container| base(cx, container).contains_key(&field))
+    cx.ours().any(|container| asked(cx, container).contains_key(&field))
 }
 
 fn recreate_network(
@@ -83,13 +109,16 @@ fn recreate_network(
     state: &NetworkState,
     rank: Rank,
 ) {
-    let changes = network_changes(network, state);
+    let changes = network_changes(cx, network, state);
     if changes.is_empty() {
         return;
     }
     let subject = Subject::Network(network.name.clone());
     if let Some(foreign) = cx.foreign_on_network(&network.name) {
         let why = HeldReason::InUseByForeign { holder: foreign.name.clone() };
+        return drafts.hold(subject, "recreate", why, changes);
+    }
+    if let Some(why) = hold_repair(cx, &subject, &changes) {
         return drafts.hold(subject, "recreate", why, changes);
     }
     let attached: Vec<(ContainerId, Attachment)> = cx
@@ -107,15 +136,21 @@ fn recreate_network(
     drafts.steps.insert(subject, draft);
 }
 
-fn network_changes(network: &Network, state: &NetworkState) -> Vec<FieldChange> {
+/// What differs of a network. A network stays as it was made, so one that is on record differs only where the wish does; of
+/// one that is not (somebody may have made it anew), the settings that are or were asked for are compared with the report.
+/// What the engine adds by itself is never a difference.
+pub(super) fn network_changes(cx: &Context<'_>, network: &Network, state: &NetworkState) -> Vec<FieldChange> {
     let (wanted, observed) = (network_settings(network), observed_settings(state, network));
-    let keys: BTreeSet<&String> = wanted.keys().chain(observed.keys()).collect();
+    let recorded = cx.input.memory.bases.contains_key(&state.id);
+    let keys: BTreeSet<&String> = wanted.keys().chain(state.applied.keys()).collect();
     let mut changes = Vec::new();
     for key in keys {
         let (old, new) = (observed.get(key), wanted.get(key));
-        if old != new {
+        let as_asked = new.map(|text| digest(text)).as_ref() == state.applied.get(key);
+        if old != new && !(recorded && as_asked) {
             let is_base = |value: Option<&String>| value.map(|text| digest(text)).as_ref() == state.applied.get(key);
             let origin = match (is_base(new), is_base(old)) {
+                _ if recorded => Origin::Git,
                 (true, _) => Origin::Drift,
                 (false, true) => Origin::Git,
                 (false, false) => Origin::Both,
@@ -144,40 +179,56 @@ pub(super) fn volumes(cx: &Context<'_>, drafts: &mut Drafts) {
                     // A volume that a container uses cannot be removed: one that is missing there is new in Git.
                     let gone = |user: &ServiceRef| cx.was_known(user) && cx.replicas_present(user) == 0;
                     let vanished = user.as_ref().is_some_and(gone);
-                    let mut draft = object(
-                        &deployment.name,
-                        action,
-                        user.map_or(Reason::New, Reason::NeededBy),
-                        Rank(Phase::Volumes, index, 0, 0),
-                    );
-                    if vanished {
-                        draft.reason = Reason::Vanished;
-                        draft.changes = vec![FieldChange {
-                            field: Field::one(FieldKind::State),
-                            old: Some("removed".to_owned()),
-                            new: Some("present".to_owned()),
-                            origin: Origin::Drift,
-                            at: Some(volume.at.clone()),
-                        }];
-                        if cx.desired().settings.drift == DriftPolicy::Report {
-                            drafts.absent.insert(subject.clone());
-                            drafts.hold(subject, "create", HeldReason::DriftReported, draft.changes);
-                            continue;
-                        }
-                    }
-                    drafts.steps.insert(subject, draft);
+                    let reason = user.map_or(Reason::New, Reason::NeededBy);
+                    let draft = object(&deployment.name, action, reason, Rank(Phase::Volumes, index, 0, 0));
+                    create(cx, drafts, subject, draft, vanished.then_some(&volume.at));
                 }
                 Some(_) if volume.external => {}
                 Some(state) if state.owner.as_ref() != Some(cx.input.owner) => {
                     drafts.hold_absent(subject, "create", HeldReason::Foreign);
                 }
-                Some(state) if state.driver != volume.driver || state.options != volume.options => {
-                    drafts.hold(subject, "recreate", HeldReason::DataLoss, Vec::new());
+                Some(state) => {
+                    let changes = volume_changes(volume, state);
+                    // Labels change nothing for those who use the volume.
+                    if changes.iter().any(|change| !change.field.key.starts_with("label ")) {
+                        drafts.absent.insert(subject.clone());
+                    }
+                    if !changes.is_empty() {
+                        drafts.hold(subject, "recreate", HeldReason::DataLoss, changes);
+                    }
                 }
-                Some(_) => {}
             }
         }
     }
+}
+
+/// What Git asks of a volume that it did not ask for when the volume was made. A volume stays as it was made, so what the engine
+/// reports of it decides only where there is no record.
+fn volume_changes(volume: &Volume, state: &VolumeState) -> Vec<FieldChange> {
+    let (wanted, observed) = (
+        volume_settings(volume),
+        volume_settings(&Volume {
+            driver: state.driver.clone(),
+            options: state.options.clone(),
+            labels: state.labels.clone(),
+            ..volume.clone()
+        }),
+    );
+    let keys: BTreeSet<&String> = wanted.keys().chain(state.applied.keys()).collect();
+    let changed = keys.into_iter().filter(|key| {
+        let (old, new) = (observed.get(*key), wanted.get(*key));
+        let as_asked = new.map(|text| digest(text)).as_ref() == state.applied.get(*key);
+        old != new && !as_asked
+    });
+    changed
+        .map(|key| FieldChange {
+            field: Field::of(FieldKind::Volume, key.clone()),
+            old: observed.get(key).cloned(),
+            new: wanted.get(key).cloned(),
+            origin: Origin::Git,
+            at: Some(volume.at.clone()),
+        })
+        .collect()
 }
 
 /// Images that the drafted containers need and that are not there or are to be refreshed.
@@ -197,7 +248,7 @@ pub(super) fn images(cx: &Context<'_>, drafts: &mut Drafts) {
     for (wanted, rank) in launching {
         let reference = wanted.service.image.reference();
         let subject = Subject::Image(reference.clone());
-        let here = cx.observed().images.contains_key(&reference);
+        let here = is_here(cx, &wanted.service.image, &reference);
         let action = match &wanted.service.image {
             Image::Build(build) if !here => Action::BuildImage(build.clone()),
             Image::Pull { policy: PullPolicy::Never, .. } if !here => {
@@ -225,6 +276,16 @@ pub(super) fn images(cx: &Context<'_>, drafts: &mut Drafts) {
     drafts.steps.extend(found);
     for reference in missing {
         drafts.hold_absent(Subject::Image(reference.clone()), "use", HeldReason::ImageMissing { reference });
+    }
+}
+
+/// Whether an image is on the host. A build counts only when it was made from the inputs that its name stands for, since anybody
+/// can point a tag at another image.
+fn is_here(cx: &Context<'_>, image: &Image, reference: &str) -> bool {
+    let Some(state) = cx.observed().images.get(reference) else { return false };
+    match image {
+        Image::Pull { .. } => true,
+        Image::Build(build) => state.built_from.as_ref() == Some(&build.digest),
     }
 }
 

@@ -1,12 +1,12 @@
 //! From drafts that name each other to numbered steps that stand after what they need.
 
 use super::draft::{Draft, Drafts, Rank};
-use super::step::{Need, Step, StepId, Subject};
+use super::step::{Held, HeldReason, Need, Step, StepId, Subject};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Numbers the drafts: each after those it needs, and among those that are free the lowest rank first. A draft in a cycle
-/// is returned apart; the planner makes none, so that is a defect which `lint` reports.
-pub(super) fn order(drafts: Drafts) -> (Vec<Step>, Vec<Subject>) {
+/// Numbers the drafts: each after those it needs, and among those that are free the lowest rank first. What waits for
+/// itself is held; the planner makes no such drafts, and if it does they must neither be done nor be forgotten.
+pub(super) fn order(drafts: Drafts) -> (Vec<Step>, Vec<Held>) {
     let mut open: BTreeMap<Subject, Draft> = drafts.steps;
     let mut waiting: BTreeMap<Subject, usize> = BTreeMap::new();
     let mut dependants: BTreeMap<Subject, Vec<Subject>> = BTreeMap::new();
@@ -57,7 +57,34 @@ pub(super) fn order(drafts: Drafts) -> (Vec<Step>, Vec<Subject>) {
             disruption: draft.disruption,
         });
     }
-    (steps, open.into_keys().collect())
+    let held = open.iter().map(|(subject, draft)| Held {
+        subject: subject.clone(),
+        wanted: draft.action.verb(),
+        why: circle(&open, subject),
+        changes: draft.changes.clone(),
+    });
+    (steps, held.collect())
+}
+
+/// Why a draft could not be placed: the circle that it is part of, or the draft in a circle that it waits for. Every open
+/// draft needs another open one, so following the first need of each ends in a circle.
+fn circle(open: &BTreeMap<Subject, Draft>, start: &Subject) -> HeldReason {
+    let next = |subject: &Subject| {
+        let needs = open.get(subject).into_iter().flat_map(|draft| &draft.needs);
+        needs.map(|(need, _)| need).find(|need| open.contains_key(need)).cloned()
+    };
+    let mut path = vec![start.clone()];
+    while let Some(need) = path.last().and_then(next) {
+        if need == *start {
+            path.push(need);
+            return HeldReason::Circle(path);
+        }
+        if path.contains(&need) {
+            break;
+        }
+        path.push(need);
+    }
+    HeldReason::Needs(path.swap_remove(1.min(path.len() - 1)))
 }
 
 /// The wave in which each step runs when nothing else limits it, counted from 0.

@@ -2,9 +2,9 @@
 //! properties of the planner are stated over.
 
 use super::action::{Action, Gate, Launch, Update};
-use super::input::Memory;
-use super::objects::network_settings;
-use super::record::remembered;
+use super::input::{Base, Memory};
+use super::objects::{network_settings, volume_settings};
+use super::record::{remembered, reported};
 use super::step::{FieldChange, Plan, Step};
 use crate::model::{
     Container, ContainerId, DeploymentName, Health, ImageConfig, ImageState, Network, NetworkState, Observed, OwnerId,
@@ -41,10 +41,11 @@ struct Host<'a> {
 impl Host<'_> {
     fn step(&mut self, step: &Step) {
         match &step.action {
-            Action::PullImage { reference, .. } => self.image(reference),
-            Action::BuildImage(build) => self.image(&build.reference()),
+            Action::PullImage { reference, .. } => self.image(reference, None),
+            Action::BuildImage(build) => self.image(&build.reference(), Some(build.digest.clone())),
             Action::CreateNetwork { network, deployment } | Action::RecreateNetwork { network, deployment, .. } => {
                 let state = network_state(network, deployment, self.owner);
+                self.pretended.memory.bases.insert(state.id.clone(), Base::default());
                 self.pretended.observed.networks.insert(network.name.clone(), state);
             }
             Action::RemoveNetwork { name, .. } => {
@@ -60,7 +61,11 @@ impl Host<'_> {
             Action::CreateInstance(launch) => self.create(launch),
             Action::ReplaceInstance { old, launch, .. } => {
                 self.remove(old);
-                self.create(launch);
+                // An interrupted replacement is taken up where it was.
+                let is_new = |one: &Container| one.name == launch.name && one.applied == launch.applied;
+                if !self.pretended.observed.containers.iter().any(is_new) {
+                    self.create(launch);
+                }
             }
             Action::UpdateInstance { container, updates, .. } => self.update(container, updates, &step.changes),
             Action::StopInstance { container, .. } => {
@@ -88,9 +93,9 @@ impl Host<'_> {
         }
     }
 
-    fn image(&mut self, reference: &str) {
+    fn image(&mut self, reference: &str, built_from: Option<String>) {
         let id = format!("sha256:{}", digest(reference).repeat(5));
-        let state = ImageState { id: id.clone(), config: ImageConfig::default() };
+        let state = ImageState { id: id.clone(), config: ImageConfig::default(), built_from };
         self.pretended.observed.images.insert(reference.to_owned(), state.clone());
         self.pretended.observed.images.insert(id, state);
     }
@@ -149,6 +154,17 @@ impl Host<'_> {
             spec,
         });
         self.pretended.memory.known.insert(launch.instance.clone());
+        if let Some(made) = self.pretended.observed.containers.last().map(|made| made.id.clone()) {
+            self.record(&made, BTreeMap::new());
+        }
+    }
+
+    /// Remembers what was asked of a container and what it is now.
+    fn record(&mut self, id: &ContainerId, asked: BTreeMap<String, String>) {
+        let Some(container) = self.pretended.observed.containers.iter().find(|one| one.id == *id) else { return };
+        let base = self.pretended.memory.bases.entry(id.as_str().to_owned()).or_default();
+        base.asked.extend(asked);
+        base.reported = reported(container);
     }
 
     fn update(&mut self, id: &ContainerId, updates: &[Update], changes: &[FieldChange]) {
@@ -158,7 +174,7 @@ impl Host<'_> {
             }
             self.change(id, |container| apply(container, update));
         }
-        self.pretended.memory.applied.entry(id.clone()).or_default().extend(remembered(changes));
+        self.record(id, remembered(changes));
     }
 }
 
@@ -206,6 +222,7 @@ fn volume_state(volume: &Volume, deployment: &DeploymentName, owner: &OwnerId) -
         deployment: Some(deployment.clone()),
         driver: volume.driver.clone(),
         options: volume.options.clone(),
+        applied: volume_settings(volume).into_iter().map(|(key, value)| (key, digest(&value))).collect(),
         labels: volume.labels.clone(),
     }
 }

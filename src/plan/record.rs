@@ -1,11 +1,14 @@
-//! What is on record of a container: a digest of each field as it was last applied, which tells drift from a commit.
+//! What is on record of an object: the base of drift. Its own label holds a digest of each setting as it was asked for; the
+//! store holds what was asked for in place later, and what the engine made of all that. Git changed a field when the wish
+//! differs from the recorded wish; the host changed it when the report differs from the recorded report.
 
 use super::context::Context;
 use super::diff::differences;
 use super::fields::FieldCache;
-use super::input::PlanInput;
+use super::input::{Base, PlanInput};
+use super::objects::network_changes;
 use super::step::FieldChange;
-use crate::model::{Container, ContainerId, Field, FieldKind, Fields, digest};
+use crate::model::{Change, Container, ContainerSpec, Field, FieldKind, Fields, digest};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -23,40 +26,115 @@ pub fn remembered(changes: &[FieldChange]) -> BTreeMap<String, String> {
     lasting.map(|change| (change.field.to_string(), change.new.as_deref().map(digest).unwrap_or_default())).collect()
 }
 
-/// What was last applied to a container: its label, and what was changed in place since.
-pub(super) fn base<'c>(cx: &Context<'_>, container: &'c Container) -> Cow<'c, BTreeMap<String, String>> {
-    let mut base = Cow::Borrowed(&container.applied);
-    if let Some(remembered) = cx.input.memory.applied.get(&container.id) {
-        let base = base.to_mut();
-        base.extend(remembered.iter().map(|(field, digest)| (field.clone(), digest.clone())));
-        // What was unset in place is remembered as nothing.
-        base.retain(|_, digest| !digest.is_empty());
-    }
-    base
+/// Digests of what an engine reports of a container, as far as the host can change it while it stays the same container.
+pub fn reported(container: &Container) -> BTreeMap<String, String> {
+    let mut digests: BTreeMap<String, String> = container
+        .spec
+        .fields()
+        .iter()
+        .filter(|(field, _)| is_mutable(field))
+        .map(|(field, value)| (field.to_string(), digest(value)))
+        .collect();
+    digests.insert(Field::one(FieldKind::Name).to_string(), digest(&container.name));
+    digests
 }
 
-/// Values that the containers have and a commit asks for, but that no apply put there: someone's hand did, or an apply
-/// that was killed before it could write them down. Their digests, by container and field (nothing for a field that is
-/// unset), are to be remembered as applied, so that a later commit which changes the field again is not taken for drift.
-pub fn found_in_place(input: &PlanInput<'_>) -> BTreeMap<ContainerId, BTreeMap<String, String>> {
+/// What was asked of a new container and is not what the engine reports, one sentence each. An engine may ignore what its host
+/// cannot do (swap limits, limits without their cgroup controller) and say so nowhere else.
+pub fn not_granted(wanted: &ContainerSpec, made: &Container) -> Vec<String> {
+    let reports = made.spec.fields();
+    let exact = |field: &&Field| {
+        is_mutable(field) && field.kind != FieldKind::Network
+            || matches!(field.kind, FieldKind::Ulimit | FieldKind::ShmSize | FieldKind::Sysctl)
+    };
+    let wanted = wanted.fields();
+    let differing =
+        wanted.iter().filter(|(field, _)| exact(field)).filter(|(field, value)| reports.get(field) != Some(value));
+    differing
+        .map(|(field, value)| match reports.get(field) {
+            Some(report) => format!("the engine made {field} {report}, not {value}"),
+            None => format!("the engine did not apply {field} {value}"),
+        })
+        .collect()
+}
+
+/// Whether the host can change a field of a container that exists. All others stay as the engine made them.
+pub(super) fn is_mutable(field: &Field) -> bool {
+    field.kind.change() == Change::InPlace
+}
+
+/// What was last asked of a container: its label, and what was changed in place since.
+pub(super) fn asked<'c>(cx: &Context<'_>, container: &'c Container) -> Cow<'c, BTreeMap<String, String>> {
+    let mut asked = Cow::Borrowed(&container.applied);
+    if let Some(base) = cx.input.memory.bases.get(container.id.as_str()).filter(|base| !base.asked.is_empty()) {
+        let asked = asked.to_mut();
+        asked.extend(base.asked.iter().map(|(field, digest)| (field.clone(), digest.clone())));
+        // What was unset in place is remembered as nothing.
+        asked.retain(|_, digest| !digest.is_empty());
+    }
+    asked
+}
+
+/// What is to be put on record although no step is to be done, by the id of the object: an object that is as it should be and
+/// has no record yet (the write was lost, or an earlier version made it), and values that a container has and a commit asks
+/// for, but that no apply put there. A later commit that changes such a field again is then not taken for drift.
+pub fn found_in_place(input: &PlanInput<'_>) -> BTreeMap<String, Base> {
     let cx = Context::new(*input);
     let mut fields = FieldCache::default();
     let mut found = BTreeMap::new();
     for wanted in cx.wanted.values() {
         // More than one is there only after an interruption; which of them counts is not decided here.
         let Some([container]) = cx.present.get(&wanted.id).map(|present| present.main.as_slice()) else { continue };
-        let base = base(&cx, container);
-        let mut settled = applied(&fields.own(wanted), &wanted.name);
-        for field in base.keys() {
-            settled.entry(field.clone()).or_default();
+        let known = input.memory.bases.get(container.id.as_str());
+        let was_asked = asked(&cx, container);
+        let mut asks = applied(&fields.own(wanted), &wanted.name);
+        for field in was_asked.keys() {
+            asks.entry(field.clone()).or_default();
         }
-        for change in differences(&cx, wanted, &mut fields, container, &base) {
-            settled.remove(&change.field.to_string());
+        let reports = reported(container);
+        let mut base = known.cloned().unwrap_or_default();
+        let mut reported = if base.is_recorded() { std::mem::take(&mut base.reported) } else { reports.clone() };
+        let overlay = fields.over_image(&cx, wanted, container);
+        for change in differences(&cx, wanted, &mut fields, container, &was_asked) {
+            let name = change.field.to_string();
+            asks.remove(&name);
+            // A difference stays one: what it should be is what it counts as having been.
+            if !base_has(known) && is_mutable(&change.field) {
+                let due = if change.field.kind == FieldKind::Name {
+                    Some(digest(&wanted.name))
+                } else {
+                    overlay.fields().get(&change.field).map(|value| digest(value))
+                };
+                match due {
+                    Some(due) => drop(reported.insert(name, due)),
+                    None => drop(reported.remove(&name)),
+                }
+            }
         }
-        settled.retain(|field, digest| base.get(field).map_or("", String::as_str) != digest.as_str());
-        if !settled.is_empty() {
-            found.insert(container.id.clone(), settled);
+        asks.retain(|field, digest| was_asked.get(field).map_or("", String::as_str) != digest.as_str());
+        for field in asks.keys() {
+            match reports.get(field) {
+                Some(digest) => drop(reported.insert(field.clone(), digest.clone())),
+                None => drop(reported.remove(field)),
+            }
+        }
+        base.asked.extend(asks);
+        base.reported = reported;
+        if known != Some(&base) {
+            found.insert(container.id.as_str().to_owned(), base);
+        }
+    }
+    let networks = cx.desired().deployments.values().flat_map(|deployment| deployment.networks.values());
+    for network in networks.filter(|network| !network.external) {
+        let Some(state) = cx.observed().networks.get(&network.name) else { continue };
+        let ours = state.owner.as_ref() == Some(input.owner);
+        if ours && !input.memory.bases.contains_key(&state.id) && network_changes(&cx, network, state).is_empty() {
+            found.insert(state.id.clone(), Base::default());
         }
     }
     found
+}
+
+fn base_has(known: Option<&Base>) -> bool {
+    known.is_some_and(Base::is_recorded)
 }

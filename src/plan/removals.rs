@@ -5,7 +5,7 @@ use super::context::Context;
 use super::draft::{Draft, Drafts, Phase, Rank};
 use super::input::AllowedGuard;
 use super::instances::grace;
-use super::step::{Disruption, HeldReason, Milestone, Reason, Subject};
+use super::step::{Disruption, Held, HeldReason, Milestone, Origin, Reason, Subject};
 use crate::model::{Container, InstanceId, ServiceRef};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,8 +68,15 @@ fn remove(cx: &Context<'_>, id: &InstanceId, reason: &Reason, drafts: &mut Draft
     }
 }
 
-/// What depends on something goes, or changes over to its new settings, before that something goes.
+/// What depends on something goes, or changes over to its new settings, before that something goes. While that is held, so is
+/// the removal of what it depends on.
 fn dependants_first(cx: &Context<'_>, drafts: &mut Drafts) {
+    let of_git = |held: &&Held| {
+        let leaves = |id: &InstanceId| !cx.wanted.contains_key(id);
+        held.changes.iter().any(|change| change.origin != Origin::Drift)
+            || matches!(&held.subject, Subject::Instance(id) if leaves(id))
+    };
+    let staying: BTreeSet<Subject> = drafts.held.iter().filter(of_git).map(|held| held.subject.clone()).collect();
     let mut dependants: BTreeMap<&ServiceRef, Vec<&Container>> = BTreeMap::new();
     for container in cx.ours() {
         for service in &container.needs {
@@ -87,7 +94,7 @@ fn dependants_first(cx: &Context<'_>, drafts: &mut Drafts) {
         for dependant in dependants.get(&id.service).into_iter().flatten() {
             let Some(instance) = dependant.instance.clone().filter(|instance| *instance != id) else { continue };
             let need = Subject::Instance(instance);
-            if drafts.steps.contains_key(&need)
+            if (drafts.steps.contains_key(&need) || staying.contains(&need))
                 && !drafts.reaches(&need, &subject)
                 && let Some(draft) = drafts.steps.get_mut(&subject)
             {

@@ -1,7 +1,10 @@
 //! The plan as data: what will be done, in which order, why, and what it costs. Whoever carries it out has no choice left.
 
 use super::action::{Action, Guard};
-use crate::model::{DeploymentName, Field, InstanceId, Location, Revision, ServiceRef, Status, Strategy, Timestamp};
+use super::identity::PlanId;
+use crate::model::{
+    Condition, DeploymentName, Field, InstanceId, Location, Revision, ServiceRef, Status, Strategy, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,8 +12,8 @@ use std::fmt;
 /// The whole ordered change.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Eight hexadecimal digits over the desired inputs and the observed state; equal ids mean the same plan.
-    pub id: String,
+    /// Digest of all that would be carried out; equal ids mean the same plan.
+    pub id: PlanId,
     /// The environment it is for.
     pub environment: String,
     /// The commit it carries out.
@@ -253,6 +256,17 @@ pub enum HeldReason {
     },
     /// Something it needs is itself held.
     Needs(Subject),
+    /// Something it needs is there and has not come as far as it must.
+    NotReached {
+        /// What it needs.
+        needs: Subject,
+        /// How far that must come.
+        condition: Condition,
+    },
+    /// Its container is being removed by somebody; it is created anew once that is over.
+    BeingRemoved,
+    /// Its step waits for itself, through these others. The planner makes no such plan; if it does, nothing of it is done.
+    Circle(Vec<Subject>),
     /// It was repaired again and again and does not stay so.
     Flapping {
         /// How often within the window.

@@ -48,6 +48,13 @@ pub(super) struct Present<'a> {
     pub(super) prev: Vec<&'a Container>,
 }
 
+impl<'a> Present<'a> {
+    /// The container that stands for the instance: the one with the name that it should have, else the first.
+    pub(super) fn standing(&self, name: &str) -> Option<&'a Container> {
+        self.main.iter().copied().find(|one| one.name == name).or_else(|| self.main.first().copied())
+    }
+}
+
 /// Our containers by instance, each list sorted by name.
 pub(super) fn present<'a>(observed: &'a Observed, owner: &OwnerId) -> BTreeMap<InstanceId, Present<'a>> {
     let mut all: BTreeMap<InstanceId, Present<'a>> = BTreeMap::new();

@@ -193,6 +193,7 @@ fn about(fact: &Fact) -> (Option<String>, Option<String>) {
         Fact::PlanRefused { .. } => (None, None),
         Fact::StepStarted { subject, .. }
         | Fact::StepDone { subject, .. }
+        | Fact::EngineWarned { subject, .. }
         | Fact::StepFailed { subject, .. }
         | Fact::StepSkipped { subject, .. }
         | Fact::DriftFound { subject, .. } => (Some(subject.clone()), None),

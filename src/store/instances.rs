@@ -135,8 +135,8 @@ impl Ledger {
             let write = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let Some(old) = current(&write, &self.environment, instance)? else { return Ok(None) };
             let name = instance.to_string();
-            for table in ["instances", "quarantine", "repairs"] {
-                let sql = format!("DELETE FROM {table} WHERE environment = ?1 AND instance = ?2");
+            for (table, key) in [("instances", "instance"), ("quarantine", "instance"), ("repairs", "subject")] {
+                let sql = format!("DELETE FROM {table} WHERE environment = ?1 AND {key} = ?2");
                 write.execute(&sql, params![&*self.environment, name])?;
             }
             let change = Transition {

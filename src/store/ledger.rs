@@ -2,15 +2,11 @@
 
 use super::{Recorded, Store, StoreError, events, time_text};
 use crate::event::{Event, Fact};
-use crate::model::{ContainerId, DeploymentName, InstanceId, OwnerId, Timestamp};
-use crate::plan::{Memory, Quarantine, Repair};
+use crate::model::{DeploymentName, InstanceId, OwnerId, Timestamp};
+use crate::plan::{Base, Memory, Quarantine, REMEMBERED, Repair};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Repairs older than this no longer count.
-const REPAIRS: Duration = Duration::from_secs(600);
 
 /// Which repo an environment is applied from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,8 +111,7 @@ impl Ledger {
     /// # Errors
     /// When the database cannot be read.
     pub fn memory(&self, now: Timestamp) -> Result<Memory, StoreError> {
-        let since = jiff::SignedDuration::try_from(REPAIRS).ok().and_then(|age| now.checked_sub(age).ok());
-        let since = time_text(since.unwrap_or(Timestamp::MIN));
+        let since = time_text(now.checked_sub(REMEMBERED).unwrap_or(Timestamp::MIN));
         self.store.with("read what a plan has to remember", |db| {
             let read = db.transaction()?;
             read_memory(&read, &self.environment, &since)
@@ -197,50 +192,49 @@ impl Ledger {
         Ok(changed)
     }
 
-    /// Remembers digests of fields that were changed in a container while it stayed.
+    /// Puts on record what was asked of an object on the engine, in addition to what was asked before, and what the engine
+    /// reports of it now; a report that is empty leaves the one on record. `object` is the engine's id.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn applied(
-        &self,
-        container: &ContainerId,
-        digests: &BTreeMap<String, String>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.store.with("remember applied fields", |db| {
-            let write = db.transaction()?;
-            for (field, digest) in digests {
-                write.execute(
-                    "INSERT OR REPLACE INTO applied (environment, container, field, digest, at)
-                     VALUES (?1, ?2, ?3, ?4, ?5)",
-                    params![&*self.environment, container.as_str(), field, digest, time_text(now)],
-                )?;
-            }
-            write.commit()
+    pub fn record_base(&self, object: &str, base: &Base, now: Timestamp) -> Result<(), StoreError> {
+        self.store.with("record what an object was made as", |db| {
+            db.prepare_cached(
+                "INSERT INTO bases (environment, object, asked, reported, at) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (environment, object) DO UPDATE SET
+                     asked = json_patch(asked, ?3),
+                     reported = CASE WHEN ?4 = '{}' THEN reported ELSE ?4 END, at = ?5",
+            )?
+            .execute(params![
+                &*self.environment,
+                object,
+                json_text(&base.asked),
+                json_text(&base.reported),
+                time_text(now)
+            ])
+            .map(drop)
         })
     }
 
-    /// Forgets what was applied to a container that is gone.
+    /// Forgets the record of an object that is gone.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn forget(&self, container: &ContainerId) -> Result<(), StoreError> {
-        let sql = "DELETE FROM applied WHERE environment = ?1 AND container = ?2";
-        self.change("forget a container", sql, container.as_str()).map(drop)
+    pub fn forget(&self, object: &str) -> Result<(), StoreError> {
+        self.change("forget an object", "DELETE FROM bases WHERE environment = ?1 AND object = ?2", object).map(drop)
     }
 
     /// Notes a repair of drift in these fields, and drops those that no longer count.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn repaired(&self, instance: &InstanceId, fields: &str, now: Timestamp) -> Result<(), StoreError> {
-        let since = jiff::SignedDuration::try_from(REPAIRS).ok().and_then(|age| now.checked_sub(age).ok());
-        let since = time_text(since.unwrap_or(Timestamp::MIN));
+    pub fn repaired(&self, subject: &str, fields: &str, now: Timestamp) -> Result<(), StoreError> {
+        let since = time_text(now.checked_sub(REMEMBERED).unwrap_or(Timestamp::MIN));
         self.store.with("note a repair", |db| {
             let write = db.transaction()?;
             write.execute(
-                "INSERT INTO repairs (environment, instance, fields, at) VALUES (?1, ?2, ?3, ?4)",
-                params![&*self.environment, instance.to_string(), fields, time_text(now)],
+                "INSERT INTO repairs (environment, subject, fields, at) VALUES (?1, ?2, ?3, ?4)",
+                params![&*self.environment, subject, fields, time_text(now)],
             )?;
             write.execute(
                 "DELETE FROM repairs WHERE environment = ?1 AND at < ?2",
@@ -272,11 +266,11 @@ impl Ledger {
 
 fn read_memory(db: &Connection, environment: &str, since: &str) -> rusqlite::Result<Memory> {
     let mut memory = Memory::default();
-    let mut applied = db.prepare_cached("SELECT container, field, digest FROM applied WHERE environment = ?1")?;
-    let mut rows = applied.query(params![environment])?;
+    let mut bases = db.prepare_cached("SELECT object, asked, reported FROM bases WHERE environment = ?1")?;
+    let mut rows = bases.query(params![environment])?;
     while let Some(row) = rows.next()? {
-        let fields: &mut BTreeMap<_, _> = memory.applied.entry(ContainerId::new(row.get::<_, String>(0)?)).or_default();
-        fields.insert(row.get(1)?, row.get(2)?);
+        let base = Base { asked: json_map(row, 1)?, reported: json_map(row, 2)? };
+        memory.bases.insert(row.get(0)?, base);
     }
     let mut quarantine =
         db.prepare_cached("SELECT instance, spec, revision, verdict FROM quarantine WHERE environment = ?1")?;
@@ -300,12 +294,24 @@ fn read_memory(db: &Connection, environment: &str, since: &str) -> rusqlite::Res
         memory.known.insert(parsed(row, 0)?);
     }
     let mut repairs =
-        db.prepare_cached("SELECT instance, fields, at FROM repairs WHERE environment = ?1 AND at >= ?2 ORDER BY id")?;
+        db.prepare_cached("SELECT subject, fields, at FROM repairs WHERE environment = ?1 AND at >= ?2 ORDER BY id")?;
     let mut rows = repairs.query(params![environment, since])?;
     while let Some(row) = rows.next()? {
-        memory.repairs.push(Repair { instance: parsed(row, 0)?, fields: row.get(1)?, at: parsed(row, 2)? });
+        memory.repairs.push(Repair { subject: row.get(0)?, fields: row.get(1)?, at: parsed(row, 2)? });
     }
     Ok(memory)
+}
+
+/// A map of texts always has a JSON form.
+fn json_text(map: &BTreeMap<String, String>) -> String {
+    serde_json::to_string(map).unwrap_or_default()
+}
+
+fn json_map(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<BTreeMap<String, String>> {
+    let parsed = serde_json::from_str(row.get_ref(column)?.as_str()?);
+    parsed.map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+    })
 }
 
 /// A column whose text has a parser.

@@ -14,6 +14,8 @@ pub enum RevisionOutcome {
     Accepted,
     /// Its files do not validate; nothing was changed.
     Rejected,
+    /// Something that it wants is not done, and a hold says why.
+    Held,
     /// The host was brought to it.
     Applied,
     /// Steps towards it failed.
@@ -27,6 +29,7 @@ impl RevisionOutcome {
         match self {
             Self::Accepted => "accepted",
             Self::Rejected => "rejected",
+            Self::Held => "held",
             Self::Applied => "applied",
             Self::Failed => "failed",
             Self::Superseded => "superseded",
@@ -164,6 +167,7 @@ fn revision_row(row: &Row<'_>) -> rusqlite::Result<RevisionRow> {
         },
         outcome: match row.get::<_, String>(5)?.as_str() {
             "rejected" => RevisionOutcome::Rejected,
+            "held" => RevisionOutcome::Held,
             "applied" => RevisionOutcome::Applied,
             "failed" => RevisionOutcome::Failed,
             "superseded" => RevisionOutcome::Superseded,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::event::{Event, Fact};
 use crate::model::{ContainerId, DeploymentName, Health, InstanceId, Revision};
-use crate::plan::Quarantine;
+use crate::plan::{Base, Quarantine};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -134,10 +134,10 @@ fn memory_holds_what_a_plan_needs_and_no_more() {
     let store = Store::open(dir.path()).unwrap();
     let ledger = store.ledger("prod");
     let api = instance("shop/api/1");
-    let container = ContainerId::new("c1");
     ledger.saw(&[running("shop/api/1", "c1"), running("shop/db/1", "c2")], "created", at(0)).unwrap();
     let digests = BTreeMap::from([("memory".to_owned(), "aa".to_owned())]);
-    ledger.applied(&container, &digests, at(1)).unwrap();
+    let base = Base { asked: digests.clone(), reported: digests };
+    ledger.record_base("c1", &base, at(1)).unwrap();
     let failed = Quarantine {
         instance: api.clone(),
         spec: "5ec".to_owned(),
@@ -147,24 +147,24 @@ fn memory_holds_what_a_plan_needs_and_no_more() {
     ledger.quarantine(&failed, at(2)).unwrap();
     assert!(ledger.suspend(&DeploymentName::new("shop"), at(3)).unwrap());
     assert!(!ledger.suspend(&DeploymentName::new("shop"), at(4)).unwrap(), "it already is");
-    ledger.repaired(&api, "memory", at(0)).unwrap();
-    ledger.repaired(&api, "memory", at(500)).unwrap();
+    ledger.repaired("shop/api/1", "memory", at(-100_000)).unwrap();
+    ledger.repaired("shop/api/1", "memory", at(500)).unwrap();
 
     let memory = ledger.memory(at(601)).unwrap();
-    assert_eq!(memory.applied, BTreeMap::from([(container.clone(), digests)]));
+    assert_eq!(memory.bases, BTreeMap::from([("c1".to_owned(), base)]));
     assert_eq!(memory.quarantine, [failed]);
     assert!(memory.suspended.contains(&DeploymentName::new("shop")));
     assert_eq!(memory.known.len(), 2);
-    assert_eq!(memory.repairs.iter().map(|repair| repair.at).collect::<Vec<_>>(), [at(500)], "ten minutes count");
+    assert_eq!(memory.repairs.iter().map(|repair| repair.at).collect::<Vec<_>>(), [at(500)], "a day counts");
     assert_eq!(store.ledger("other").memory(at(601)).unwrap(), crate::plan::Memory::default());
 
-    ledger.forget(&container).unwrap();
+    ledger.forget("c1").unwrap();
     assert!(ledger.release(&api).unwrap());
     assert!(!ledger.release(&api).unwrap());
     assert!(ledger.resume(&DeploymentName::new("shop"), at(5)).unwrap());
     ledger.removed(&api, "no longer in Git", at(6)).unwrap();
     let memory = ledger.memory(at(601)).unwrap();
-    assert!(memory.applied.is_empty() && memory.quarantine.is_empty() && memory.suspended.is_empty());
+    assert!(memory.bases.is_empty() && memory.quarantine.is_empty() && memory.suspended.is_empty());
     assert_eq!(memory.known.into_iter().collect::<Vec<_>>(), [instance("shop/db/1")]);
     assert!(memory.repairs.is_empty());
 }

@@ -44,7 +44,7 @@ async fn each_kind_of_drift_is_taken_back() {
         let network = inspect(&name, "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}}{{end}}").unwrap();
         let good = |status: &setpoint::daemon::status::Status| {
             status.applying.is_none()
-                && status.verdict.as_ref().is_some_and(|verdict| verdict.starts_with("no changes"))
+                && status.sync == Some(setpoint::plan::Sync::InSync)
                 && inspect(&name, "{{.State.Running}} {{.State.Paused}} {{.HostConfig.Memory}}").as_deref()
                     == Some("true false 67108864")
         };

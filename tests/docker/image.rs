@@ -245,7 +245,7 @@ async fn a_login_comes_from_the_environment_or_dockers_config_and_shows_nowhere(
         registries: &registries,
         context: None,
         news,
-        superseded: rig.superseded.clone(),
+        interrupt: rig.interrupt.clone(),
     };
     docker.act(&crate::support::step(action, Guard::Nothing), context).await.unwrap();
     while let Some(line) = lines.recv().await {

@@ -1,7 +1,7 @@
 //! Replacement: the old container serves until the new one has proved itself, and comes back when it does not.
 
 use crate::support::{Rig, healthy, rig, shell, words};
-use setpoint::engine::docker::{ActError, Outcome};
+use setpoint::engine::docker::{ActError, Interrupt, Interruption, Outcome};
 use setpoint::model::{Attachment, ContainerId, PortBinding, Protocol, Status};
 use setpoint::plan::{Action, Gate, Launch, Milestone};
 use std::time::{Duration, Instant};
@@ -119,21 +119,24 @@ async fn whatever_fails_the_old_one_comes_back() {
 }
 
 #[tokio::test]
-async fn a_newer_commit_ends_the_wait_and_puts_the_old_one_back() {
+async fn an_interruption_ends_the_wait_and_puts_the_old_one_back() {
     let Some(mut rig) = rig().await else { return };
     let launch = rig.launch("web");
     let old = rig.create(&launch).await;
-    for stop_first in [false, true] {
+    for (stop_first, why) in [(false, Interruption::Superseded), (true, Interruption::Stopped)] {
         let mut new = newer(&rig, &launch);
         new.gate = healthy(120, 60_000);
-        rig.superseded = tokio_util::sync::CancellationToken::new();
+        rig.interrupt = Interrupt::default();
         let begin = Instant::now();
         let end = async {
             tokio::time::sleep(Duration::from_millis(1500)).await;
-            rig.superseded.cancel();
+            match why {
+                Interruption::Superseded => rig.interrupt.superseded.cancel(),
+                Interruption::Stopped => rig.interrupt.stop.cancel(),
+            }
         };
         let (result, ()) = tokio::join!(replace(&rig, &old, &new, stop_first, false), end);
-        assert!(matches!(result, Err(ActError::Superseded)), "{result:?}");
+        assert!(matches!(result, Err(ActError::Interrupted(reason)) if reason == why), "{result:?}");
         assert!(begin.elapsed() < Duration::from_secs(45));
         let seen = rig.one(&launch.name).await;
         assert_eq!((&seen.id, seen.status), (&old, Status::Running));

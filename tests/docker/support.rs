@@ -7,7 +7,7 @@ use bollard::query_parameters::{
 };
 use bollard::{API_DEFAULT_VERSION, body_full};
 use futures_util::StreamExt;
-use setpoint::engine::docker::{ActContext, ActError, Docker, News, Outcome, Scope};
+use setpoint::engine::docker::{ActContext, ActError, Docker, Interrupt, News, Outcome, Scope};
 use setpoint::model::{
     Container, ContainerId, ContainerSpec, DeploymentName, InstanceId, Observed, OwnerId, ServiceId, ServiceRef, digest,
 };
@@ -19,7 +19,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 /// Tests that use the scratch image now; the last one removes it.
 static USERS: Mutex<u32> = Mutex::new(0);
@@ -38,7 +37,7 @@ pub struct Rig {
     /// Begins every name that the test makes.
     pub prefix: String,
     number: u32,
-    pub superseded: CancellationToken,
+    pub interrupt: Interrupt,
     /// News of the last step.
     pub news: Mutex<Vec<News>>,
 }
@@ -67,7 +66,7 @@ pub async fn rig() -> Option<Rig> {
         owner: OwnerId::new(format!("{prefix}/test")),
         prefix,
         number,
-        superseded: CancellationToken::new(),
+        interrupt: Interrupt::default(),
         news: Mutex::new(Vec::new()),
     })
 }
@@ -166,7 +165,7 @@ impl Rig {
             registries: &[],
             context,
             news: sender,
-            superseded: self.superseded.clone(),
+            interrupt: self.interrupt.clone(),
         };
         let step = step(action, guard);
         let news = async {

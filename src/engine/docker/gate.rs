@@ -1,13 +1,12 @@
 //! What a container must pass before its step is done. Every wait is bounded, and ends at once when it is hopeless.
 
-use super::{Docker, EngineError};
+use super::{Docker, EngineError, Interrupt, Interruption};
 use crate::model::{Container, ContainerId, Health, HealthReport, Probe, Restart, Status, Timestamp, duration_text};
 use crate::plan::Gate;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 /// First and longest pause between two looks.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
@@ -18,7 +17,7 @@ pub(super) enum GateError {
     /// The container failed.
     Failed(Box<HealthReport>),
     /// The wait was ended from outside.
-    Superseded,
+    Interrupted(Interruption),
     /// The engine did not answer.
     Engine(EngineError),
 }
@@ -44,7 +43,7 @@ impl Docker {
         container: &ContainerId,
         gate: &Gate,
         fresh: bool,
-        superseded: &CancellationToken,
+        interrupt: &Interrupt,
     ) -> Result<Option<String>, GateError> {
         let wait = async {
             match gate {
@@ -61,7 +60,7 @@ impl Docker {
         tokio::select! {
             biased;
             result = wait => result,
-            () = superseded.cancelled() => Err(GateError::Superseded),
+            why = interrupt.wait() => Err(GateError::Interrupted(why)),
         }
     }
 

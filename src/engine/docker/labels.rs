@@ -1,7 +1,7 @@
 //! The labels by which what is ours is found again, and what they remember.
 
 use crate::model::{DeploymentName, InstanceId, Network, OwnerId, ServiceId, ServiceRef, Volume, digest};
-use crate::plan::{Launch, network_settings};
+use crate::plan::{Launch, network_settings, volume_settings};
 use std::collections::{BTreeMap, HashMap};
 
 const PREFIX: &str = "dev.setpoint.";
@@ -80,20 +80,17 @@ pub(super) fn of_launch(launch: &Launch) -> HashMap<String, String> {
 
 /// The labels of a network: its own and ours.
 pub(super) fn of_network(network: &Network, deployment: &DeploymentName, owner: &OwnerId) -> HashMap<String, String> {
-    of_object(&network.labels, deployment, owner, &network_digests(network))
+    of_object(&network.labels, deployment, owner, &digests(network_settings(network)))
 }
 
 /// The labels of a volume: its own and ours.
 pub(super) fn of_volume(volume: &Volume, deployment: &DeploymentName, owner: &OwnerId) -> HashMap<String, String> {
-    let mut settings = BTreeMap::from([("driver".to_owned(), digest(&volume.driver))]);
-    settings.extend(volume.options.iter().map(|(key, value)| (format!("option {key}"), digest(value))));
-    settings.extend(volume.labels.iter().map(|(key, value)| (format!("label {key}"), digest(value))));
-    of_object(&volume.labels, deployment, owner, &settings)
+    of_object(&volume.labels, deployment, owner, &digests(volume_settings(volume)))
 }
 
-/// Digests of the settings of a network by name, as the planner compares them.
-fn network_digests(network: &Network) -> BTreeMap<String, String> {
-    network_settings(network).into_iter().map(|(key, value)| (key, digest(&value))).collect()
+/// Digests of settings by name, as the planner compares them.
+fn digests(settings: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    settings.into_iter().map(|(key, value)| (key, digest(&value))).collect()
 }
 
 fn of_object(

@@ -18,7 +18,7 @@ mod observe;
 mod probe;
 mod translate;
 
-pub use act::{ActContext, ActError, News, Outcome};
+pub use act::{ActContext, ActError, Interrupt, Interruption, Made, News, Outcome};
 pub use connect::EngineInfo;
 pub use error::EngineError;
 pub use events::EngineEvent;

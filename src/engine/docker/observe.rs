@@ -180,6 +180,7 @@ fn volume(volume: Volume) -> (String, VolumeState) {
         deployment: ours.deployment,
         driver: volume.driver,
         options: volume.options.into_iter().collect(),
+        applied: ours.applied,
         labels: labels::others(&volume.labels),
     };
     (volume.name, state)
@@ -189,8 +190,10 @@ fn image(inspect: ImageInspect) -> ImageState {
     let config = inspect.config.unwrap_or_default();
     let mut volumes = config.volumes.unwrap_or_default();
     volumes.sort();
+    let built_from = config.labels.as_ref().and_then(|labels| labels.get(labels::IMAGE_DIGEST)).cloned();
     ImageState {
         id: inspect.id.unwrap_or_default(),
+        built_from,
         config: ImageConfig {
             entrypoint: config.entrypoint.unwrap_or_default(),
             command: config.cmd.unwrap_or_default(),

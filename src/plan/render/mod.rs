@@ -8,4 +8,4 @@ mod words;
 pub use markdown::markdown;
 pub use text::text;
 pub use view::{ChangeRow, Detail, HeldRow, StepRow, View};
-pub use words::{change_line, held_text, identity, reason_text, release, verdict};
+pub use words::{change_line, held_text, reason_text, release, verdict};

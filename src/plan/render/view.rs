@@ -12,8 +12,10 @@ use std::collections::BTreeSet;
 pub struct View {
     /// Version of this form.
     pub version: u32,
-    /// The plan's id, for `apply --plan-id`.
+    /// The plan's id, for `apply --plan-id`: the first twelve digits of `digest`.
     pub id: String,
+    /// The plan's id in full.
+    pub digest: String,
     /// Environment.
     pub environment: String,
     /// Commit.
@@ -110,7 +112,8 @@ impl View {
         let of_held = plan.held.iter().filter_map(|held| detail(held.subject.to_string(), true, &held.changes));
         Self {
             version: Self::VERSION,
-            id: plan.id.clone(),
+            id: plan.id.to_string(),
+            digest: plan.id.as_str().to_owned(),
             environment: plan.environment.clone(),
             revision: plan.revision.clone(),
             observed_at: plan.observed_at.to_string(),

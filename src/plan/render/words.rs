@@ -1,35 +1,8 @@
 //! The sentences of a plan.
 
-use crate::model::{Field, digest};
+use crate::model::{Condition, Field};
 use crate::plan::{Action, Disruption, FieldChange, Gate, Held, HeldReason, Origin, Plan, Reason, Step, Subject};
 use std::collections::BTreeMap;
-use std::fmt::Write;
-
-/// Eight hexadecimal digits over all that a plan would do and to what: equal identities mean the same plan.
-pub fn identity(plan: &Plan) -> String {
-    let mut text = format!("{}\n{:?}\n", plan.environment, plan.missing);
-    for step in &plan.steps {
-        let _ = writeln!(
-            text,
-            "{} {} {:?} {:?} {:?}",
-            step.subject,
-            step.action.verb(),
-            step.guard,
-            step.needs,
-            step.changes
-        );
-        if let Some(launch) = step.action.launch() {
-            let _ = writeln!(text, "{:?} {:?}", launch.applied, launch.gate);
-        }
-        if let Action::BuildImage(build) = &step.action {
-            text.push_str(&build.digest);
-        }
-    }
-    for held in &plan.held {
-        let _ = writeln!(text, "{} {} {}", held.subject, held.wanted, held_text(&held.why));
-    }
-    digest(&text)[..8].to_owned()
-}
 
 /// One line that says it all: `2 to replace · 1 to create · 14 unchanged · down: shop/api/1 · no data loss · 1 held`.
 pub fn verdict(plan: &Plan) -> String {
@@ -64,6 +37,7 @@ pub fn verdict(plan: &Plan) -> String {
 /// The group a step is counted in, most disruptive first.
 fn group(step: &Step) -> (u8, &'static str) {
     match &step.action {
+        Action::ReplaceInstance { .. } if step.reason == Reason::Interrupted => (6, "to settle"),
         Action::ReplaceInstance { .. } => (0, "to replace"),
         Action::RemoveInstance { .. } => (1, "to remove"),
         Action::StopInstance { .. } => (2, "to stop"),
@@ -122,6 +96,7 @@ pub fn reason_text(step: &Step) -> String {
         Reason::Asked => "asked for".to_owned(),
     };
     match &step.action {
+        _ if step.reason == Reason::Interrupted => {}
         Action::ReplaceInstance { stop_first: true, .. } => text.push_str("; stop-first"),
         Action::ReplaceInstance { stop_first: false, .. } => text.push_str("; start-first"),
         _ => {}
@@ -163,6 +138,16 @@ pub fn held_text(why: &HeldReason) -> String {
         HeldReason::ExternalMissing => "declared external and does not exist; create it first".to_owned(),
         HeldReason::ImageMissing { reference } => format!("image {reference} is not on the host and may not be pulled"),
         HeldReason::Needs(subject) => format!("needs {subject}, which is held or stays as it is"),
+        HeldReason::NotReached { needs, condition } => match condition {
+            Condition::Started => format!("needs {needs}, which does not run"),
+            Condition::Healthy => format!("needs {needs}, which is not healthy"),
+            Condition::Completed => format!("needs {needs}, which has not completed"),
+        },
+        HeldReason::BeingRemoved => "its container is being removed; it is created once that is done".to_owned(),
+        HeldReason::Circle(path) => {
+            let path: Vec<String> = path.iter().map(ToString::to_string).collect();
+            format!("its step would wait for itself: {}; please report this", path.join(" → "))
+        }
         HeldReason::Flapping { times } => format!("repaired {times} times in ten minutes and does not stay so"),
         HeldReason::DataLoss => "changing it would lose its data".to_owned(),
         HeldReason::InUseByForeign { holder } => format!("`{holder}`, which is not ours, is connected to it"),

@@ -3,4 +3,5 @@
 mod generate;
 mod properties;
 mod renderings;
+mod rounds;
 mod scenarios;

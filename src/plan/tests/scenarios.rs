@@ -6,8 +6,9 @@ use crate::model::{
     Observed, OnChange, OwnerId, PortBinding, Protocol, PullPolicy, Status, Timestamp, digest,
 };
 use crate::plan::{
-    Action, Allow, AllowedGuard, Disruption, Held, HeldReason, Memory, Milestone, Origin, Plan, PlanInput, Quarantine,
-    Reason, Repair, Step, Subject, Teardown, Update, found_in_place, lint, plan, pretend, spec_digest, teardown,
+    Action, Allow, AllowedGuard, Base, Disruption, Held, HeldReason, Memory, Milestone, Origin, Plan, PlanInput,
+    Quarantine, Reason, Repair, Step, Subject, Teardown, Update, found_in_place, lint, plan, pretend, spec_digest,
+    teardown,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +35,7 @@ impl World {
         self.with(plan)
     }
 
-    fn found(&self) -> BTreeMap<ContainerId, BTreeMap<String, String>> {
+    fn found(&self) -> BTreeMap<String, Base> {
         let found = RefCell::default();
         self.with(|input| {
             *found.borrow_mut() = found_in_place(input);
@@ -254,8 +255,9 @@ fn what_is_found_in_place_counts_as_applied() {
     assert!(world.plan().is_empty());
     let found = world.found();
     let expected = BTreeMap::from([("env MODE".to_owned(), String::new()), ("pids".to_owned(), digest("7"))]);
-    assert_eq!(found, BTreeMap::from([(id, expected)]));
-    world.memory.applied.extend(found);
+    assert_eq!(found.keys().collect::<Vec<_>>(), [id.as_str()]);
+    assert_eq!(found[id.as_str()].asked, expected);
+    world.memory.bases.extend(found);
     assert_eq!(world.found(), BTreeMap::new());
     world.service("web").spec.resources.pids = Some(8);
     world.service("web").spec.env.insert("MODE".into(), "a".into());
@@ -265,21 +267,80 @@ fn what_is_found_in_place_counts_as_applied() {
 }
 
 #[test]
-fn the_same_field_repaired_again_and_again_is_held_but_a_fallen_container_is_started() {
+fn what_is_repaired_again_and_again_is_held_whatever_it_is() {
     let mut world = two();
-    let repair = |fields: &str| Repair {
-        instance: "shop/web/1".parse().unwrap(),
-        fields: fields.into(),
-        at: Timestamp::UNIX_EPOCH,
+    let minute = |minute: i64| Timestamp::from_second(1_800_000_000 + 60 * minute).unwrap();
+    let repairs = |subject: &str, fields: &str| -> Vec<Repair> {
+        (0..5).map(|at| Repair { subject: subject.into(), fields: fields.into(), at: minute(at) }).collect()
     };
-    world.memory.repairs = vec![repair("memory"); 5];
+    world.observed.at = minute(6);
+    world.memory.repairs = repairs("shop/web/1", "memory");
     world.container("shop-web-1").spec.resources.memory = Some(7 << 20);
     let plan = world.plan();
-    assert!(matches!(plan.held.as_slice(), [] | [_]));
     assert_eq!(held(&plan, "shop/web/1").why, HeldReason::Flapping { times: 5 });
+    assert_eq!(held(&plan, "shop/web/1").changes.len(), 1, "both values that fight are shown");
+    world.observed.at = minute(4 + 23 * 60);
+    assert_eq!(world.plan().held.len(), 1, "a fight over fields is left alone for a day");
+    world.observed.at = minute(5 + 24 * 60);
+    assert_eq!(step(&world.plan(), "shop/web/1").reason, Reason::Changed);
+
+    // Another cause than the one that was fought over is not held, and neither are repairs that came far apart.
+    world.observed.at = minute(6);
     world.container("shop-web-1").spec.resources.memory = None;
-    world.container("shop-web-1").status = Status::Exited { code: 137, oom: false };
-    assert_eq!(step(&world.plan(), "shop/web/1").reason, Reason::NotRunning(Status::Exited { code: 137, oom: false }));
+    let fallen = Status::Exited { code: 137, oom: false };
+    world.container("shop-web-1").status = fallen;
+    assert_eq!(step(&world.plan(), "shop/web/1").reason, Reason::NotRunning(fallen));
+    let mut rare = repairs("shop/web/1", "state");
+    rare.iter_mut().enumerate().for_each(|(index, repair)| repair.at = minute(11 * index as i64));
+    world.memory.repairs = rare;
+    world.observed.at = minute(45);
+    assert_eq!(step(&world.plan(), "shop/web/1").reason, Reason::NotRunning(fallen));
+
+    // A container that does not stay up is left alone for half an hour, then tried again.
+    world.memory.repairs = repairs("shop/web/1", "state");
+    assert_eq!(world.plan().held.len(), 0, "the last repair is more than half an hour ago");
+    world.observed.at = minute(33);
+    assert_eq!(held(&world.plan(), "shop/web/1").why, HeldReason::Flapping { times: 5 });
+    world.allow = vec![Allow { guard: AllowedGuard::Retry, scope: Some("shop/web".into()) }];
+    assert_eq!(world.plan().held.len(), 0);
+
+    // A clock that was put back leaves repairs in the future, which say nothing.
+    world.allow.clear();
+    world.observed.at = minute(-1000);
+    assert_eq!(world.plan().held.len(), 0);
+
+    // Networks are no exception.
+    let mut world = two();
+    world.observed.at = minute(6);
+    world.memory.repairs = repairs("network shop_net", "network option mtu");
+    world.memory.bases.clear();
+    let network = world.observed.networks.get_mut("shop_net").unwrap();
+    network.applied.insert("option mtu".into(), digest("1400"));
+    network.options.insert("mtu".into(), "9000".into());
+    world.desired.deployments.values_mut().next().unwrap().networks.get_mut("shop_net").unwrap().options =
+        BTreeMap::from([("mtu".into(), "1400".into())]);
+    assert_eq!(held(&world.plan(), "network shop_net").why, HeldReason::Flapping { times: 5 });
+    world.memory.repairs.clear();
+    assert_eq!(step(&world.plan(), "network shop_net").reason, Reason::Changed);
+    world.desired.settings.drift = DriftPolicy::Report;
+    assert_eq!(held(&world.plan(), "network shop_net").why, HeldReason::DriftReported);
+}
+
+/// An unhealthy container is restarted, then made anew, then held.
+#[test]
+fn what_a_restart_does_not_cure_is_made_anew_and_then_held() {
+    let mut world = two();
+    let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+    world.container("shop-web-1").health = Health::Unhealthy;
+    let mut verbs = Vec::new();
+    for round in 0..7 {
+        world.observed.at = at(20 * round);
+        let plan = world.plan();
+        verbs.push(plan.steps.first().map_or("held", |step| step.action.verb()));
+        let repair = Repair { subject: "shop/web/1".into(), fields: "state".into(), at: at(20 * round) };
+        world.memory.repairs.extend((!plan.steps.is_empty()).then_some(repair));
+    }
+    assert_eq!(verbs, ["restart", "restart", "replace", "replace", "replace", "held", "held"]);
 }
 
 #[test]

@@ -1,15 +1,15 @@
 //! New containers.
 
-use super::{ActError, Outcome, Work};
+use super::{ActError, Interrupt, Outcome, Work};
 use crate::engine::docker::error::{is_conflict, is_gone};
 use crate::engine::docker::{Docker, EngineError, translate};
 use crate::model::{Container, ContainerId};
 use crate::plan::{Launch, Milestone, NEXT};
 use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions, RenameContainerOptions};
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 /// How long a name may be reserved by a call under way.
 const NAME_TRIES: u32 = 50;
@@ -22,7 +22,8 @@ impl Docker {
     /// When the name is taken or the engine refuses the settings.
     pub async fn prepare(&self, launch: &Launch) -> Result<ContainerId, ActError> {
         let (news, _) = mpsc::channel(1);
-        let work = Work { docker: self, owner: &launch.owner, news, superseded: CancellationToken::new() };
+        let interrupt = Interrupt::default();
+        let work = Work { docker: self, owner: &launch.owner, news, interrupt, warnings: Mutex::default() };
         work.make_ready(launch).await
     }
 }
@@ -37,8 +38,8 @@ impl Work<'_> {
             return Err(error.into());
         }
         self.reached(Milestone::Started).await;
-        let evidence = self.docker.pass(&id, &launch.gate, true, &self.superseded).await?;
-        Ok(Outcome { container: Some(id), evidence })
+        let evidence = self.docker.pass(&id, &launch.gate, true, &self.interrupt).await?;
+        Ok(Outcome { container: Some(id), evidence, ..Outcome::default() })
     }
 
     /// A container that takes several calls is made under another name and gets its own when it is complete: an
@@ -67,7 +68,10 @@ impl Work<'_> {
         let mut tries = 0;
         let id = loop {
             let source = match self.docker.api.create_container(Some(options.clone()), body.clone()).await {
-                Ok(created) => break ContainerId::new(created.id),
+                Ok(created) => {
+                    self.warned(created.warnings);
+                    break ContainerId::new(created.id);
+                }
                 Err(source) => source,
             };
             if is_conflict(&source) {

@@ -9,20 +9,22 @@ mod types;
 mod update;
 mod volume;
 
-pub use types::{ActContext, ActError, News, Outcome};
+pub use types::{ActContext, ActError, Interrupt, Interruption, Made, News, Outcome};
 
 use super::Docker;
 use crate::model::{Container, ContainerId, OwnerId};
 use crate::plan::{Action, Guard, Milestone, Step};
+use std::sync::{Mutex, PoisonError};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 /// A step under way: the engine and what the step is carried out with.
 struct Work<'a> {
     docker: &'a Docker,
     owner: &'a OwnerId,
     news: mpsc::Sender<News>,
-    superseded: CancellationToken,
+    interrupt: Interrupt,
+    /// What the engine remarked so far.
+    warnings: Mutex<Vec<String>>,
 }
 
 impl Docker {
@@ -31,9 +33,9 @@ impl Docker {
     /// # Errors
     /// See [`ActError`].
     pub async fn act(&self, step: &Step, context: ActContext<'_>) -> Result<Outcome, ActError> {
-        let ActContext { owner, registries, context, news, superseded } = context;
-        let work = Work { docker: self, owner, news, superseded };
-        let outcome = if work.is_done_already(&step.action, &step.guard).await? {
+        let ActContext { owner, registries, context, news, interrupt } = context;
+        let work = Work { docker: self, owner, news, interrupt, warnings: Mutex::default() };
+        let mut outcome = if work.is_done_already(&step.action, &step.guard).await? {
             Outcome::default()
         } else {
             match &step.action {
@@ -48,7 +50,14 @@ impl Docker {
                 action => work.carry_out(action).await?,
             }
         };
+        if outcome.made.is_none()
+            && let Some(container) = &outcome.container
+        {
+            // What is not on record is compared with the wish instead; the step itself went well.
+            outcome.made = self.find(container.as_str()).await.ok().flatten().map(Box::new).map(Made::Container);
+        }
         work.reached(Milestone::Done).await;
+        outcome.warnings.append(&mut work.warnings.into_inner().unwrap_or_else(PoisonError::into_inner));
         Ok(outcome)
     }
 }
@@ -122,6 +131,11 @@ impl Work<'_> {
     /// Milestones are never dropped; a receiver that is gone needs none.
     async fn reached(&self, milestone: Milestone) {
         let _ = self.news.send(News::Reached(milestone)).await;
+    }
+
+    /// Keeps what the engine remarked for the step's outcome.
+    fn warned(&self, warnings: Vec<String>) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(warnings);
     }
 
     /// A line for people; dropped when nobody keeps up.

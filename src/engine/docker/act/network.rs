@@ -1,6 +1,6 @@
 //! Networks.
 
-use super::{ActError, Outcome, Work};
+use super::{ActError, Made, Outcome, Work};
 use crate::engine::docker::error::is_gone;
 use crate::engine::docker::{EngineError, labels};
 use crate::model::{Attachment, ContainerId, DeploymentName, Network};
@@ -14,6 +14,10 @@ use std::time::Duration;
 const REMOVE_TRIES: u32 = 10;
 const REMOVE_PAUSE: Duration = Duration::from_millis(100);
 
+fn made(network: String) -> Outcome {
+    Outcome { made: Some(Made::Network(network)), ..Outcome::default() }
+}
+
 impl Work<'_> {
     /// The engine would make a second network of the same name, so that the first is looked for before.
     pub(super) async fn create_network(
@@ -23,10 +27,10 @@ impl Work<'_> {
     ) -> Result<Outcome, ActError> {
         let labels = labels::of_network(network, deployment, self.owner);
         if let Some(present) = self.network_named(&network.name).await? {
-            let present = present.labels.unwrap_or_default();
+            let (id, present) = (present.id.unwrap_or_default(), present.labels.unwrap_or_default());
             let is_same = [labels::OWNER, labels::SPEC].iter().all(|key| present.get(*key) == labels.get(*key));
             if is_same {
-                return Ok(Outcome::default());
+                return Ok(made(id));
             }
             let whose = match present.get(labels::OWNER) {
                 Some(owner) if *owner == self.owner.to_string() => "ours with other settings",
@@ -53,8 +57,9 @@ impl Work<'_> {
             ..Default::default()
         };
         let created = self.docker.api.create_network(request).await;
-        created.map_err(|source| EngineError::CreateNetwork { name: network.name.clone(), source })?;
-        Ok(Outcome::default())
+        let created = created.map_err(|source| EngineError::CreateNetwork { name: network.name.clone(), source })?;
+        let warnings = Some(created.warning).filter(|warning| !warning.is_empty()).into_iter().collect();
+        Ok(Outcome { warnings, ..made(created.id) })
     }
 
     /// Detaches our containers, makes the network anew and attaches them again. When the old one cannot be removed, they
@@ -78,9 +83,9 @@ impl Work<'_> {
                 return Err(error.into());
             }
         }
-        self.create_network(network, deployment).await?;
+        let made = self.create_network(network, deployment).await?;
         self.attach_all(&network.name, attached).await?;
-        Ok(Outcome::default())
+        Ok(made)
     }
 
     pub(super) async fn remove_network(&self, name: &str, id: &str) -> Result<Outcome, ActError> {

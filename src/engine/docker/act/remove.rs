@@ -15,7 +15,7 @@ impl Work<'_> {
     pub(super) async fn stop_instance(&self, id: &ContainerId, grace: Duration) -> Result<Outcome, ActError> {
         let found = self.ours(id).await?;
         self.stop(id, &found.name, grace).await?;
-        Ok(Outcome { container: Some(id.clone()), evidence: None })
+        Ok(Outcome { container: Some(id.clone()), ..Outcome::default() })
     }
 
     pub(super) async fn remove_instance(&self, id: &ContainerId, grace: Duration) -> Result<Outcome, ActError> {
@@ -46,7 +46,7 @@ impl Work<'_> {
         }
         self.start(id, name).await?;
         self.reached(Milestone::Started).await;
-        Ok(Outcome { container: Some(id.clone()), evidence: None })
+        Ok(Outcome { container: Some(id.clone()), ..Outcome::default() })
     }
 
     pub(super) async fn await_instance(&self, id: &ContainerId, gate: &Gate) -> Result<Outcome, ActError> {
@@ -54,8 +54,8 @@ impl Work<'_> {
         if found.started_at.is_some() {
             self.reached(Milestone::Started).await;
         }
-        let evidence = self.docker.pass(id, gate, false, &self.superseded).await?;
-        Ok(Outcome { container: Some(id.clone()), evidence })
+        let evidence = self.docker.pass(id, gate, false, &self.interrupt).await?;
+        Ok(Outcome { container: Some(id.clone()), evidence, ..Outcome::default() })
     }
 
     /// Asks a container to stop and kills it after `grace` (whole seconds, rounded up). One that does not run is fine.

@@ -19,7 +19,7 @@ pub(super) struct Order {
     pub stop_first: bool,
     /// How long the old one may take to stop.
     pub grace: Duration,
-    /// Whether a failed new one makes way for the old one.
+    /// Whether a failed new one makes way for the old one; else it takes its place all the same.
     pub rollback: bool,
 }
 
@@ -89,24 +89,29 @@ impl Work<'_> {
             return Err(error.into());
         }
         self.reached(Milestone::Started).await;
-        let evidence = match self.docker.pass(new, &launch.gate, true, &self.superseded).await {
-            Ok(evidence) => evidence,
-            Err(GateError::Failed(report)) if !order.rollback => {
-                return Err(ActError::Gate { report, rolled_back: false });
-            }
+        let passed = self.docker.pass(new, &launch.gate, true, &self.interrupt).await;
+        match &passed {
+            Ok(_) => {}
+            Err(GateError::Failed(_)) if !order.rollback => {}
             // The old one was not touched: removing the new one is all it takes.
-            Err(error) => {
-                let removed = self.remove(new, &names.next).await;
-                return Err(put_back_error(error, removed.map_err(ActError::from)));
+            Err(_) => {
+                let removed = self.remove(new, &names.next).await.map_err(ActError::from);
+                return passed.map(|_| Outcome::default()).map_err(|error| put_back_error(error, removed));
             }
-        };
+        }
         if let Err(error) = self.swap_names(old, new, names).await {
             let _ = self.remove(new, &names.next).await;
             return Err(error);
         }
+        self.retire(old, names, order).await?;
+        // Without a roll-back the new one stays in any case, and only the result says whether it is healthy.
+        Ok(Outcome { container: Some(new.clone()), evidence: passed?, ..Outcome::default() })
+    }
+
+    /// The end of the old container, once the new one carries the service.
+    async fn retire(&self, old: &Old<'_>, names: &Names, order: Order) -> Result<(), ActError> {
         self.stop(old.id, &names.prev, order.grace).await?;
-        self.remove(old.id, &names.prev).await?;
-        Ok(Outcome { container: Some(new.clone()), evidence })
+        Ok(self.remove(old.id, &names.prev).await?)
     }
 
     async fn stop_first(
@@ -143,14 +148,15 @@ impl Work<'_> {
             return Err(error.into());
         }
         self.reached(Milestone::Started).await;
-        match self.docker.pass(new, &launch.gate, true, &self.superseded).await {
-            Ok(evidence) => {
-                self.stop(old.id, &names.prev, order.grace).await?;
-                self.remove(old.id, &names.prev).await?;
-                Ok(Outcome { container: Some(new.clone()), evidence })
+        let passed = self.docker.pass(new, &launch.gate, true, &self.interrupt).await;
+        match passed {
+            Err(error) if order.rollback || !matches!(error, GateError::Failed(_)) => {
+                Err(put_back_error(error, self.put_back(old, new, names).await))
             }
-            Err(GateError::Failed(report)) if !order.rollback => Err(ActError::Gate { report, rolled_back: false }),
-            Err(error) => Err(put_back_error(error, self.put_back(old, new, names).await)),
+            passed => {
+                self.retire(old, names, order).await?;
+                Ok(Outcome { container: Some(new.clone()), evidence: passed?, ..Outcome::default() })
+            }
         }
     }
 
@@ -189,7 +195,7 @@ fn put_back_error(error: GateError, put_back: Result<(), ActError>) -> ActError 
             report.verdict.push_str(&format!("; the old container could not be put back: {failed}{cause}"));
             ActError::Gate { report, rolled_back: false }
         }
-        (GateError::Superseded, Ok(())) => ActError::Superseded,
+        (GateError::Interrupted(why), Ok(())) => ActError::Interrupted(why),
         (GateError::Engine(error), Ok(())) => ActError::Engine(error),
         (_, Err(failed)) => failed,
     }

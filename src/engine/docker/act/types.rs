@@ -2,7 +2,7 @@
 
 use crate::engine::docker::gate::GateError;
 use crate::engine::docker::{BuildContext, EngineError};
-use crate::model::{ContainerId, HealthReport, OwnerId, Registry};
+use crate::model::{Container, ContainerId, HealthReport, OwnerId, Registry};
 use crate::plan::Milestone;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -17,11 +17,49 @@ pub struct ActContext<'a> {
     pub context: Option<BuildContext>,
     /// Where news of the step goes; bounded, and news that do not fit are dropped, except milestones.
     pub news: mpsc::Sender<News>,
-    /// Ends a wait for health early (a newer commit came); the step then puts the old container back.
-    pub superseded: CancellationToken,
+    /// Ends a wait for health early; the step then puts the old container back.
+    pub interrupt: Interrupt,
 }
 
-/// News of a step under way.
+/// What ends a wait for health before its time.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt {
+    /// A newer commit came.
+    pub superseded: CancellationToken,
+    /// The process is to end.
+    pub stop: CancellationToken,
+}
+
+impl Interrupt {
+    /// Waits until one of the two comes.
+    pub async fn wait(&self) -> Interruption {
+        // Both arms are cancel-safe: a token keeps its state.
+        tokio::select! {
+            () = self.superseded.cancelled() => Interruption::Superseded,
+            () = self.stop.cancelled() => Interruption::Stopped,
+        }
+    }
+}
+
+/// Why a wait ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interruption {
+    /// A newer commit came.
+    Superseded,
+    /// The process is to end.
+    Stopped,
+}
+
+impl std::fmt::Display for Interruption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Superseded => "superseded by a newer commit",
+            Self::Stopped => "interrupted because setpoint was asked to stop",
+        })
+    }
+}
+
+/// News of a step in progress.
 #[derive(Clone, Debug)]
 pub enum News {
     /// It came this far.
@@ -37,6 +75,19 @@ pub struct Outcome {
     pub container: Option<ContainerId>,
     /// Evidence of health, one line (`healthy for 2s, 21 looks`).
     pub evidence: Option<String>,
+    /// What the engine made of what was asked; absent when nothing was made or changed, or it did not answer.
+    pub made: Option<Made>,
+    /// What the engine remarked while it did it, such as a limit that it cannot keep.
+    pub warnings: Vec<String>,
+}
+
+/// An object that was made or changed, as the engine reports it now.
+#[derive(Clone, Debug)]
+pub enum Made {
+    /// A container.
+    Container(Box<Container>),
+    /// A network, by its id.
+    Network(String),
 }
 
 /// How a step failed.
@@ -53,9 +104,9 @@ pub enum ActError {
         /// Whether the old container was put back.
         rolled_back: bool,
     },
-    /// A newer commit ended the wait; the old container was put back, if there was one.
-    #[error("superseded by a newer commit")]
-    Superseded,
+    /// The wait was ended from outside; the old container was put back, if there was one.
+    #[error("{0}")]
+    Interrupted(Interruption),
     /// An engine call failed. What had been begun was undone as far as the engine allowed.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -66,7 +117,7 @@ impl From<GateError> for ActError {
     fn from(error: GateError) -> Self {
         match error {
             GateError::Failed(report) => Self::Gate { report, rolled_back: false },
-            GateError::Superseded => Self::Superseded,
+            GateError::Interrupted(why) => Self::Interrupted(why),
             GateError::Engine(error) => Self::Engine(error),
         }
     }

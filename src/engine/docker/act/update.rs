@@ -26,8 +26,8 @@ impl Work<'_> {
             self.reached(Milestone::Started).await;
         }
         let fresh = updates.iter().any(|update| matches!(update, Update::Start | Update::Restart { .. }));
-        let evidence = self.docker.pass(id, gate, fresh, &self.superseded).await?;
-        Ok(Outcome { container: Some(id.clone()), evidence })
+        let evidence = self.docker.pass(id, gate, fresh, &self.interrupt).await?;
+        Ok(Outcome { container: Some(id.clone()), evidence, ..Outcome::default() })
     }
 
     async fn update(&self, id: &ContainerId, name: &mut String, update: &Update) -> Result<(), ActError> {
