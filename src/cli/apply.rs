@@ -2,19 +2,20 @@
 
 use super::args::{RepoArgs, parse_allow};
 use super::exit::{Exit, Failure};
-use super::moved::moved;
+use super::moved::{body, moved};
 use super::progress::{Display, ended};
 use super::session::{Files, Host, Session, Which};
+use crate::api::Client;
 use crate::daemon::apply::{Applied, Job, StepResult, apply};
 use crate::daemon::record_in_place;
 use crate::daemon::steps::{Archive, Steps};
 use crate::engine::docker::Interrupt;
-use crate::model::Desired;
+use crate::model::{Desired, Revision};
 use crate::plan::render::{View, text};
 use crate::plan::{Allow, Plan};
 use crate::process::clock;
 use crate::process::shutdown::Signals;
-use crate::store::{ApplyLock, Ledger};
+use crate::store::{ApplyLock, Ledger, RevisionOutcome};
 use clap::Args;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -52,9 +53,10 @@ pub(super) struct ApplyArgs {
 pub(super) async fn run(session: &Session, args: &ApplyArgs) -> Result<Exit, Failure> {
     let files = session.files(&args.repo, Which::Commit).await?;
     let desired = session.compile(&files)?;
-    let lock = lock(session, "setpoint apply").await?;
-    let host = session.look(&desired).await?;
-    let plan = session.plan(&desired, &files.revision, &host, &args.allow)?;
+    daemon_follows_another(session, &files.revision).await;
+    let mut lock = lock(session, "setpoint apply").await?;
+    let (mut desired, mut host) = session.observe(desired).await?;
+    let mut plan = session.plan(&desired, &files.revision, &host, &args.allow)?;
     let view = View::new(&plan);
     if let Some(id) = &args.plan_id
         && !plan.id.is(id)
@@ -64,21 +66,57 @@ pub(super) async fn run(session: &Session, args: &ApplyArgs) -> Result<Exit, Fai
     if !session.printer.json {
         session.printer.out(&text(&view))?;
     }
-    if !plan.steps.is_empty() && !args.yes && !session.printer.confirm("\nApply this plan?")? {
-        session.printer.note("nothing was changed");
-        return Ok(Exit::Failed);
+    // The id of a plan that was read is its approval.
+    if !plan.steps.is_empty() && !args.yes && args.plan_id.is_none() {
+        // A person may take their time: nobody is kept from the host meanwhile, and what they approve is what is done.
+        drop(lock);
+        if !session.printer.confirm("\nApply this plan?")? {
+            session.printer.note("nothing was changed");
+            return Ok(Exit::Failed);
+        }
+        lock = self::lock(session, "setpoint apply").await?;
+        (desired, host) = session.observe(desired).await?;
+        let now = session.plan(&desired, &files.revision, &host, &args.allow)?;
+        if now.id != plan.id {
+            let (before, after) = (body(&text(&view)), View::new(&now));
+            return Err(moved(Some(&before), &plan.id.to_string(), &after));
+        }
+        plan = now;
     }
     let ledger = host.ledger.store().claim_environment(&desired.settings.environment, &files.repo, clock::now())?;
     record_in_place(&ledger, &host.input(&desired, &files.revision, &ledger.owner(), &args.allow))?;
     if plan.steps.is_empty() {
         if session.printer.json {
-            session.printer.data(&outcome(&view, &plan, &Applied::default()))?;
+            session.printer.data(&outcome(&View::new(&plan), &plan, &Applied::default()))?;
         }
+        record_revision(&ledger, &plan, &Applied::default())?;
         return Ok(ending(&plan, &Applied::default()));
     }
     let exit = carry_out(session, &plan, Some((&desired, &files)), &host, &ledger).await;
     drop(lock);
     exit
+}
+
+/// Notes what became of the commit, as the daemon does.
+fn record_revision(ledger: &Ledger, plan: &Plan, applied: &Applied) -> Result<(), Failure> {
+    let outcome = match (applied.failed + applied.skipped, plan.held.iter().any(|held| held.why.is_of_commit())) {
+        (0, false) => RevisionOutcome::Applied,
+        (0, true) => RevisionOutcome::Held,
+        _ => RevisionOutcome::Failed,
+    };
+    let note = format!("{} done, {} failed, {} skipped", applied.done, applied.failed, applied.skipped);
+    Ok(ledger.revision(&plan.revision, outcome, Some(&plan.id.to_string()), Some(&note), clock::now())?)
+}
+
+/// Says so when a daemon on this host follows another commit: it will go back to that one.
+async fn daemon_follows_another(session: &Session, revision: &Revision) {
+    let Ok(status) = Client::new(&session.socket()).status().await else { return };
+    if let Some(wanted) = status.revision.wanted.filter(|wanted| wanted.commit != revision.commit) {
+        session.printer.note(&format!(
+            "warning: the daemon on this host follows commit {wanted} and will change the host back to it; push this commit \
+             instead, or stop the daemon"
+        ));
+    }
 }
 
 /// Takes the right to change the host.
@@ -124,6 +162,9 @@ pub(super) async fn carry_out(
         never = signals.drive(stop.clone()) => match never {},
     };
     let applied = applied.map_err(|error| Failure::new(crate::process::supervise::chain(&error)))?;
+    if wanted.is_some() {
+        record_revision(ledger, plan, &applied)?;
+    }
     report(session, plan, &applied)?;
     Ok(ending(plan, &applied))
 }

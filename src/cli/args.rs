@@ -152,7 +152,7 @@ impl TlsArgs {
     }
 }
 
-/// Parses `prune`, `prune:shop/cache`, `retry`, `retry:shop/api`.
+/// Parses `prune`, `prune:shop/cache`, `retry`, `retry:shop/api`, `data-loss:shop/db`, `data-loss:shop_data`.
 pub(super) fn parse_allow(text: &str) -> Result<Allow, String> {
     let (guard, scope) = match text.split_once(':') {
         Some((guard, scope)) => (guard, Some(scope.trim_end_matches('/').to_owned())),
@@ -161,9 +161,13 @@ pub(super) fn parse_allow(text: &str) -> Result<Allow, String> {
     let guard = match guard {
         "prune" => AllowedGuard::Prune,
         "retry" => AllowedGuard::Retry,
+        "data-loss" if scope.is_none() => {
+            return Err("`data-loss` must name what may be lost: `data-loss:SERVICE` or `data-loss:VOLUME`".to_owned());
+        }
+        "data-loss" => AllowedGuard::DataLoss,
         other => {
             return Err(format!(
-                "`{other}` is no guard; write `prune` or `retry`, with `:deployment/service` to limit it"
+                "`{other}` is not a guard; write `prune`, `retry` or `data-loss`, with `:deployment/service` to limit it"
             ));
         }
     };

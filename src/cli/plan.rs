@@ -50,7 +50,7 @@ pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<Exit, Fail
     let which = if args.worktree { Which::Worktree } else { Which::Commit };
     let files = session.files(&args.repo, which).await?;
     let desired = session.compile(&files)?;
-    let host = session.look(&desired).await?;
+    let (desired, host) = session.observe(desired).await?;
     let plan = session.plan(&desired, &files.revision, &host, &args.allow)?;
     let view = View::new(&plan);
     host.ledger.store().save_plan(&view.id, &body(&text(&view)), plan.observed_at)?;

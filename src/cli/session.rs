@@ -7,7 +7,7 @@ use crate::daemon::observe;
 use crate::engine::docker::{Credentials, Docker};
 use crate::manifest;
 use crate::model::{Desired, FileTree, Observed, OwnerId, Revision, Settings};
-use crate::plan::{Allow, Memory, Plan, PlanInput, lint, plan};
+use crate::plan::{Allow, Memory, Plan, PlanInput, keep_former_volumes, lint, plan};
 use crate::process::{clock, config};
 use crate::schedule::feasibility::{line, refusals};
 use crate::source::{Address, Blobs, Credentials as GitCredentials, Source, SourceConfig, read_folder, read_index};
@@ -145,13 +145,15 @@ impl Session {
         Ok(desired)
     }
 
-    /// Looks at the engine for what `desired` names.
-    pub(super) async fn look(&self, desired: &Desired) -> Result<Host, Failure> {
+    /// Observes what `desired` names on the engine. Volumes that the host has under a former name are wanted under that name from
+    /// here on.
+    pub(super) async fn observe(&self, desired: Desired) -> Result<(Desired, Host), Failure> {
         let docker = self.engine().await?;
         let ledger = self.store()?.ledger(&desired.settings.environment);
-        let observed = docker.observe(&observe::scope(desired, &ledger.owner())).await?;
+        let observed = docker.observe(&observe::scope(&desired, &ledger.owner())).await?;
         let memory = ledger.memory(clock::now())?;
-        Ok(Host { docker, ledger, observed, memory })
+        let desired = keep_former_volumes(&desired, &observed, &ledger.owner()).into_owned();
+        Ok((desired, Host { docker, ledger, observed, memory }))
     }
 
     /// Plans, and has the plan checked.

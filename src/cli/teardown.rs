@@ -5,7 +5,6 @@ use super::args::{EnvironmentArgs, parse_deployment};
 use super::exit::{Exit, Failure};
 use super::session::{Host, Session, checked};
 use crate::engine::docker::Scope;
-use crate::event::{Event, Fact};
 use crate::model::{DeploymentName, Desired, Observed, Revision, Settings};
 use crate::plan::render::{View, text};
 use crate::plan::{Plan, PlanInput, Teardown, teardown};
@@ -99,8 +98,9 @@ async fn run(session: &Session, args: &WhichArgs, what: Teardown, name: &str) ->
         return Ok(Exit::Failed);
     }
     let affected = if chosen.is_empty() { known.union(&host.memory.suspended).cloned().collect() } else { chosen };
-    // A daemon must not repair meanwhile what is being stopped, so it is told first; and it must not start anything
-    // before the order of the start below is through, so it is told last.
+    // A daemon must not repair meanwhile what is being stopped, so that is written first; and it must not start anything before
+    // the order of the start below is through, so that is written last. What was removed comes back with the next apply of a
+    // person, or with `setpoint start`.
     if what != Teardown::Start {
         suspend(&host, &affected, true)?;
     }
@@ -144,13 +144,10 @@ fn planned(host: &Host, what: Teardown, chosen: &BTreeSet<DeploymentName>) -> Re
 fn suspend(host: &Host, deployments: &BTreeSet<DeploymentName>, suspended: bool) -> Result<(), Failure> {
     let now = clock::now();
     for deployment in deployments {
-        let (changed, fact) = if suspended {
-            (host.ledger.suspend(deployment, now)?, Fact::Suspended { deployment: deployment.clone() })
+        if suspended {
+            host.ledger.suspend(deployment, now)?;
         } else {
-            (host.ledger.resume(deployment, now)?, Fact::Resumed { deployment: deployment.clone() })
-        };
-        if changed {
-            host.ledger.record(&Event { at: now, fact })?;
+            host.ledger.resume(deployment, now)?;
         }
     }
     Ok(())

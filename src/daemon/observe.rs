@@ -1,8 +1,7 @@
 //! Looking at the engine: which images matter, which container stands for which instance, what a probe from outside adds.
 
 use crate::engine::docker::Scope;
-use crate::model::{Container, ContainerId, Desired, Health, Image, InstanceId, Observed, OwnerId, Status};
-use crate::plan::{NEXT, PREV};
+use crate::model::{Container, ContainerId, Desired, Health, Image, InstanceId, NEXT, Observed, OwnerId, PREV, Status};
 use crate::store::Seen;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,6 +76,7 @@ mod tests {
             revision: Some("3f2a91c".to_owned()),
             applied: BTreeMap::new(),
             needs: Vec::new(),
+            anonymous_volumes: BTreeMap::new(),
             image_id: String::new(),
             status,
             health: Health::Unchecked,

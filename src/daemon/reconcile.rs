@@ -15,11 +15,12 @@ use crate::engine::docker::{Docker, EngineError, Interrupt};
 use crate::event::{Event, Fact};
 use crate::model::{ContainerId, Health, Observed, OwnerId, Revision};
 use crate::plan::render::View;
-use crate::plan::{Memory, Plan, PlanId, StepId, Subject, Sync, lint, plan, sync};
+use crate::plan::{Memory, Plan, PlanId, StepId, Subject, Sync, keep_former_volumes, lint, plan, sync};
 use crate::process::backoff::jittered;
 use crate::process::supervise::{TaskResult, chain};
 use crate::process::{Backoff, clock};
 use crate::store::{ApplyLock, LockError, Retention, RevisionOutcome, StoreError};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::pin::pin;
@@ -145,9 +146,12 @@ impl Reconciler {
         if let Some(revision) = &head.revision {
             self.take(revision).await?;
         }
-        let Some(current) = self.state.current.clone() else { return Ok(self.resync) };
+        let Some(mut current) = self.state.current.clone() else { return Ok(self.resync) };
         let mut observed =
             self.docker.observe(&scope(&current.desired, &current.owner)).await.map_err(Trouble::Engine)?;
+        if let Cow::Owned(desired) = keep_former_volumes(&current.desired, &observed, &current.owner) {
+            current.desired = Arc::new(desired);
+        }
         let probes = targets(&current.desired, &observed, &current.owner);
         self.targets.send_if_modified(|known| {
             let news = **known != probes;

@@ -95,6 +95,8 @@ pub struct Network {
 pub struct Volume {
     /// Name on the engine.
     pub name: String,
+    /// The name without its deployment, under which earlier versions made it; absent where the file gives the name.
+    pub former: Option<String>,
     /// `local`, …
     pub driver: String,
     /// Options of the driver.

@@ -14,6 +14,7 @@ mod quantity;
 mod schedule;
 mod settings;
 mod spec;
+mod suffix;
 mod text;
 mod time;
 mod tree;
@@ -41,5 +42,6 @@ pub use spec::{
     Attachment, ConfigFile, ContainerSpec, Device, Healthcheck, Logging, Mount, OnChange, PortBinding, Probe, Protocol,
     Resources, Restart, Test, Ulimit, lifted_limits, limits_in_place,
 };
+pub use suffix::{MOVING, NEXT, PREV, reserved_suffix};
 pub use time::{Revision, Timestamp};
 pub use tree::{FileEntry, FileKind, FileTree};

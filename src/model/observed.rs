@@ -58,6 +58,9 @@ pub struct Container {
     pub applied: BTreeMap<String, String>,
     /// Services it depends on (`deployment/service`), from its label; for stopping in reverse order.
     pub needs: Vec<super::ServiceRef>,
+    /// Volumes that nobody declared, by target path: the engine made them because the image asks for a volume there, or they
+    /// were carried over from the container before.
+    pub anonymous_volumes: BTreeMap<String, String>,
     /// Id of the image it runs.
     pub image_id: String,
     /// What it does.
@@ -190,6 +193,9 @@ pub struct ImageState {
     pub config: ImageConfig,
     /// Digest of the files and settings that we built it from ([`ImageBuild::digest`](super::ImageBuild)); absent for others'.
     pub built_from: Option<String>,
+    /// Our labels of containers that the image carries: it was committed from one of ours, and what is started from it has them
+    /// without being ours.
+    pub inherited: BTreeMap<String, String>,
 }
 
 /// What an image sets unless a container overrides it.

@@ -52,6 +52,15 @@ pub enum Action {
         /// The deployment it belongs to.
         deployment: DeploymentName,
     },
+    /// Make a volume anew, which loses its content: remove the containers that use it, remove it, create it.
+    RecreateVolume {
+        /// What it is to be.
+        volume: Volume,
+        /// The deployment it belongs to.
+        deployment: DeploymentName,
+        /// Our containers that use it, and how long each may take to stop. They are created again by steps of their own.
+        users: Vec<(ContainerId, Duration)>,
+    },
     /// Create and start a container.
     CreateInstance(Box<Launch>),
     /// Put a new container in the place of an old one, which is kept until the new one passed its gate.
@@ -128,6 +137,8 @@ pub struct Launch {
     pub applied: BTreeMap<String, String>,
     /// Services it depends on, for its label.
     pub needs: Vec<ServiceRef>,
+    /// Anonymous volumes of the container before, by target path, which it goes on using.
+    pub carried: BTreeMap<String, String>,
     /// What it must pass.
     pub gate: Gate,
 }
@@ -220,7 +231,7 @@ impl Action {
             Self::PullImage { .. } => "pull",
             Self::BuildImage(_) => "build",
             Self::CreateNetwork { .. } | Self::CreateVolume { .. } | Self::CreateInstance(_) => "create",
-            Self::RecreateNetwork { .. } => "recreate",
+            Self::RecreateNetwork { .. } | Self::RecreateVolume { .. } => "recreate",
             Self::RemoveNetwork { .. } | Self::RemoveInstance { .. } => "remove",
             Self::ReplaceInstance { .. } => "replace",
             Self::UpdateInstance { updates, .. } => match updates.as_slice() {

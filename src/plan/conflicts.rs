@@ -5,11 +5,8 @@ use super::context::Context;
 use super::draft::{Draft, Drafts, Handover, Phase, Rank};
 use super::instances::grace;
 use super::step::{Disruption, HeldReason, Milestone, Reason, Subject};
-use crate::model::{Container, InstanceId, PortBinding, Protocol, Status};
+use crate::model::{Container, InstanceId, MOVING, PortBinding, Protocol, Status};
 use std::collections::{BTreeSet, HashMap};
-
-/// What is appended to the name of a container that gives it up before its own step.
-const MOVING: &str = ".moving";
 
 /// Something that one container at a time can hold.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -25,6 +25,8 @@ pub(super) fn effective(spec: &ContainerSpec, image: &ImageConfig) -> ContainerS
         spec.entrypoint = words(&image.entrypoint);
         spec.command = spec.command.or_else(|| words(&image.command));
     }
+    // An empty one takes the image's away.
+    spec.entrypoint = spec.entrypoint.filter(|words| !words.is_empty());
     for (key, value) in &image.env {
         spec.env.entry(key.clone()).or_insert_with(|| value.clone());
     }

@@ -204,7 +204,10 @@ fn held_reason(out: &mut Writer, why: &HeldReason) {
         }
         HeldReason::Flapping { times: _ } => out.text("flapping"),
         HeldReason::BeingRemoved => out.text("being removed"),
-        HeldReason::DataLoss => out.text("data loss"),
+        HeldReason::DataLoss { lost } => {
+            out.text("data loss");
+            out.text(lost);
+        }
         HeldReason::InUseByForeign { holder } => {
             out.text("in use by foreign");
             out.text(holder);
@@ -267,6 +270,15 @@ fn action(out: &mut Writer, action: &Action) {
             volume(out, of);
             out.text(deployment.as_str());
         }
+        Action::RecreateVolume { volume: of, deployment, users } => {
+            out.text("recreate volume");
+            volume(out, of);
+            out.text(deployment.as_str());
+            out.each(users, |out, (container, grace)| {
+                out.text(container.as_str());
+                out.time(*grace);
+            });
+        }
         Action::CreateInstance(of) => {
             out.text("create");
             launch(out, of);
@@ -314,7 +326,7 @@ fn action(out: &mut Writer, action: &Action) {
 
 /// The commit is left out: two commits that want the same of a container launch the same.
 fn launch(out: &mut Writer, launch: &Launch) {
-    let Launch { instance, name, owner, revision: _, spec, applied, needs, gate: of } = launch;
+    let Launch { instance, name, owner, revision: _, spec, applied, needs, carried, gate: of } = launch;
     out.text(instance.to_string());
     out.text(name);
     out.text(owner.as_str());
@@ -329,6 +341,7 @@ fn launch(out: &mut Writer, launch: &Launch) {
     });
     out.texts(applied);
     out.each(needs, |out, service| out.text(service.to_string()));
+    out.texts(carried);
     gate(out, of);
 }
 
@@ -456,7 +469,7 @@ fn network(out: &mut Writer, network: &Network) {
 }
 
 fn volume(out: &mut Writer, volume: &Volume) {
-    let Volume { name, driver, options, labels, external, at: _ } = volume;
+    let Volume { name, former: _, driver, options, labels, external, at: _ } = volume;
     out.text(name);
     out.text(driver);
     out.texts(options);

@@ -75,7 +75,7 @@ pub struct Repair {
     pub at: Timestamp,
 }
 
-/// A guard lifted by the caller: `prune`, `prune:shop/cache`, `retry`, `retry:shop/api`.
+/// A guard lifted by the caller: `prune`, `prune:shop/cache`, `retry`, `retry:shop/api`, `data-loss:shop/db`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allow {
     /// Which guard.
@@ -91,4 +91,6 @@ pub enum AllowedGuard {
     Prune,
     /// Another try of what is quarantined or flapping.
     Retry,
+    /// The loss of data. Never without a scope: the instance, or the name of the volume.
+    DataLoss,
 }

@@ -65,8 +65,11 @@ pub(super) fn instances(cx: &Context<'_>, drafts: &mut Drafts) -> Seen {
         let condition = waited_for.get(&wanted.id.service).copied();
         let gate = gate(wanted, condition);
         let mut instance = Instance { cx, wanted, gate, depended_on: condition.is_some(), rank, fields: &mut fields };
-        let main = instance.settle_leftovers(present, drafts);
-        match main {
+        if instance.loses_its_container(present, drafts) {
+            instance.create(drafts);
+            continue;
+        }
+        match instance.settle_leftovers(present, drafts) {
             Some(main) => instance.compare(&main, drafts, &mut seen),
             None => instance.create(drafts),
         }
@@ -90,6 +93,17 @@ pub(super) struct Instance<'c, 'a> {
 }
 
 impl<'a> Instance<'_, 'a> {
+    /// Whether a volume that is made anew takes the instance's containers with it.
+    fn loses_its_container(&self, present: &Present<'_>, drafts: &Drafts) -> bool {
+        let removed = |container: &&Container| {
+            drafts.steps.values().any(|draft| {
+                matches!(&draft.action, Action::RecreateVolume { users, .. } if users.iter().any(|(id, _)| *id == container.id))
+            })
+        };
+        let mut containers = present.main.iter().chain(&present.next).chain(&present.prev).copied().peekable();
+        containers.peek().is_some() && containers.all(|container| removed(&container))
+    }
+
     /// Steps or holds that bring the container to what is wanted.
     fn compare(&mut self, main: &Main<'a>, drafts: &mut Drafts, seen: &mut Seen) {
         let container: &Container = &main.container;
@@ -127,7 +141,11 @@ impl<'a> Instance<'_, 'a> {
     fn finish_replacement(&mut self, prev: &Container, container: &Container) -> Draft {
         let action = Action::ReplaceInstance {
             old: prev.id.clone(),
-            launch: Box::new(Launch { applied: container.applied.clone(), ..self.launch() }),
+            launch: Box::new(Launch {
+                applied: container.applied.clone(),
+                carried: container.anonymous_volumes.clone(),
+                ..self.launch()
+            }),
             stop_first: true,
             grace: grace(prev),
             rollback: self.rolls_back(),
@@ -214,15 +232,24 @@ impl<'a> Instance<'_, 'a> {
         };
         let mut draft = if class == Change::Recreate {
             let stop_first = self.stops_first(container);
+            let left_behind = self.left_behind(container);
+            if let Some(lost) = &left_behind
+                && !self.cx.allows(AllowedGuard::DataLoss, &self.wanted.id.to_string())
+            {
+                drafts.hold(subject, "replace", HeldReason::DataLoss { lost: lost.clone() }, changes);
+                return None;
+            }
+            let launch = Launch { carried: self.carried(container), ..self.launch() };
             let action = Action::ReplaceInstance {
                 old: container.id.clone(),
-                launch: Box::new(self.launch()),
+                launch: Box::new(launch),
                 stop_first,
                 grace: grace(container),
                 rollback: self.rolls_back(),
             };
             let running = container.status == Status::Running;
             let disruption = match (running, stop_first) {
+                _ if left_behind.is_some() => Disruption::DataLoss,
                 (false, _) => Disruption::Restart,
                 (true, true) => Disruption::RecreateDowntime,
                 (true, false) => Disruption::RecreateStartFirst,
@@ -284,6 +311,20 @@ impl<'a> Instance<'_, 'a> {
         hold_repair(self.cx, &Subject::Instance(self.wanted.id.clone()), changes)
     }
 
+    /// The old container's anonymous volumes that its replacement goes on using: those where nothing else is mounted now.
+    fn carried(&self, old: &Container) -> BTreeMap<String, String> {
+        let free = |target: &&String| !self.wanted.service.spec.mounts.contains_key(*target);
+        let volumes = old.anonymous_volumes.iter().filter(|(target, _)| free(target));
+        volumes.map(|(target, volume)| (target.clone(), volume.clone())).collect()
+    }
+
+    /// What a replacement would leave behind: the content of anonymous volumes over which something else is mounted now.
+    fn left_behind(&self, old: &Container) -> Option<String> {
+        let hidden = |target: &&String| self.wanted.service.spec.mounts.contains_key(*target);
+        let targets: Vec<&str> = old.anonymous_volumes.keys().filter(hidden).map(String::as_str).collect();
+        (!targets.is_empty()).then(|| format!("what is at {} (in an anonymous volume)", targets.join(", ")))
+    }
+
     /// Whether the old container must stop before the new one starts: they cannot both have a host port, a fixed
     /// address or the host's network, and should not both write to one volume or drive one device.
     fn stops_first(&self, old: &Container) -> bool {
@@ -302,7 +343,7 @@ impl<'a> Instance<'_, 'a> {
         };
         let shared = || {
             let held: BTreeSet<String> = old.spec.mounts.values().filter_map(writes).collect();
-            new.mounts.values().filter_map(writes).any(|source| held.contains(&source))
+            new.mounts.values().filter_map(writes).any(|source| held.contains(&source)) || !self.carried(old).is_empty()
         };
         let devices = || !new.devices.is_empty() && !old.spec.devices.is_empty();
         let exclusive = ports() || host_network() || address();
@@ -324,6 +365,7 @@ impl<'a> Instance<'_, 'a> {
             spec: self.wanted.service.spec.clone(),
             applied,
             needs: self.wanted.service.depends_on.keys().cloned().collect(),
+            carried: BTreeMap::new(),
             gate: self.gate.clone(),
         }
     }

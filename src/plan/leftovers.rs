@@ -4,8 +4,8 @@ use super::action::Action;
 use super::draft::{Draft, Drafts, Phase, Rank};
 use super::instances::{Instance, grace};
 use super::step::{Disruption, HeldReason, Milestone, Reason, Subject};
-use super::wanted::{NEXT, PREV, Present};
-use crate::model::{Container, Health, Status};
+use super::wanted::Present;
+use crate::model::{Container, Health, NEXT, PREV, Status};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
 //! A second opinion on a plan: the rules that must always hold, checked by code that shares nothing with the planner.
 
 use super::action::{Action, Guard};
-use super::input::PlanInput;
+use super::input::{AllowedGuard, PlanInput};
 use super::step::{Disruption, Plan, Step, Subject};
 use crate::model::{Container, ContainerId, InstanceId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +40,7 @@ fn touched(action: &Action) -> Vec<&ContainerId> {
         | Action::RestoreInstance { container, .. }
         | Action::AwaitInstance { container, .. } => vec![container],
         Action::RecreateNetwork { attached, .. } => attached.iter().map(|(container, _)| container).collect(),
+        Action::RecreateVolume { users, .. } => users.iter().map(|(container, _)| container).collect(),
         Action::PullImage { .. }
         | Action::BuildImage(_)
         | Action::CreateNetwork { .. }
@@ -64,7 +65,7 @@ fn ownership(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
                     faults.push(format!("step {} touches container {}, which was not observed", step.id, id.short()));
                 }
             }
-            if !matches!(step.action, Action::RecreateNetwork { .. })
+            if !matches!(step.action, Action::RecreateNetwork { .. } | Action::RecreateVolume { .. })
                 && !matches!(&step.guard, Guard::Ours { container, owner } if container == id && owner == input.owner)
             {
                 faults.push(format!("step {} touches container {} without a guard on it", step.id, id.short()));
@@ -92,8 +93,15 @@ fn completeness(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
             faults
                 .push(format!("step {} removes {} although the engine was not fully observed", step.id, step.subject));
         }
-        if step.disruption == Disruption::DataLoss {
-            faults.push(format!("step {} would lose data", step.id));
+        if (step.disruption == Disruption::DataLoss || matches!(step.action, Action::RecreateVolume { .. }))
+            && !may_lose_data(input, &step.subject)
+        {
+            faults.push(format!("step {} ({}) would lose data, which nobody allowed", step.id, step.subject));
+        }
+        if let Action::RecreateVolume { volume, .. } = &step.action
+            && input.observed.volumes.get(&volume.name).is_none_or(|state| state.owner.as_ref() != Some(input.owner))
+        {
+            faults.push(format!("step {} removes {}, which is not ours", step.id, step.subject));
         }
         if let (Action::RemoveInstance { .. }, Subject::Instance(id)) = (&step.action, &step.subject)
             && is_wanted(input, id)
@@ -101,6 +109,16 @@ fn completeness(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
             faults.push(format!("step {} removes {id}, which is wanted", step.id));
         }
     }
+}
+
+fn may_lose_data(input: &PlanInput<'_>, subject: &Subject) -> bool {
+    let name = match subject {
+        Subject::Volume(name) => name.clone(),
+        other => other.to_string(),
+    };
+    let covers = |scope: &str| name == scope || name.strip_prefix(scope).is_some_and(|rest| rest.starts_with('/'));
+    let allow = input.allow.iter().filter(|allow| allow.guard == AllowedGuard::DataLoss);
+    allow.filter_map(|allow| allow.scope.as_deref()).any(covers)
 }
 
 fn is_wanted(input: &PlanInput<'_>, id: &InstanceId) -> bool {

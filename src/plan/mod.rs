@@ -11,6 +11,7 @@ mod diff;
 mod draft;
 mod fields;
 mod flapping;
+mod former;
 mod gate;
 mod identity;
 mod input;
@@ -36,6 +37,7 @@ mod wanted;
 pub use action::{Action, Gate, Guard, Launch, Update};
 pub use diff::spec_digest;
 pub use flapping::{REMEMBERED, fought_over};
+pub use former::keep_former_volumes;
 pub use identity::PlanId;
 pub use input::{Allow, AllowedGuard, Base, Memory, PlanInput, Quarantine, Repair};
 pub use lint::lint;
@@ -48,7 +50,6 @@ pub use step::{
 };
 pub use sync::{Sync, Syncs, sync};
 pub use teardown::{Teardown, teardown};
-pub use wanted::{NEXT, PREV};
 
 use context::Context;
 use draft::Drafts;

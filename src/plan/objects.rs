@@ -4,6 +4,8 @@ use super::action::{Action, Guard};
 use super::context::Context;
 use super::draft::{Draft, Drafts, Phase, Rank};
 use super::flapping::hold_repair;
+use super::input::AllowedGuard;
+use super::instances::grace;
 use super::record::asked;
 use super::step::{Disruption, FieldChange, HeldReason, Milestone, Origin, Reason, Subject};
 use crate::model::{
@@ -193,13 +195,41 @@ pub(super) fn volumes(cx: &Context<'_>, drafts: &mut Drafts) {
                     if changes.iter().any(|change| !change.field.key.starts_with("label ")) {
                         drafts.absent.insert(subject.clone());
                     }
-                    if !changes.is_empty() {
-                        drafts.hold(subject, "recreate", HeldReason::DataLoss, changes);
+                    if changes.is_empty() {
+                        continue;
+                    }
+                    if cx.allows(AllowedGuard::DataLoss, &volume.name) {
+                        drafts.absent.remove(&subject);
+                        let rank = Rank(Phase::Volumes, index, 0, 0);
+                        drafts.steps.insert(subject, recreate_volume(cx, &deployment.name, volume, changes, rank));
+                    } else {
+                        drafts.hold(
+                            subject,
+                            "recreate",
+                            HeldReason::DataLoss { lost: "its content".to_owned() },
+                            changes,
+                        );
                     }
                 }
             }
         }
     }
+}
+
+/// A volume that is made anew; the caller allowed the loss.
+fn recreate_volume(
+    cx: &Context<'_>,
+    deployment: &DeploymentName,
+    volume: &Volume,
+    changes: Vec<FieldChange>,
+    rank: Rank,
+) -> Draft {
+    let uses = |container: &&Container| {
+        container.spec.mounts.values().any(|mount| matches!(mount, Mount::Volume { name, .. } if *name == volume.name))
+    };
+    let users = cx.ours().filter(uses).map(|container| (container.id.clone(), grace(container))).collect();
+    let action = Action::RecreateVolume { volume: volume.clone(), deployment: deployment.clone(), users };
+    Draft { changes, disruption: Disruption::DataLoss, ..object(deployment, action, Reason::Changed, rank) }
 }
 
 /// What Git asks of a volume that it did not ask for when the volume was made. A volume stays as it was made, so what the engine

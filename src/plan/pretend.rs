@@ -58,6 +58,11 @@ impl Host<'_> {
                 let state = volume_state(volume, deployment, self.owner);
                 self.pretended.observed.volumes.insert(volume.name.clone(), state);
             }
+            Action::RecreateVolume { volume, deployment, users } => {
+                users.iter().for_each(|(container, _)| self.remove(container));
+                let state = volume_state(volume, deployment, self.owner);
+                self.pretended.observed.volumes.insert(volume.name.clone(), state);
+            }
             Action::CreateInstance(launch) => self.create(launch),
             Action::ReplaceInstance { old, launch, .. } => {
                 self.remove(old);
@@ -95,7 +100,8 @@ impl Host<'_> {
 
     fn image(&mut self, reference: &str, built_from: Option<String>) {
         let id = format!("sha256:{}", digest(reference).repeat(5));
-        let state = ImageState { id: id.clone(), config: ImageConfig::default(), built_from };
+        let state =
+            ImageState { id: id.clone(), config: ImageConfig::default(), built_from, inherited: BTreeMap::new() };
         self.pretended.observed.images.insert(reference.to_owned(), state.clone());
         self.pretended.observed.images.insert(id, state);
     }
@@ -145,6 +151,7 @@ impl Host<'_> {
             revision: Some(launch.revision.clone()),
             applied: launch.applied.clone(),
             needs: launch.needs.clone(),
+            anonymous_volumes: launch.carried.clone(),
             image_id,
             status: if completes { Status::Exited { code: 0, oom: false } } else { Status::Running },
             health: Health::Unchecked,

@@ -273,7 +273,10 @@ pub enum HeldReason {
         times: u32,
     },
     /// Doing it would lose data, which needs an explicit word.
-    DataLoss,
+    DataLoss {
+        /// What would be lost, as a noun: `its content`, `what is at /data`.
+        lost: String,
+    },
     /// Containers that are not ours are connected to it.
     InUseByForeign {
         /// One of them.

@@ -1,6 +1,6 @@
 //! Desired as a list of instances, and the containers that stand for them now.
 
-use crate::model::{Container, Deployment, Desired, InstanceId, Observed, OwnerId, Service, ServiceRef};
+use crate::model::{Container, Deployment, Desired, InstanceId, NEXT, Observed, OwnerId, PREV, Service, ServiceRef};
 use std::collections::BTreeMap;
 
 /// One replica that should be there.
@@ -31,11 +31,6 @@ pub(super) fn wanted(desired: &Desired) -> BTreeMap<InstanceId, Wanted<'_>> {
     }
     all
 }
-
-/// The container that is being made ready to replace another (see `Action::ReplaceInstance`).
-pub const NEXT: &str = ".next";
-/// The container that was set aside for its replacement.
-pub const PREV: &str = ".prev";
 
 /// Our containers of one instance. More than one is there only after an interruption.
 #[derive(Clone, Debug, Default)]

@@ -69,7 +69,7 @@ fn inflict(host: &Host, kind: &str) {
         }
         "volume" => {
             docker(&["rm", "--force", name]);
-            docker(&["volume", "rm", &host.named("data")])
+            docker(&["volume", "rm", &format!("{}_{}", host.name, host.named("data"))])
         }
         "health" => {
             docker(&["exec", name, "touch", "/run/bad"]);
@@ -106,7 +106,7 @@ fn repaired(host: &Host, before: &[BTreeMap<&'static str, String>]) {
         assert_eq!(look(host, kind), *before, "{kind} is not repaired");
     }
     assert_eq!(text(&host.inspect("retagged")["Image"]), image_id(host));
-    docker(&["volume", "inspect", &host.named("data")]);
+    docker(&["volume", "inspect", &format!("{}_{}", host.name, host.named("data"))]);
     let mut names: Vec<String> = KINDS.iter().map(|(kind, _)| format!("{kind}-1")).collect();
     names.sort();
     assert_eq!(host.containers(), names);

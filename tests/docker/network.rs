@@ -84,6 +84,7 @@ async fn a_foreign_network_or_volume_is_not_taken_over() {
 fn volume(name: &str) -> Volume {
     Volume {
         name: name.to_owned(),
+        former: None,
         driver: "local".to_owned(),
         options: BTreeMap::new(),
         labels: BTreeMap::from([("tier".to_owned(), "db".to_owned())]),

@@ -133,6 +133,7 @@ impl Rig {
             applied: applied(&spec),
             spec,
             needs: Vec::new(),
+            carried: BTreeMap::new(),
             gate: Gate::Started,
         }
     }

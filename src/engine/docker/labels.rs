@@ -19,6 +19,8 @@ pub const REVISION: &str = "dev.setpoint.revision";
 pub const SPEC: &str = "dev.setpoint.spec";
 /// Services it depends on, separated by commas.
 pub const NEEDS: &str = "dev.setpoint.needs";
+/// Anonymous volumes that it took over from the container before: a JSON map from target path to volume.
+pub const CARRIED: &str = "dev.setpoint.carried";
 /// Whose build an image is. Not [`OWNER`]: containers inherit the labels of their image, and what somebody starts from it
 /// by hand is not ours.
 pub const IMAGE_OWNER: &str = "dev.setpoint.image.owner";
@@ -34,6 +36,7 @@ pub(super) struct Ours {
     pub revision: Option<String>,
     pub applied: BTreeMap<String, String>,
     pub needs: Vec<ServiceRef>,
+    pub carried: BTreeMap<String, String>,
 }
 
 /// Reads our labels. What is not readable counts as absent: whoever wrote it, it does not identify an instance.
@@ -45,6 +48,7 @@ pub(super) fn read(labels: &HashMap<String, String>) -> Ours {
         Some(ServiceRef { deployment, service: ServiceId::new(service) }.instance(slot))
     });
     let applied = text(SPEC).and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+    let carried = text(CARRIED).and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
     let needs = text(NEEDS).map(|list| list.split(',').filter_map(|one| one.parse().ok()).collect());
     Ours {
         owner: text(OWNER).map(OwnerId::new),
@@ -53,7 +57,14 @@ pub(super) fn read(labels: &HashMap<String, String>) -> Ours {
         revision: text(REVISION),
         applied,
         needs: needs.unwrap_or_default(),
+        carried,
     }
+}
+
+/// Our labels of a container, as they stand there. An image has them only when it was committed from such a container.
+pub(super) fn of_container(labels: &HashMap<String, String>) -> BTreeMap<String, String> {
+    let ours = |key: &str| key.starts_with(PREFIX) && key != IMAGE_OWNER && key != IMAGE_DIGEST;
+    labels.iter().filter(|(key, _)| ours(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// The labels of others, sorted.
@@ -75,6 +86,9 @@ pub(super) fn of_launch(launch: &Launch) -> HashMap<String, String> {
         (SPEC.to_owned(), json(&launch.applied)),
         (NEEDS.to_owned(), needs.join(",")),
     ]);
+    if !launch.carried.is_empty() {
+        labels.insert(CARRIED.to_owned(), json(&launch.carried));
+    }
     labels
 }
 

@@ -2,7 +2,9 @@
 
 use super::error::is_gone;
 use super::{Docker, EngineError, labels, translate};
-use crate::model::{Container, ImageConfig, ImageState, NetworkState, Observed, OwnerId, Timestamp, VolumeState};
+use crate::model::{
+    Container, ContainerId, ImageConfig, ImageState, NetworkState, Observed, OwnerId, Timestamp, VolumeState,
+};
 use bollard::models::{ContainerSummary, ImageInspect, Network, Volume};
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions, ListVolumesOptions};
 use futures_util::stream::{self, StreamExt};
@@ -49,7 +51,7 @@ impl Docker {
             Err(error) => missing.push(format!("volumes: {error}")),
         }
         self.keep_images(images, &mut observed);
-        self.containers(containers, &scope.owner, &mut observed).await;
+        let labels = self.containers(containers, &scope.owner, &mut observed).await;
         let unknown: BTreeSet<String> = observed
             .containers
             .iter()
@@ -59,10 +61,23 @@ impl Docker {
             .collect();
         let images = self.images(unknown.into_iter()).await;
         self.keep_images(images, &mut observed);
+        disown_copies(&mut observed, &labels);
         Ok(observed)
     }
 
-    async fn containers(&self, list: Vec<ContainerSummary>, owner: &OwnerId, observed: &mut Observed) {
+    /// Reads the containers; returns our labels of each that has any.
+    async fn containers(
+        &self,
+        list: Vec<ContainerSummary>,
+        owner: &OwnerId,
+        observed: &mut Observed,
+    ) -> BTreeMap<ContainerId, BTreeMap<String, String>> {
+        let mut labels = BTreeMap::new();
+        for summary in &list {
+            if let (Some(id), Some(all)) = (&summary.id, &summary.labels) {
+                labels.insert(ContainerId::new(id.clone()), labels::of_container(all));
+            }
+        }
         let is_ours = |one: &ContainerSummary| {
             one.labels.as_ref().and_then(|labels| labels.get(labels::OWNER)).is_some_and(|text| text == owner.as_str())
         };
@@ -87,6 +102,7 @@ impl Docker {
         drop(inspects);
         name_joined_networks(&mut observed.containers);
         observed.containers.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
+        labels
     }
 
     /// Each image by the reference or id that was asked for; `None` is not on the host.
@@ -131,6 +147,18 @@ impl Docker {
             Ok(inspect) => Ok(translate::container(inspect, &self.defaults)),
             Err(error) if is_gone(&error) => Ok(None),
             Err(source) => Err(EngineError::Inspect { what: format!("container {id}"), source }),
+        }
+    }
+}
+
+/// Takes away from us what somebody started from an image that was committed from one of our containers: its labels are those of
+/// its image, while ours are written for each container.
+fn disown_copies(observed: &mut Observed, labels: &BTreeMap<ContainerId, BTreeMap<String, String>>) {
+    for container in &mut observed.containers {
+        let inherited = observed.images.get(&container.image_id).map(|image| &image.inherited);
+        if inherited.is_some_and(|inherited| !inherited.is_empty() && labels.get(&container.id) == Some(inherited)) {
+            container.owner = None;
+            container.instance = None;
         }
     }
 }
@@ -190,10 +218,12 @@ fn image(inspect: ImageInspect) -> ImageState {
     let config = inspect.config.unwrap_or_default();
     let mut volumes = config.volumes.unwrap_or_default();
     volumes.sort();
+    let inherited = config.labels.as_ref().map(labels::of_container).unwrap_or_default();
     let built_from = config.labels.as_ref().and_then(|labels| labels.get(labels::IMAGE_DIGEST)).cloned();
     ImageState {
         id: inspect.id.unwrap_or_default(),
         built_from,
+        inherited,
         config: ImageConfig {
             entrypoint: config.entrypoint.unwrap_or_default(),
             command: config.cmd.unwrap_or_default(),

@@ -9,7 +9,7 @@ use crate::manifest::raw::common::{Common, ExtraHosts};
 use crate::manifest::raw::service::{ConditionName, DependsOn, DependsOnEntry, Networks, StartOrder};
 use crate::manifest::raw::text::{OneOrMany, Pairs, Text};
 use crate::manifest::raw::units::ExtraHost;
-use crate::model::{Attachment, Condition, FieldKind as K, Logging, Order};
+use crate::model::{Attachment, Condition, FieldKind as K, Logging, Order, reserved_suffix};
 use std::collections::BTreeMap;
 
 impl Context<'_> {
@@ -19,11 +19,14 @@ impl Context<'_> {
         self.process(draft, &common);
         if let Some(command) = common.command {
             draft.set(K::Command, at.key("command"));
-            draft.spec.command = Some(self.words(command, at.key("command")));
+            // An empty command is the image's: no engine runs none instead.
+            draft.spec.command = Some(self.words(command, at.key("command"))).filter(|words| !is_blank(words));
         }
         if let Some(entrypoint) = common.entrypoint {
             draft.set(K::Entrypoint, at.key("entrypoint"));
-            draft.spec.entrypoint = Some(self.words(entrypoint, at.key("entrypoint")));
+            // An empty entrypoint takes the image's away, however it is written.
+            let words = self.words(entrypoint, at.key("entrypoint"));
+            draft.spec.entrypoint = Some(if is_blank(&words) { Vec::new() } else { words });
         }
         self.env(draft, common.env, common.env_file);
         self.ports(draft, common.ports.unwrap_or_default());
@@ -62,15 +65,20 @@ impl Context<'_> {
     /// Everything with a single value.
     fn process(&mut self, draft: &mut Draft<'_>, common: &Common) {
         let at = draft.at;
-        let text = |value: &Option<Text>| value.as_ref().map(|text| text.0.clone());
+        let text = |value: &Option<Text>| value.as_ref().map(|text| text.0.clone()).filter(|text| !text.is_empty());
         draft.container_name = common.container_name.as_ref().map(|name| name.0.clone());
+        if let Some(suffix) = draft.container_name.as_deref().and_then(reserved_suffix) {
+            let message = format!("a container name must not end in `{suffix}`");
+            let help = "choose another name; setpoint uses this ending while it replaces a container";
+            self.mistake("reserved-name", at.key("container_name"), message, help);
+        }
         draft.replicas = common.replicas.unwrap_or(1);
         draft.order = common.order.map(order);
         draft.restart_given = common.restart.is_some();
         let spec = &mut draft.spec;
         spec.restart = common.restart.as_ref().map_or(crate::model::Restart::UnlessStopped, |policy| policy.0);
         spec.user = text(&common.user);
-        spec.working_dir = text(&common.working_dir);
+        spec.working_dir = text(&common.working_dir).map(|path| clean_path(&path));
         spec.hostname = common.hostname.as_ref().map(|name| name.0.clone());
         spec.domainname = common.domainname.as_ref().map(|name| name.0.clone());
         spec.privileged = common.privileged.unwrap_or(false);
@@ -274,4 +282,23 @@ pub(super) fn order(order: StartOrder) -> Order {
 /// A map of texts.
 pub(super) fn owned(map: Option<&BTreeMap<String, Text>>) -> BTreeMap<String, String> {
     map.into_iter().flatten().map(|(name, value)| (name.clone(), value.0.clone())).collect()
+}
+
+/// Words that say nothing: none, or a single empty one.
+fn is_blank(words: &[String]) -> bool {
+    words.iter().all(String::is_empty)
+}
+
+/// A path in a container as the engine writes it down: without `.`, `..`, double and trailing slashes.
+fn clean_path(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    let root = if path.starts_with('/') { "/" } else { "" };
+    format!("{root}{}", parts.join("/"))
 }

@@ -79,7 +79,7 @@ pub(crate) fn deployment<'a>(cx: &mut Context<'_>, raw: Raw, at: Cursor<'a>, set
     let mut networks = Networks::default();
     let default = if seed_form { "grpc_network".to_owned() } else { format!("{name}_default") };
     networks.declare(cx, raw.network, raw.networks, &default, at);
-    let volumes = cx.volumes(raw.volumes, &mut drafts, at);
+    let volumes = cx.volumes(raw.volumes, &mut drafts, &name, at);
     let networks = networks.attach(cx, &mut drafts, at);
     Resolved {
         deployment: Deployment {
@@ -185,6 +185,11 @@ impl Networks {
     }
 }
 
+/// The name of a volume on the engine: volumes of different deployments are different ones.
+fn scoped(deployment: &str, key: &str) -> String {
+    format!("{deployment}_{key}")
+}
+
 fn bridge(name: &str) -> Network {
     Network {
         name: name.to_owned(),
@@ -234,6 +239,7 @@ impl Context<'_> {
         &mut self,
         declared: Option<BTreeMap<String, Option<RawVolume>>>,
         drafts: &mut [Draft<'_>],
+        deployment: &str,
         at: Cursor<'_>,
     ) -> BTreeMap<String, Volume> {
         let mut by_key: BTreeMap<String, Volume> = BTreeMap::new();
@@ -248,8 +254,11 @@ impl Context<'_> {
                     self.mistake("no-effect", at.name(setting), message, help);
                 }
             }
+            // What exists already is known by the name under which it does.
+            let given = raw.name.map(|name| name.0).or_else(|| external.then(|| key.clone()));
             let volume = Volume {
-                name: raw.name.map_or_else(|| key.clone(), |name| name.0),
+                former: given.is_none().then(|| key.clone()),
+                name: given.unwrap_or_else(|| scoped(deployment, &key)),
                 driver: raw.driver.map_or_else(|| "local".to_owned(), |driver| driver.0),
                 options: owned(raw.driver_opts.as_ref()),
                 labels: self
@@ -269,7 +278,8 @@ impl Context<'_> {
                 let Mount::Volume { name, .. } = mount else { continue };
                 let at = spans.get(&crate::model::Field::of(FieldKind::Volume, target)).map_or(0, |span| span.start);
                 let implied = || Volume {
-                    name: name.clone(),
+                    name: scoped(deployment, name),
+                    former: Some(name.clone()),
                     driver: "local".to_owned(),
                     options: BTreeMap::new(),
                     labels: BTreeMap::new(),

@@ -52,7 +52,8 @@ impl Context<'_> {
         }
     }
 
-    /// The lines of an env file: `NAME=value`, `export` before it and quotes around the value allowed, `#` comments.
+    /// The lines of an env file: `NAME=value`, `export` before it and quotes around the value allowed, `#` comments, also behind
+    /// a value that stands without quotes.
     pub(crate) fn env_file(&mut self, text: &str, path: &str, at: Cursor<'_>) -> Vec<(String, String)> {
         let mut entries = Vec::new();
         for (number, line) in text.lines().enumerate() {
@@ -63,7 +64,7 @@ impl Context<'_> {
             let line = line.strip_prefix("export ").map_or(line, str::trim_start);
             match line.split_once('=') {
                 Some((name, value)) if is_env_name(name.trim()) => {
-                    entries.push((name.trim().to_owned(), unquote(value.trim()).to_owned()));
+                    entries.push((name.trim().to_owned(), unquote(without_comment(value.trim())).to_owned()));
                 }
                 _ => {
                     let message = format!("{path}:{}:1: this line is not `NAME=value`", number + 1);
@@ -78,6 +79,20 @@ impl Context<'_> {
 /// Whether this can be the name of an environment variable.
 pub(super) fn is_env_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(['=', '\0']) && !name.contains(char::is_whitespace)
+}
+
+/// A value without what follows ` #`. In quotes, that is part of the value, and a comment may follow the closing one.
+fn without_comment(value: &str) -> &str {
+    let quoted = value.chars().next().filter(|first| matches!(first, '"' | '\''));
+    let from = quoted.and_then(|quote| value.get(1..)?.rfind(quote)).map_or(0, |end| end + 2);
+    let (kept, rest) = value.split_at(from.min(value.len()));
+    if rest.starts_with('#') && kept.is_empty() {
+        return "";
+    }
+    match rest.find(" #").or_else(|| rest.find("\t#")) {
+        Some(at) => value.get(..kept.len() + at).unwrap_or(value).trim_end(),
+        None => value,
+    }
 }
 
 fn unquote(value: &str) -> &str {

@@ -59,7 +59,7 @@ impl Context<'_> {
         let (repository, image_tag) = match &image {
             Some(image) => split_tag(&image.0),
             None => {
-                (format!("{}/{}", deployment.to_lowercase(), draft.id.as_str().to_lowercase()), "latest".to_owned())
+                (format!("{}/{}", repository_part(deployment), repository_part(draft.id.as_str())), "latest".to_owned())
             }
         };
         let build_at = at.key("build");
@@ -81,6 +81,40 @@ impl Context<'_> {
         if let Some(build) = self.build(request) {
             draft.image = Image::Build(build);
             draft.spec.image = draft.image.reference();
+        }
+    }
+}
+
+/// A name as a part of a repository may be: lower case, and `.`, `_`, `__` or dashes only between letters and digits.
+/// Source: the grammar of references (`distribution/reference`).
+fn repository_part(name: &str) -> String {
+    let mut part = String::new();
+    let mut between = String::new();
+    for letter in name.to_lowercase().chars() {
+        if letter.is_ascii_alphanumeric() {
+            let separates = matches!(between.as_str(), "." | "_" | "__") || between.bytes().all(|byte| byte == b'-');
+            if !part.is_empty() {
+                part.push_str(if separates { &between } else { "-" });
+            }
+            between.clear();
+            part.push(letter);
+        } else {
+            between.push(letter);
+        }
+    }
+    part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::repository_part;
+
+    #[test]
+    fn a_repository_is_named_by_any_service() {
+        for (name, part) in
+            [("Api-", "api"), ("a..b", "a-b"), ("a--b", "a--b"), ("a__b", "a__b"), ("a_.b", "a-b"), ("7", "7")]
+        {
+            assert_eq!(repository_part(name), part);
         }
     }
 }

@@ -48,7 +48,7 @@ fn group(step: &Step) -> (u8, &'static str) {
         Action::BuildImage(_) => (7, "to build"),
         Action::PullImage { .. } => (8, "to pull"),
         Action::CreateNetwork { .. } | Action::RecreateNetwork { .. } | Action::RemoveNetwork { .. } => (9, "networks"),
-        Action::CreateVolume { .. } => (10, "volumes"),
+        Action::CreateVolume { .. } | Action::RecreateVolume { .. } => (10, "volumes"),
         Action::AwaitInstance { .. } => (11, "to await"),
     }
 }
@@ -149,7 +149,7 @@ pub fn held_text(why: &HeldReason) -> String {
             format!("its step would wait for itself: {}; please report this", path.join(" → "))
         }
         HeldReason::Flapping { times } => format!("repaired {times} times in ten minutes and does not stay so"),
-        HeldReason::DataLoss => "changing it would lose its data".to_owned(),
+        HeldReason::DataLoss { lost } => format!("it would lose {lost}"),
         HeldReason::InUseByForeign { holder } => format!("`{holder}`, which is not ours, is connected to it"),
     }
 }
@@ -162,6 +162,10 @@ pub fn release(held: &Held) -> Option<String> {
         }
         (HeldReason::PruneBudget { .. } | HeldReason::PruneDisabled, Subject::Instance(id)) => {
             Some(format!("setpoint apply --allow prune:{}", id.service))
+        }
+        (HeldReason::DataLoss { .. }, Subject::Instance(id)) => Some(format!("setpoint apply --allow data-loss:{id}")),
+        (HeldReason::DataLoss { .. }, Subject::Volume(name)) => {
+            Some(format!("setpoint apply --allow data-loss:{name}"))
         }
         (HeldReason::Suspended, Subject::Deployment(name)) => Some(format!("setpoint start {name}")),
         _ => None,

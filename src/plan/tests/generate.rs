@@ -104,6 +104,7 @@ pub(super) fn deployment(name: &str, mut services: Vec<Service>) -> Deployment {
 pub(super) fn volume(name: &str) -> Volume {
     Volume {
         name: name.to_owned(),
+        former: None,
         driver: "local".to_owned(),
         options: BTreeMap::new(),
         labels: BTreeMap::new(),

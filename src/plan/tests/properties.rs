@@ -2,11 +2,9 @@
 
 use super::generate::{any_desired, owner, revision};
 use crate::model::{
-    ContainerId, Desired, Health, InstanceId, Observed, OwnerId, Restart, ServiceRef, Status, Timestamp,
+    ContainerId, Desired, Health, InstanceId, NEXT, Observed, OwnerId, PREV, Restart, ServiceRef, Status, Timestamp,
 };
-use crate::plan::{
-    Action, Allow, AllowedGuard, Memory, NEXT, Origin, PREV, Plan, PlanInput, Subject, lint, plan, pretend, render,
-};
+use crate::plan::{Action, Allow, AllowedGuard, Memory, Origin, Plan, PlanInput, Subject, lint, plan, pretend, render};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 

@@ -320,6 +320,7 @@ fn foreign() -> Container {
         revision: None,
         applied: BTreeMap::new(),
         needs: Vec::new(),
+        anonymous_volumes: BTreeMap::new(),
         image_id: "sha256:0".into(),
         status: Status::Running,
         health: Health::Unchecked,

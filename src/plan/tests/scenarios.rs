@@ -93,6 +93,7 @@ fn foreign(name: &str, ports: &[u16]) -> Container {
         instance: None,
         revision: None,
         applied: Default::default(),
+        anonymous_volumes: Default::default(),
         needs: Vec::new(),
         image_id: String::new(),
         status: Status::Running,

@@ -3,8 +3,8 @@
 use super::{ActError, Interrupt, Outcome, Work};
 use crate::engine::docker::error::{is_conflict, is_gone};
 use crate::engine::docker::{Docker, EngineError, translate};
-use crate::model::{Container, ContainerId};
-use crate::plan::{Launch, Milestone, NEXT};
+use crate::model::{Container, ContainerId, NEXT};
+use crate::plan::{Launch, Milestone};
 use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions, RenameContainerOptions};
 use std::sync::Mutex;

@@ -72,6 +72,9 @@ impl Work<'_> {
             }
             Action::RemoveNetwork { name, id } => self.remove_network(name, id).await,
             Action::CreateVolume { volume, deployment } => self.create_volume(volume, deployment).await,
+            Action::RecreateVolume { volume, deployment, users } => {
+                self.recreate_volume(volume, deployment, users).await
+            }
             Action::CreateInstance(launch) => self.create_instance(launch).await,
             Action::ReplaceInstance { old, launch, stop_first, grace, rollback } => {
                 let order = replace::Order { stop_first: *stop_first, grace: *grace, rollback: *rollback };

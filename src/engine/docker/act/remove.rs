@@ -3,8 +3,8 @@
 use super::{ActError, Outcome, Work};
 use crate::engine::docker::EngineError;
 use crate::engine::docker::error::{is_gone, status};
-use crate::model::{ContainerId, Status};
-use crate::plan::{Gate, Milestone, NEXT, PREV};
+use crate::model::{ContainerId, NEXT, PREV, Status};
+use crate::plan::{Gate, Milestone};
 use bollard::query_parameters::StopContainerOptions;
 use std::time::Duration;
 

@@ -8,8 +8,8 @@
 
 use super::{ActError, Outcome, Work};
 use crate::engine::docker::gate::GateError;
-use crate::model::{ContainerId, Status};
-use crate::plan::{Gate, Launch, Milestone, NEXT, PREV};
+use crate::model::{ContainerId, NEXT, PREV, Status};
+use crate::plan::{Gate, Launch, Milestone};
 use std::time::Duration;
 
 /// How a replacement goes.

@@ -1,10 +1,12 @@
-//! Volumes: made, and never removed or changed.
+//! Volumes: made, and made anew only where the loss of their content was allowed.
 
 use super::{ActError, Outcome, Work};
 use crate::engine::docker::error::is_gone;
 use crate::engine::docker::{EngineError, labels};
-use crate::model::{DeploymentName, Volume};
+use crate::model::{ContainerId, DeploymentName, Volume};
 use bollard::models::VolumeCreateRequest;
+use bollard::query_parameters::RemoveVolumeOptions;
+use std::time::Duration;
 
 impl Work<'_> {
     /// The engine takes the creation of an existing volume for done, whoever made it, so that it is looked for before.
@@ -33,5 +35,41 @@ impl Work<'_> {
         let created = self.docker.api.create_volume(request).await;
         created.map_err(|source| EngineError::CreateVolume { name: volume.name.clone(), source })?;
         Ok(Outcome::default())
+    }
+
+    /// Removes the containers that use a volume, then the volume, and makes it anew. Done again after an interruption it goes on
+    /// where it was; a volume that is not ours is never removed.
+    pub(super) async fn recreate_volume(
+        &self,
+        volume: &Volume,
+        deployment: &DeploymentName,
+        users: &[(ContainerId, Duration)],
+    ) -> Result<Outcome, ActError> {
+        let wanted = labels::of_volume(volume, deployment, self.owner);
+        let inspected = self.docker.api.inspect_volume(&volume.name).await;
+        let present = match inspected {
+            Ok(present) => Some(present),
+            Err(error) if is_gone(&error) => None,
+            Err(source) => {
+                return Err(EngineError::Inspect { what: format!("volume {}", volume.name), source }.into());
+            }
+        };
+        let Some(present) = present else { return self.create_volume(volume, deployment).await };
+        if present.labels.get(labels::OWNER).map(String::as_str) != Some(self.owner.as_str()) {
+            return Err(ActError::Stale(format!("the volume {} is not ours", volume.name)));
+        }
+        if present.labels.get(labels::SPEC) == wanted.get(labels::SPEC) {
+            return Ok(Outcome::default());
+        }
+        for (container, grace) in users {
+            self.remove_instance(container, *grace).await?;
+        }
+        match self.docker.api.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await {
+            Err(source) if !is_gone(&source) => {
+                return Err(EngineError::RemoveVolume { name: volume.name.clone(), source }.into());
+            }
+            _ => {}
+        }
+        self.create_volume(volume, deployment).await
     }
 }

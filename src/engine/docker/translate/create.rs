@@ -2,7 +2,7 @@
 
 use super::{health, mounts, resources};
 use crate::engine::docker::labels;
-use crate::model::{Attachment, ContainerSpec};
+use crate::model::{Attachment, ContainerSpec, Mount};
 use crate::plan::Launch;
 use bollard::models::{
     ContainerCreateBody, DeviceMapping, EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigLogConfig,
@@ -38,11 +38,12 @@ pub(in super::super) fn create_body(launch: &Launch) -> (ContainerCreateBody, Ve
         healthcheck: spec.healthcheck.as_ref().map(health::write),
         image: Some(spec.image.clone()),
         working_dir: spec.working_dir.clone(),
-        entrypoint: spec.entrypoint.clone(),
+        // The one form of «none» that every engine takes: an empty list would mean the image's.
+        entrypoint: spec.entrypoint.clone().map(|words| if words.is_empty() { vec![String::new()] } else { words }),
         labels: Some(labels::of_launch(launch)),
         stop_signal: spec.stop_signal.clone(),
         stop_timeout: spec.stop_grace.map(|grace| i64::try_from(grace.as_secs()).unwrap_or(i64::MAX)),
-        host_config: Some(host_config(spec, first, bindings)),
+        host_config: Some(host_config(launch, first, bindings)),
         networking_config: networking,
         ..Default::default()
     };
@@ -63,7 +64,8 @@ pub(in super::super) fn endpoint(attachment: &Attachment) -> EndpointSettings {
     }
 }
 
-fn host_config(spec: &ContainerSpec, network: Option<String>, bindings: Option<PortMap>) -> HostConfig {
+fn host_config(launch: &Launch, network: Option<String>, bindings: Option<PortMap>) -> HostConfig {
+    let spec = &launch.spec;
     let mut host = HostConfig {
         network_mode: spec.network_mode.clone().or(network),
         port_bindings: bindings,
@@ -110,7 +112,11 @@ fn host_config(spec: &ContainerSpec, network: Option<String>, bindings: Option<P
         ..Default::default()
     };
     resources::write(&spec.resources, &mut host);
-    mounts::write(&spec.mounts, &mut host);
+    let carried = launch
+        .carried
+        .iter()
+        .map(|(target, volume)| (target.clone(), Mount::Volume { name: volume.clone(), read_only: false }));
+    mounts::write(&carried.chain(spec.mounts.clone()).collect(), &mut host);
     host
 }
 

@@ -29,8 +29,10 @@ pub(in super::super) fn container(inspect: ContainerInspectResponse, defaults: &
         .iter()
         .filter_map(|(name, endpoint)| Some((name.clone(), non_empty(endpoint.ip_address.clone())?)))
         .collect();
-    let spec = spec(&inspect, &ours, &id, &networks, defaults);
+    let mut spec = spec(&inspect, &ours, &id, &networks, defaults);
+    let anonymous_volumes = anonymous_volumes(&inspect, &ours, &mut spec);
     Some(Container {
+        anonymous_volumes,
         name: inspect.name.unwrap_or_default().trim_start_matches('/').to_owned(),
         owner: ours.owner,
         instance: ours.instance,
@@ -46,6 +48,22 @@ pub(in super::super) fn container(inspect: ContainerInspectResponse, defaults: &
         spec,
         id,
     })
+}
+
+/// The volumes that nobody declared: those that were carried over from the container before, and those that the engine made for the
+/// image. The former stand among what was asked for at creation and are taken out there.
+fn anonymous_volumes(
+    inspect: &ContainerInspectResponse,
+    ours: &Ours,
+    spec: &mut ContainerSpec,
+) -> BTreeMap<String, String> {
+    spec.mounts.retain(|target, _| !ours.carried.contains_key(target));
+    let mounted = inspect.mounts.iter().flatten().filter(|mount| mount.typ.as_deref() == Some("volume"));
+    let volumes = mounted.filter_map(|mount| Some((mount.destination.clone()?, non_empty(mount.name.clone())?)));
+    let undeclared = volumes.filter(|(target, _)| {
+        !spec.mounts.contains_key(target.trim_end_matches('/')) && !spec.mounts.contains_key(target)
+    });
+    ours.carried.clone().into_iter().chain(undeclared).collect()
 }
 
 /// A container of others, from the list alone: name, image and published ports.
@@ -73,6 +91,7 @@ pub(in super::super) fn foreign(summary: ContainerSummary) -> Option<Container> 
         revision: ours.revision,
         applied: BTreeMap::new(),
         needs: Vec::new(),
+        anonymous_volumes: BTreeMap::new(),
         image_id: summary.image_id.unwrap_or_default(),
         status: match summary.state {
             Some(ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::STOPPING) => Status::Running,
@@ -271,7 +290,8 @@ fn ports(map: &PortMap) -> BTreeSet<PortBinding> {
         };
         let Ok(container_port) = number.parse() else { continue };
         for binding in bindings.iter().flatten() {
-            let host_ip = non_empty(binding.host_ip.clone()).filter(|ip| !is_any(ip));
+            // What the engine wrote down is what was asked for: `::` is another wish than every address.
+            let host_ip = non_empty(binding.host_ip.clone()).filter(|ip| ip != "0.0.0.0");
             let host_port = binding.host_port.as_deref().and_then(|port| port.parse().ok()).filter(|port| *port > 0);
             ports.insert(PortBinding { container_port, protocol, host_ip, host_port });
         }
