@@ -217,7 +217,9 @@ fn a_thread_comes_to_a_cpu_on_which_a_lower_priority_computes() {
             assert_eq!(applied.refusals().count(), 0);
             computes.store(true, Ordering::SeqCst);
             let begin = Instant::now();
-            while !through.load(Ordering::SeqCst) && begin.elapsed() < Duration::from_millis(800) {}
+            while !through.load(Ordering::SeqCst) && begin.elapsed() < Duration::from_millis(800) {
+                std::hint::spin_loop();
+            }
             through.load(Ordering::SeqCst)
         });
         scope.spawn(|| {

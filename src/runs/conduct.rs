@@ -1,6 +1,6 @@
 //! One run from its preparations to its end.
 
-use super::calls::Calls;
+use super::calls::{Calls, Servers};
 use super::details::{Detail, Details};
 use super::exchange::Exchange;
 use super::flights::Flights;
@@ -22,7 +22,7 @@ use crate::wire::{ListenError, Tls};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -173,14 +173,7 @@ pub fn prepare(
     let caller = caller.map_err(RunError::Caller)?.start();
     // Dropped before the thread that waits for it is joined: a run that is refused must not wait for itself.
     let begin_calls = begin_calls;
-    let servers = match servers_rx.recv_timeout(FOUND) {
-        Ok(servers) => servers?,
-        Err(RecvTimeoutError::Disconnected) => return Err(RunError::Caller(ended(caller))),
-        Err(RecvTimeoutError::Timeout) => {
-            caller.leave();
-            return Err(RunError::Caller(ThreadError::Starved { name: "sp-calls".to_owned() }));
-        }
-    };
+    let (servers, caller) = found(&servers_rx, caller)?;
     match exchange {
         Ok(exchange) => remarks.extend(exchange.remarks().iter().cloned()),
         // Our own runners tell the end of a task to whoever started it.
@@ -233,6 +226,34 @@ pub fn prepare(
     })
 }
 
+/// What the thread that makes the calls found.
+fn found(
+    servers: &Receiver<Result<Servers, RunError>>,
+    caller: Running<()>,
+) -> Result<(Servers, Running<()>), RunError> {
+    match servers.recv_timeout(FOUND) {
+        Ok(servers) => Ok((servers?, caller)),
+        Err(RecvTimeoutError::Disconnected) => Err(RunError::Caller(ended(caller))),
+        Err(RecvTimeoutError::Timeout) => {
+            caller.leave();
+            Err(RunError::Caller(ThreadError::Starved { name: "sp-calls".to_owned() }))
+        }
+    }
+}
+
+/// What tasks did without, each thing once, however often they ran into it.
+fn remarks_of(shared: &Shared, details: &BTreeMap<Attempt, Detail>, remarks: &mut Vec<String>) {
+    for (attempt, detail) in details {
+        let Some(task) = shared.task(*attempt) else { continue };
+        for text in &detail.remarks {
+            let remark = remark(&task.id, text);
+            if !remarks.contains(&remark) && remarks.len() < MAX_REMARKS {
+                remarks.push(remark);
+            }
+        }
+    }
+}
+
 /// The start of a run on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Planned(Begin);
@@ -279,16 +300,7 @@ impl Ready {
         let Kept { record, waited } = kept?;
         let details = std::mem::take(&mut shared.details().attempts);
         let mut remarks = self.remarks;
-        for (attempt, text) in
-            details.iter().flat_map(|(attempt, detail)| detail.remarks.iter().map(move |text| (attempt, text)))
-        {
-            let Some(task) = shared.task(*attempt) else { continue };
-            let remark = remark(&task.id, text);
-            // Each thing once, however often a task ran into it.
-            if !remarks.contains(&remark) && remarks.len() < MAX_REMARKS {
-                remarks.push(remark);
-            }
-        }
+        remarks_of(&shared, &details, &mut remarks);
         remarks.extend(waited.and_then(|waited| throttled::after(self.real_time, waited)));
         Ok(Conducted { id: self.id, started: planned.wall(), record, details, remarks })
     }

@@ -225,7 +225,7 @@ fn a_server_that_hangs_and_a_name_that_is_not_there_delay_their_own_tasks_only()
 #[test]
 fn as_the_first_process_of_a_container_it_takes_leave_of_orphans() {
     let Some(unshare) = find_or_skip("unshare") else { return };
-    let words = [unshare.to_str().unwrap(), "--pid", "--fork", "--kill-child"];
+    let words = [unshare.to_str().unwrap(), "--pid", "--fork", "--kill-child", "--mount-proc"];
     if !Command::new(words[0]).args(&words[1..]).arg("true").status().is_ok_and(|status| status.success()) {
         eprintln!("skipped: no right to a PID namespace");
         return;

@@ -104,7 +104,7 @@ impl Desk {
             drop(reply.send(identity));
             return;
         }
-        tokio::task::spawn_blocking(move || reply.send(Capabilities { not_applied: tried(&wishes), ..identity }));
+        tokio::task::spawn_blocking(move || drop(reply.send(Capabilities { not_applied: tried(&wishes), ..identity })));
     }
 
     fn status(&self, task: &TaskId, reply: oneshot::Sender<TaskStatus>) {
