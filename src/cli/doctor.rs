@@ -54,6 +54,7 @@ pub(super) async fn run(session: &Session, _: &DoctorArgs) -> Result<Exit, Failu
         findings.extend(disk(what, &folder));
     }
     findings.push(system_clock());
+    findings.push(real_time());
 
     let bad = findings.iter().any(|finding| finding.state == State::Bad);
     if session.printer.json {
@@ -165,6 +166,31 @@ fn system_clock() -> Finding {
             State::Warning,
             "the kernel does not say whether the clock is synchronised",
             "check it by hand",
+        ),
+    }
+}
+
+/// What real-time threads may have of the CPUs.
+fn real_time() -> Finding {
+    match crate::rt::throttling() {
+        Ok(limits) if limits.is_none() => Finding::not(
+            "real time",
+            State::Warning,
+            format!("no thread can be real-time here: {limits}"),
+            "`sysctl kernel.sched_rt_runtime_us=950000`, and microseconds in `cpu.rt_runtime_us` of the cgroup",
+        ),
+        Ok(limits) if limits.is_on() => Finding::good(
+            "real time",
+            format!(
+                "{limits}: one that computes for longer has to wait (`sysctl kernel.sched_rt_runtime_us=-1` lifts that)"
+            ),
+        ),
+        Ok(limits) => Finding::good("real time", limits.to_string()),
+        Err(error) => Finding::not(
+            "real time",
+            State::Warning,
+            format!("the limits of real-time threads cannot be read: {error}"),
+            "mount /proc",
         ),
     }
 }

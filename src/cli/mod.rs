@@ -27,6 +27,7 @@ mod timeline;
 mod validate;
 mod why;
 
+use crate::process::orphans;
 use crate::process::telemetry::{self, LogFormat};
 use args::{Cli, Command};
 use clap::Parser;
@@ -50,6 +51,7 @@ pub fn main() -> ExitCode {
     };
     let printer = Printer::new(&cli.global);
     let session = Session { global: cli.global, printer: printer.clone() };
+    orphans::watch();
     match run(&session, &cli.command) {
         Ok(exit) => exit.into(),
         Err(failure) => {

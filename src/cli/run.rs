@@ -20,7 +20,6 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -240,7 +239,7 @@ async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) ->
         Exchange::open(&address(&args.listen)?, settings.real_time, settings.output_limit, settings.tls.clone())
             .map_err(|error| refused(&error, args))?;
     let hand = Hand::default();
-    let (onlooker, moments) = sync_channel(4 * schedule.tasks.len() + 64);
+    let (onlooker, mut moments) = runs::moments(4 * schedule.tasks.len() + 64);
     let id = runs::new_id(schedule, clock::now());
     let run = {
         let (schedule, hand) = (Arc::clone(schedule), hand.clone());
@@ -252,7 +251,7 @@ async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) ->
     let progress = {
         let (schedule, session) = (Arc::clone(schedule), session.clone());
         tokio::task::spawn_blocking(move || {
-            while let Ok(moment) = moments.recv() {
+            while let Some(moment) = moments.recv() {
                 if let Some(text) = told(&schedule, &moment) {
                     session.printer.note(&text);
                 }

@@ -5,7 +5,7 @@ use super::exit::{Exit, Failure};
 use super::plan::Format;
 use super::run::{RunArgs, write};
 use super::session::{Session, Which};
-use super::timeline::WIDTH;
+use super::timeline::{WIDTH, wrote};
 use crate::manifest;
 use crate::model::{Schedule, ScheduleName, TaskId, Timestamp};
 use crate::schedule::gantt::{self, Chart};
@@ -193,10 +193,26 @@ fn text(session: &Session, run: &RunRecord, picture: Option<&str>) -> Result<(),
         table.add_rows(outputs.into_iter().map(|(task, output)| [task, output]));
         session.printer.line(&format!("\n{table}"))?;
     }
+    for (name, stream, text) in streams(run) {
+        session.printer.line(&format!("\n{}", wrote(&name, stream, text)))?;
+    }
     match picture {
         Some(picture) => session.printer.out(&format!("\n{picture}")),
         None => Ok(()),
     }
+}
+
+/// What programs wrote beside their outputs: the task, the stream, the text.
+fn streams(run: &RunRecord) -> impl Iterator<Item = (String, &'static str, &str)> {
+    run.tasks.iter().flat_map(|task| {
+        (1..).zip(&task.tries).flat_map(move |(number, one)| {
+            let occurrence = if task.occurrence > 0 { format!(" #{}", task.occurrence + 1) } else { String::new() };
+            let attempt = if task.tries.len() > 1 { format!(", attempt {number}") } else { String::new() };
+            let name = format!("{}{occurrence}{attempt}", task.task);
+            let both = [("stdout", &one.stdout), ("stderr", &one.stderr)];
+            both.into_iter().filter_map(move |(stream, text)| Some((name.clone(), stream, text.as_deref()?)))
+        })
+    })
 }
 
 /// For a pull request or an issue.
@@ -213,6 +229,10 @@ fn markdown(run: &RunRecord, picture: Option<&str>) -> String {
     for (at, (task, output)) in outputs(run).iter().enumerate() {
         let heading = if at == 0 { "\n| task | output |\n| --- | --- |\n" } else { "" };
         out += &format!("{heading}| {} | {} |\n", cell(task), cell(output));
+    }
+    for (name, stream, text) in streams(run) {
+        // No line of it ends the block.
+        out += &format!("\n```text\n{}\n```\n", wrote(&name, stream, text));
     }
     if let Some(picture) = picture {
         out += &format!("\n```text\n{picture}```\n");

@@ -5,6 +5,7 @@ use super::exit::{Exit, Failure};
 use super::run::{PolicyArg, address};
 use super::session::Session;
 use crate::model::RealTime;
+use crate::process::config;
 use crate::process::supervise::chain;
 use crate::rt;
 use crate::task::{CommandLine, Registry, Runner, Settings};
@@ -14,8 +15,9 @@ use std::num::NonZeroUsize;
 /// Serve tasks of the timed orchestrator: a program, or one of the built-in functions
 ///
 /// Built in are `sleep`, `busy`, `sha256`, `md5` and `echo`. A program gets the task's parameters as JSON on its standard
-/// input and in its environment (TASK_PARAMETERS, TASK_PARAM_<NAME>), and what it writes to its standard output, JSON, is
-/// the task's output. Exit code 0 is success; to stop it, its process group gets SIGTERM.
+/// input and in its environment (TASK_PARAMETERS, TASK_PARAM_<NAME>), and what it writes to its standard output is the task's
+/// output: JSON when it is JSON, else a text. Exit code 0 is success; to stop it, its process group gets SIGTERM. Of this
+/// process's own environment it finds PATH, HOME, LANG and TZ, and what --env names.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -52,6 +54,9 @@ pub(super) struct TaskArgs {
     /// Refuse a task whose policy, CPU or memory lock cannot be had
     #[arg(long)]
     strict: bool,
+    /// A variable for the program: NAME=VALUE, or NAME for the value that it has here; several may be given
+    #[arg(long, value_name = "NAME[=VALUE]", requires = "program")]
+    env: Vec<String>,
     /// How many tasks run at once
     #[arg(long, default_value = "1", value_name = "N")]
     parallel: NonZeroUsize,
@@ -66,7 +71,8 @@ pub(super) fn run(session: &Session, args: &TaskArgs) -> Result<Exit, Failure> {
         let [name] = args.name.as_slice() else {
             return Err(Failure::Usage("a program is one kind of work: give one `--name`".to_owned()));
         };
-        registry = registry.command(name.as_str(), line);
+        let variables = args.env.iter().map(|text| variable(text)).collect::<Result<Vec<_>, _>>()?;
+        registry = registry.command(name.as_str(), line.environment(variables));
     }
     if args.policy == PolicyArg::Deadline {
         session.printer.note(
@@ -103,4 +109,19 @@ pub(super) fn run(session: &Session, args: &TaskArgs) -> Result<Exit, Failure> {
         }
     })?;
     Ok(Exit::Ok)
+}
+
+/// A variable for the program.
+fn variable(text: &str) -> Result<(String, String), Failure> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, value.to_owned()),
+        None => {
+            let here = config::env(text);
+            (text, here.ok_or_else(|| Failure::Usage(format!("--env {text}: it is not set here; write {text}=VALUE")))?)
+        }
+    };
+    if name.is_empty() {
+        return Err(Failure::Usage(format!("--env {text}: a variable has a name")));
+    }
+    Ok((name.to_owned(), value))
 }

@@ -32,7 +32,7 @@ pub(super) fn told(schedule: &Schedule, moment: &Moment) -> Option<String> {
     };
     let (at, text) = match moment {
         Moment::Effect(at, Effect::Start { attempt, due }) => {
-            (at, format!("start {} ({} late)", id(attempt)?, short_time(at.saturating_sub(*due))))
+            (at, format!("start {} (sent {} late)", id(attempt)?, short_time(at.saturating_sub(*due))))
         }
         Moment::Effect(at, Effect::Arm { attempt, at: due }) => {
             (at, format!("send {} ahead for {}", id(attempt)?, short_time(*due)))
@@ -82,7 +82,41 @@ pub(super) fn text(session: &Session, schedule: &Schedule, run: &Conducted) -> R
     session.printer.line("")?;
     let subtitle = format!("run {}, started {}", run.id, run.started);
     session.printer.out(&gantt::text(&chart(schedule, Some((&run.record, at)), &subtitle), WIDTH))?;
+    for row in run.record.rows() {
+        let several = row.tries.len() > 1;
+        for number in 1..=u32::try_from(row.tries.len()).unwrap_or(u32::MAX) {
+            let Some(detail) = run.details.get(&Attempt { number, ..attempt(row) }) else { continue };
+            let name = name(schedule, row);
+            let name = if several { format!("{name}, attempt {number}") } else { name };
+            let streams = [("stdout", &detail.stdout), ("stderr", &detail.stderr)];
+            for (stream, text) in streams.into_iter().filter_map(|(stream, text)| Some((stream, text.as_ref()?))) {
+                session.printer.line(&format!("\n{}", wrote(&name, stream, text)))?;
+            }
+        }
+    }
     session.printer.line(&format!("\n{} {verdict} after {}", run.id, short_time(at)))
+}
+
+/// Lines of a stream that people are shown; `--json` has all that is kept.
+const LINES: usize = 20;
+
+/// The end of what a program wrote, below a heading. Nothing in it reaches the terminal as a command.
+pub(super) fn wrote(task: &str, stream: &str, text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let left_out = lines.len().saturating_sub(LINES);
+    let more = if left_out > 0 { format!(", the last {LINES} of {} lines", lines.len()) } else { String::new() };
+    let mut shown = format!("{task} {stream}{more}:");
+    for line in lines.iter().skip(left_out) {
+        shown.push_str("\n  ");
+        for letter in line.chars() {
+            if letter.is_control() && letter != '\t' {
+                shown.extend(letter.escape_default());
+            } else {
+                shown.push(letter);
+            }
+        }
+    }
+    shown
 }
 
 /// The last attempt of an occurrence.
@@ -137,6 +171,9 @@ pub(super) fn rows(schedule: &Schedule, record: &Record, details: &BTreeMap<Atte
                     "late_ns": nanos(started.unwrap_or(one.sent).saturating_sub(one.released)),
                     "message": detail.and_then(|detail| detail.message.as_deref()),
                     "output": detail.and_then(|detail| detail.output.as_ref()),
+                    "remarks": detail.map(|detail| detail.remarks.as_slice()).unwrap_or_default(),
+                    "stdout": detail.and_then(|detail| detail.stdout.as_deref()),
+                    "stderr": detail.and_then(|detail| detail.stderr.as_deref()),
                     "cpu_ns": detail.and_then(|detail| detail.cpu).map(nanos),
                     "memory_peak": detail.and_then(|detail| detail.memory_peak),
                 })
@@ -154,4 +191,18 @@ pub(super) fn rows(schedule: &Schedule, record: &Record, details: &BTreeMap<Atte
         })
     };
     record.rows().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_program_wrote_is_shown_by_its_last_lines_and_as_text_only() {
+        let text: String = (1..=25).map(|line| format!("line {line}\n")).collect();
+        let shown = wrote("backup", "stderr", &text);
+        assert!(shown.starts_with("backup stderr, the last 20 of 25 lines:\n  line 6\n"), "{shown}");
+        assert!(shown.ends_with("line 25"), "{shown}");
+        assert_eq!(wrote("a", "stdout", "\u{1b}[2Jgone\tx\n"), "a stdout:\n  \\u{1b}[2Jgone\tx");
+    }
 }

@@ -174,3 +174,22 @@ fn a_schedule_with_a_mistake_is_no_schedule() {
     let report = compile(&tree(&[("schedules/s.yaml", text.as_bytes())])).unwrap_err();
     assert!(report.to_string().contains("schedules/s.yaml:3:37"), "{report}");
 }
+
+#[test]
+fn a_program_declares_its_variables_and_a_line_without_a_shell_is_noticed() {
+    let text = "schedule:\n  tasks:\n    - {id: a, command: \"echo $HOME > f\", env: {MODE: fast, N: 3, TASK_ID: x}}\n    \
+                - {id: b, command: [sh, -c, \"echo $HOME\"], env: [A=b=c]}\n";
+    let desired = desired(&[("schedules/s.yaml", text)]);
+    let schedule = desired.schedules.values().next().unwrap();
+    let variables =
+        |at: usize| schedule.tasks[at].environment.iter().map(|(a, b)| format!("{a}={b}")).collect::<Vec<_>>();
+    assert_eq!(variables(0), ["MODE=fast", "N=3", "TASK_ID=x"]);
+    assert_eq!(variables(1), ["A=b=c"]);
+    let notices: Vec<String> = desired.notices.iter().map(|notice| format!("{notice:?}")).collect();
+    assert_eq!(notices.len(), 2, "{notices:?}");
+    assert!(notices.iter().any(|notice| notice.contains("no shell reads this line, so `$`")), "{notices:?}");
+    assert!(notices.iter().any(|notice| notice.contains("`TASK_ID` is filled in")), "{notices:?}");
+    let elsewhere = "schedule:\n  tasks: [{id: a, address: \"h:1\", env: {A: b}}]\n";
+    let report = compile(&tree(&[("schedules/s.yaml", elsewhere.as_bytes())])).unwrap_err();
+    assert!(format!("{report:?}").contains("`env` is for a task with a `command`"), "{report:?}");
+}

@@ -6,6 +6,7 @@
 use super::{Cadence, Location, ScheduleName, ServiceRef, TaskId, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -129,6 +130,9 @@ pub struct Task {
     pub real_time: RealTime,
     /// What it is given.
     pub parameters: Map<String, Value>,
+    /// Variables of its program.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
 }
 
 /// Where a task runs.

@@ -7,6 +7,7 @@
 pub mod backoff;
 pub mod clock;
 pub mod config;
+pub mod orphans;
 pub mod shutdown;
 pub mod supervise;
 pub mod telemetry;

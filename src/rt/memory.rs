@@ -1,29 +1,51 @@
 //! Keeping memory where it is, so that a real-time thread waits for no page.
 
 use super::refusal::{Facts, NotApplied, kibibytes, memory_refused};
+use rustix::io::Errno;
 use rustix::mm::{MlockAllFlags, mlockall};
 use std::fs;
 use std::hint::black_box;
+use std::sync::{Mutex, PoisonError};
 
 /// Left untouched at the end of the stack, for the frames of the touching itself and of signal handlers.
 const MARGIN: usize = 16 * 1024;
 /// Stack that one round of touching writes; at most the size of a page, so that no page is jumped over.
 const STRIDE: usize = 4 * 1024;
 
-/// Locks all memory of the process, what is mapped now and what will be.
+/// Whether the memory of this process is locked.
+static LOCKED: Mutex<bool> = Mutex::new(false);
+
+/// Locks all memory of the process, what is mapped now and what will be, once and for good: who asks again finds it done.
 ///
 /// What is mapped now (the program, the heap, the stacks) is brought in at once: a page of the program that is first
-/// needed in the middle of a release would come from the disk. What is mapped later stays when it was touched
-/// (`MCL_ONFAULT`) and is not brought in beforehand, or each new thread would cost its whole stack of megabytes; a
-/// real-time thread therefore touches its stack itself ([`prefault_stack`]) and its buffers before it starts.
+/// needed in the middle of a release would come from the disk. That takes milliseconds, in which no other thread can map
+/// memory; so it happens before the first run, and never again while runs keep their time. What is mapped later stays when
+/// it was touched (`MCL_ONFAULT`) and is not brought in beforehand, or each new thread would cost its whole stack of
+/// megabytes; a real-time thread therefore touches its stack itself ([`prefault_stack`]) and its buffers before it starts.
+///
+/// It is never undone: other runs may be under way, and memory that is needed again at the next run would be paged out in
+/// between. The price is that the allocator cannot give back what it has once used.
+///
+/// A process without `CAP_IPC_LOCK` whose locked memory is limited is refused, even if all of it fits now: beyond the limit
+/// no memory could be mapped any more, and the next thread or buffer would fail.
 ///
 /// # Errors
-/// When the kernel refuses; the reason names the limit.
+/// When the kernel refuses, or would later; the reason names the limit.
 pub fn lock_memory() -> Result<(), NotApplied> {
+    let mut locked = LOCKED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *locked {
+        return Ok(());
+    }
+    let facts = Facts::read(None);
+    if !facts.may_lock() {
+        return Err(memory_refused(Errno::NOMEM, &facts));
+    }
     // In this order: a call without FUTURE takes an earlier FUTURE back.
     mlockall(MlockAllFlags::CURRENT)
         .and_then(|()| mlockall(MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT))
-        .map_err(|errno| memory_refused(errno, &Facts::read()))
+        .map_err(|errno| memory_refused(errno, &facts))?;
+    *locked = true;
+    Ok(())
 }
 
 /// Memory of the process that is locked, in bytes; `None` when the kernel does not say.
@@ -82,9 +104,8 @@ fn lowest_of_stack() -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::io::Errno;
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
-    use std::sync::Mutex;
     use std::thread::Builder;
 
     /// Locking brings in the stacks of all threads and would spoil the count of faults.
@@ -147,25 +168,39 @@ mod tests {
         let later = vec![1u8; 64 << 20];
         assert!(locked_bytes().unwrap() >= now + (64 << 20), "{} after {now}", locked_bytes().unwrap());
         drop(black_box(later));
+        // Once is enough: a second call does not bring in what was mapped since.
+        let mapped = black_box(Vec::<u8>::with_capacity(64 << 20));
+        let before = resident();
+        lock_memory().unwrap();
+        assert!(resident() < before + (32 << 20), "a second call brought everything in again");
+        drop(mapped);
         rustix::mm::munlockall().unwrap();
+        *LOCKED.lock().unwrap() = false;
         assert_eq!(locked_bytes(), Some(0));
     }
 
+    fn resident() -> u64 {
+        kibibytes(&fs::read_to_string("/proc/self/status").unwrap(), "VmRSS:").unwrap()
+    }
+
+    /// A limit that all that is mapped now fits below: locking would succeed, and later mappings fail.
     #[test]
-    fn without_the_right_the_reason_names_the_limit() {
+    fn a_limit_is_a_refusal_although_all_fits_below_it_now() {
         let _alone = ONE_AT_A_TIME.lock().unwrap();
-        let (limit, refused) = with_stack(|| {
+        let limits = getrlimit(Resource::Memlock);
+        if setrlimit(Resource::Memlock, Rlimit { current: Some(1 << 40), maximum: Some(1 << 40) }).is_err() {
+            eprintln!("skipped: the limit cannot be raised here");
+            return;
+        }
+        let refused = with_stack(|| {
             let mut sets = capabilities(None).unwrap();
             sets.effective.remove(CapabilitySet::IPC_LOCK);
             set_capabilities(None, sets).unwrap();
-            (Facts::read().memlock, lock_memory())
+            lock_memory()
         });
-        let Some(limit) = limit else {
-            eprintln!("skipped: locked memory is not limited here");
-            return;
-        };
+        setrlimit(Resource::Memlock, limits).unwrap();
         let refused = refused.unwrap_err();
-        assert!([Errno::NOMEM, Errno::PERM].contains(&refused.source));
-        assert!(refused.reason.contains(&format!("{limit} bytes")), "{refused}");
+        assert!(refused.reason.contains("the limit on locked memory is 1099511627776 bytes"), "{refused}");
+        assert_eq!(locked_bytes(), Some(0), "nothing is locked");
     }
 }

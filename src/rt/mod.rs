@@ -1,7 +1,8 @@
 //! Real-time threads on Linux.
 //!
 //! In: what a task or the orchestrator asks for (`model::RealTime`), sizes, monotonic instants. Out: threads that run
-//! under what was asked, a report of what the kernel refused and what would change its mind ([`NotApplied`]),
+//! under what was asked, a report of what the kernel refused and what would change its mind ([`NotApplied`]), queues
+//! between threads of different priorities,
 //! wake-ups at absolute instants, histograms of how late they were.
 //!
 //! Must not: decide what runs when, log, ask for the wall clock, run on an async runtime, or take a refusal for
@@ -14,6 +15,7 @@ mod clock;
 mod lateness;
 mod memory;
 mod policy;
+mod queue;
 mod refusal;
 mod thread;
 mod throttling;
@@ -23,8 +25,9 @@ pub use alarm::{Alarm, Wake, Waker, alarm};
 pub use clock::{Anchor, Monotonic};
 pub use lateness::{DecodeError, Lateness};
 pub use memory::{lock_memory, locked_bytes, prefault_stack};
-pub use policy::{Applied, InForce, apply, current};
+pub use policy::{Applied, InForce, Thread, apply, current};
+pub use queue::{NotSent, Receiver, Sender, queue};
 pub use refusal::NotApplied;
-pub use thread::{DEFAULT_STACK, Prepared, Running, Settings, ThreadError};
-pub use throttling::{RtGroup, Throttling, throttling};
+pub use thread::{DEFAULT_STACK, Prepared, Running, Settings, ThreadError, launch};
+pub use throttling::{RtGroup, Throttling, throttling, waited};
 pub use wakeup::DmaLatency;

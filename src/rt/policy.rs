@@ -6,8 +6,10 @@
 use super::refusal::{Facts, NotApplied, cpu_refused, members, policy_refused, slack_refused};
 use crate::model::{RealTime, RtPolicy};
 use rustix::io::Errno;
-use rustix::process::getpriority_process;
-use rustix::thread::{CpuSet, current_timer_slack, sched_getaffinity, sched_setaffinity, set_current_timer_slack};
+use rustix::process::{Pid, getpriority_process};
+use rustix::thread::{
+    CpuSet, current_timer_slack, gettid, sched_getaffinity, sched_setaffinity, set_current_timer_slack,
+};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -55,21 +57,53 @@ pub fn apply(asked: RealTime) -> Applied {
     // Before the policy: on older kernels a futex wait keeps the thread's slack, 50 µs by default, even when it is
     // real-time.
     let slack = set_current_timer_slack(Some(NonZeroU64::MIN)).map_err(slack_refused);
-    let set_policy = || set_policy(asked.policy).map_err(|errno| policy_refused(asked.policy, errno, &Facts::read()));
-    let set_cpu = || match asked.cpu {
-        Some(cpu) => bind(cpu).map_err(|errno| cpu_refused(cpu, asked.policy, errno, &Facts::read())),
+    let (policy, cpu) = settle(None, asked);
+    Applied { asked, policy, cpu, slack }
+}
+
+/// A thread of this process, for others to change its settings: they can run when it cannot, because something of a
+/// higher priority keeps its CPU.
+#[derive(Clone, Debug)]
+pub struct Thread {
+    id: Pid,
+    /// The CPUs that it may use when no setting narrows them.
+    whole: Option<CpuSet>,
+}
+
+impl Thread {
+    /// The calling one.
+    pub fn current() -> Self {
+        Self { id: gettid(), whole: sched_getaffinity(None).ok() }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> i32 {
+        self.id.as_raw_pid()
+    }
+
+    /// Applies settings to it from another thread, each as far as the kernel lets it; an earlier CPU is lifted. Its timer
+    /// slack is its own affair ([`apply`]).
+    pub fn apply(&self, asked: RealTime) -> Applied {
+        if let Some(whole) = &self.whole {
+            // What was allowed once is allowed. Before the policy, as a bound thread is refused SCHED_DEADLINE.
+            let _ = sched_setaffinity(Some(self.id), whole);
+        }
+        let (policy, cpu) = settle(Some(self.id), asked);
+        Applied { asked, policy, cpu, slack: Ok(()) }
+    }
+}
+
+/// The policy, then the CPU. Bound first, a thread that is not real-time yet could come to a CPU on which something of a
+/// lower priority than its own computes, and would have to wait for that; and as long as its policy is SCHED_DEADLINE it
+/// cannot be bound at all.
+fn settle(thread: Option<Pid>, asked: RealTime) -> (Result<(), NotApplied>, Result<(), NotApplied>) {
+    let policy =
+        set_policy(thread, asked.policy).map_err(|errno| policy_refused(asked.policy, errno, &Facts::read(thread)));
+    let cpu = match asked.cpu {
+        Some(cpu) => bind(thread, cpu).map_err(|errno| cpu_refused(cpu, asked.policy, errno, &Facts::read(thread))),
         None => Ok(()),
     };
-    let (policy, cpu) = if matches!(asked.policy, RtPolicy::Deadline { .. }) {
-        // A bound thread is refused this policy. This way round the policy is had, and the refusal says `cpu`.
-        let policy = set_policy();
-        (policy, set_cpu())
-    } else {
-        // The other way round it would for a moment be real-time on a CPU that is not its own.
-        let cpu = set_cpu();
-        (set_policy(), cpu)
-    };
-    Applied { asked, policy, cpu, slack }
+    (policy, cpu)
 }
 
 /// Reads back what is in force for the calling thread.
@@ -77,7 +111,7 @@ pub fn apply(asked: RealTime) -> Applied {
 /// # Errors
 /// What the kernel answers, when it does not say.
 pub fn current() -> Result<InForce, Errno> {
-    let attributes = attributes()?;
+    let attributes = attributes(None)?;
     let priority = u8::try_from(attributes.sched_priority).unwrap_or(u8::MAX);
     let policy = match attributes.sched_policy {
         SCHED_FIFO => RtPolicy::Fifo { priority },
@@ -93,25 +127,25 @@ pub fn current() -> Result<InForce, Errno> {
     Ok(InForce { policy, cpus: members(&sched_getaffinity(None)?), slack })
 }
 
-fn bind(cpu: u32) -> Result<(), Errno> {
+fn bind(thread: Option<Pid>, cpu: u32) -> Result<(), Errno> {
     let cpu = usize::try_from(cpu).ok().filter(|cpu| *cpu < CpuSet::MAX_CPU).ok_or(Errno::INVAL)?;
     let mut set = CpuSet::new();
     set.set(cpu);
-    sched_setaffinity(None, &set)
+    sched_setaffinity(thread, &set)
 }
 
-fn set_policy(policy: RtPolicy) -> Result<(), Errno> {
+fn set_policy(thread: Option<Pid>, policy: RtPolicy) -> Result<(), Errno> {
     let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).map_err(|_| Errno::INVAL);
     let mut wanted = blank();
     wanted.sched_flags = RESET_ON_FORK;
     match policy {
         RtPolicy::Other => {
-            let now = attributes()?;
+            let now = attributes(thread)?;
             if ![SCHED_FIFO, SCHED_RR, SCHED_DEADLINE].contains(&now.sched_policy) {
                 return Ok(());
             }
             // Kept as they are: to take either back needs a right that was not needed so far.
-            wanted.sched_nice = getpriority_process(None)?;
+            wanted.sched_nice = getpriority_process(thread)?;
             wanted.sched_flags = now.sched_flags & RESET_ON_FORK;
             wanted.sched_policy = SCHED_OTHER;
         }
@@ -130,7 +164,7 @@ fn set_policy(policy: RtPolicy) -> Result<(), Errno> {
             wanted.sched_period = nanos(period)?;
         }
     }
-    set_attributes(&wanted)
+    set_attributes(thread, &wanted)
 }
 
 fn blank() -> libc::sched_attr {
@@ -147,17 +181,19 @@ fn blank() -> libc::sched_attr {
 }
 
 #[expect(unsafe_code, reason = "no library of ours wraps sched_setattr")]
-fn set_attributes(attributes: &libc::sched_attr) -> Result<(), Errno> {
+fn set_attributes(thread: Option<Pid>, attributes: &libc::sched_attr) -> Result<(), Errno> {
+    let thread = Pid::as_raw(thread);
     // SAFETY: the pointer is to a live `sched_attr` whose `size` is its size; thread 0 is the calling one.
-    let answer = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, std::ptr::from_ref(attributes), 0) };
+    let answer = unsafe { libc::syscall(libc::SYS_sched_setattr, thread, std::ptr::from_ref(attributes), 0) };
     if answer == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
 #[expect(unsafe_code, reason = "no library of ours wraps sched_getattr")]
-fn attributes() -> Result<libc::sched_attr, Errno> {
+fn attributes(thread: Option<Pid>) -> Result<libc::sched_attr, Errno> {
+    let thread = Pid::as_raw(thread);
     let mut attributes = blank();
     // SAFETY: the kernel writes at most `size` bytes to a live, writable `sched_attr` of that size.
-    let answer = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, attributes.size, 0) };
+    let answer = unsafe { libc::syscall(libc::SYS_sched_getattr, thread, &raw mut attributes, attributes.size, 0) };
     if answer == 0 { Ok(attributes) } else { Err(last_errno()) }
 }
 

@@ -155,3 +155,82 @@ fn numbers_that_cannot_be_are_refused_as_such() {
     };
     assert!(alone(|| apply(RealTime { policy, cpu: None }).policy).unwrap_err().reason.contains("do not fit"));
 }
+
+/// Runs on a thread of its own that another one changes in between.
+fn changed(settings: &[RealTime]) -> Vec<(Applied, InForce)> {
+    use std::sync::mpsc::sync_channel;
+    let (tell, told) = sync_channel(1);
+    let (ask, asked) = sync_channel::<()>(1);
+    let (answer, answered) = sync_channel(1);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            tell.send(Thread::current()).unwrap();
+            while asked.recv().is_ok() {
+                answer.send(current().unwrap()).unwrap();
+            }
+        });
+        let thread = told.recv().unwrap();
+        let one = |wish: &RealTime| {
+            let applied = thread.apply(*wish);
+            ask.send(()).unwrap();
+            (applied, answered.recv().unwrap())
+        };
+        let all = settings.iter().map(one).collect();
+        drop(ask);
+        all
+    })
+}
+
+#[test]
+fn settings_of_a_thread_follow_each_other_and_nothing_of_the_earlier_ones_stays() {
+    if !permitted() {
+        return;
+    }
+    let cpus = current().unwrap().cpus;
+    let (bound, free) = (cpus.last().copied(), None);
+    let other = RtPolicy::Other;
+    let wishes = [(DEADLINE, free), (FIFO, bound), (DEADLINE, free), (other, bound), (FIFO, free), (other, free)];
+    let wishes = wishes.map(|(policy, cpu)| RealTime { policy, cpu });
+    for ((applied, in_force), wish) in changed(&wishes).into_iter().zip(wishes) {
+        assert_eq!(applied.refusals().count(), 0, "{applied:?}");
+        assert_eq!(in_force.policy, wish.policy);
+        let expected = wish.cpu.map_or_else(|| cpus.clone(), |cpu| vec![cpu]);
+        assert_eq!(in_force.cpus, expected, "{wish:?}");
+    }
+}
+
+/// Something computes on a CPU, at a priority below that of a thread which is to run there. The one below computes until the
+/// other has come through, and gives up before the kernel would let others in.
+#[test]
+fn a_thread_comes_to_a_cpu_on_which_a_lower_priority_computes() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Instant;
+    let cpus = current().unwrap().cpus;
+    let (Some(&cpu), true) = (cpus.first(), permitted() && cpus.len() > 1) else {
+        eprintln!("skipped: not permitted or one CPU");
+        return;
+    };
+    let (computes, through) = (AtomicBool::new(false), AtomicBool::new(false));
+    let came = thread::scope(|scope| {
+        let below = scope.spawn(|| {
+            let applied = apply(RealTime { policy: RtPolicy::Fifo { priority: 10 }, cpu: Some(cpu) });
+            assert_eq!(applied.refusals().count(), 0);
+            computes.store(true, Ordering::SeqCst);
+            let begin = Instant::now();
+            while !through.load(Ordering::SeqCst) && begin.elapsed() < Duration::from_millis(800) {
+                std::hint::spin_loop();
+            }
+            through.load(Ordering::SeqCst)
+        });
+        scope.spawn(|| {
+            while !computes.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_micros(100));
+            }
+            let applied = apply(RealTime { policy: FIFO, cpu: Some(cpu) });
+            through.store(true, Ordering::SeqCst);
+            assert_eq!(applied.refusals().count(), 0);
+        });
+        below.join().unwrap()
+    });
+    assert!(came, "it waited for what is below it");
+}

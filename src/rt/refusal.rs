@@ -7,7 +7,7 @@
 use super::throttling::{RtGroup, rt_group};
 use crate::model::RtPolicy;
 use rustix::io::Errno;
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Pid, Resource, getrlimit};
 use rustix::thread::{CapabilitySet, CpuSet, capabilities, sched_getaffinity};
 use std::fs;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub struct NotApplied {
     pub source: Errno,
 }
 
-/// What decides about a refusal, read from the kernel for the calling thread.
+/// What decides about a refusal, read from the kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Facts {
     /// `CAP_SYS_NICE` is effective.
@@ -53,9 +53,9 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Reads them. What cannot be read is taken as absent, so that the reason is less exact but never wrong about
-    /// rights.
-    pub(super) fn read() -> Self {
+    /// Reads them for a thread, or for the calling one. What cannot be read is taken as absent, so that the reason is less
+    /// exact but never wrong about rights. All threads of this process have the same rights.
+    pub(super) fn read(thread: Option<Pid>) -> Self {
         let effective = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         Self {
@@ -66,9 +66,14 @@ impl Facts {
             memlock: getrlimit(Resource::Memlock).current,
             mapped: kibibytes(&read("/proc/self/status"), "VmSize:"),
             online: cpu_list(&read("/sys/devices/system/cpu/online")),
-            allowed: sched_getaffinity(None).map(|set| members(&set)).unwrap_or_default(),
+            allowed: sched_getaffinity(thread).map(|set| members(&set)).unwrap_or_default(),
             group: rt_group(),
         }
+    }
+
+    /// Whether it may lock memory without a limit.
+    pub(super) fn may_lock(&self) -> bool {
+        self.memlock.is_none() || (self.ipc_lock && !self.user_namespace)
     }
 
     fn missing(&self, capability: &str) -> String {

@@ -91,7 +91,7 @@ fn the_kernels_texts_are_read() {
 
 #[test]
 fn the_facts_of_this_machine_are_there() {
-    let facts = Facts::read();
+    let facts = Facts::read(None);
     assert!(!facts.online.is_empty() && !facts.allowed.is_empty());
     assert!(facts.mapped.is_some_and(|bytes| bytes > 0));
 }

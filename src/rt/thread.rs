@@ -1,15 +1,23 @@
 //! Real-time threads: named, set up before they start, and joined.
 
 use super::memory::prefault_stack;
-use super::policy::{Applied, apply};
-use crate::model::RealTime;
+use super::policy::{Applied, apply, current};
+use crate::model::{RealTime, RtPolicy};
 use std::any::Any;
 use std::io;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::os::unix::thread::JoinHandleExt;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 /// Stack that is enough for a loop that waits and calls, in bytes.
 pub const DEFAULT_STACK: usize = 256 * 1024;
+
+/// For how long a new thread may not come to run: on a CPU that real-time work keeps for itself it never does.
+const RISE: Duration = Duration::from_secs(5);
+
+/// The flag `SCHED_RESET_ON_FORK` of the older calls, as `sched(7)` has it.
+const RESET_ON_FORK: i32 = 0x4000_0000;
 
 /// How a thread is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +50,15 @@ pub enum ThreadError {
     /// The thread ended before its body ran.
     #[error("the thread `{name}` ended before it was started")]
     Ended {
+        /// The thread's name.
+        name: String,
+    },
+    /// The thread did not come to run.
+    #[error(
+        "the thread `{name}` did not get a CPU within {}s: real-time work of other programs keeps them for itself",
+        RISE.as_secs()
+    )]
+    Starved {
         /// The thread's name.
         name: String,
     },
@@ -88,9 +105,14 @@ impl<T: Send + 'static> Prepared<T> {
             Ok(handle) => Running { name: name.clone(), handle: Some(handle) },
             Err(source) => return Err(ThreadError::Spawn { name, source }),
         };
-        match told.recv() {
+        match told.recv_timeout(RISE) {
             Ok((applied, prefaulted)) => Ok(Self { applied, prefaulted, go, thread }),
-            Err(_) => Err(ThreadError::Ended { name }),
+            Err(RecvTimeoutError::Disconnected) => Err(ThreadError::Ended { name }),
+            Err(RecvTimeoutError::Timeout) => {
+                // It ends by itself, without having run, as soon as it gets a CPU.
+                thread.leave();
+                Err(ThreadError::Starved { name })
+            }
         }
     }
 
@@ -112,6 +134,52 @@ impl<T: Send + 'static> Prepared<T> {
     }
 }
 
+/// Makes a thread that touches its stack and runs, without waiting for it: its settings are for the body to take, or for
+/// others to give ([`super::Thread`]). Until then it has the policy of the caller if that is real-time, so that it comes to
+/// run whatever computes below that.
+///
+/// # Errors
+/// When there is no thread.
+pub fn launch<T: Send + 'static>(
+    name: &str,
+    stack: usize,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<Running<T>, ThreadError> {
+    let name = name.to_owned();
+    if name.contains('\0') {
+        return Err(ThreadError::Name { name });
+    }
+    let run = move || {
+        prefault_stack(stack);
+        Some(body())
+    };
+    match Builder::new().name(name.clone()).stack_size(stack).spawn(run) {
+        Ok(handle) => {
+            if let Ok(RtPolicy::Fifo { priority } | RtPolicy::RoundRobin { priority }) =
+                current().map(|in_force| in_force.policy)
+            {
+                raise(&handle, priority);
+            }
+            Ok(Running { name, handle: Some(handle) })
+        }
+        Err(source) => Err(ThreadError::Spawn { name, source }),
+    }
+}
+
+/// Gives a thread a priority that the calling one has. A refusal leaves it as it is.
+#[expect(unsafe_code, reason = "only this call takes a thread that has not told its number yet")]
+fn raise<T>(handle: &JoinHandle<T>, priority: u8) {
+    let parameter = libc::sched_param { sched_priority: i32::from(priority) };
+    // SAFETY: the handle is of a thread that was not joined, and the pointer to a live value.
+    let _ = unsafe {
+        libc::pthread_setschedparam(
+            handle.as_pthread_t() as libc::pthread_t,
+            libc::SCHED_FIFO | RESET_ON_FORK,
+            &raw const parameter,
+        )
+    };
+}
+
 /// A thread that runs. Dropped, it is joined: whatever it waits for must be on its way.
 #[derive(Debug)]
 pub struct Running<T: Send + 'static> {
@@ -121,6 +189,11 @@ pub struct Running<T: Send + 'static> {
 }
 
 impl<T: Send + 'static> Running<T> {
+    /// Lets it go on by itself.
+    pub fn leave(mut self) {
+        drop(self.handle.take());
+    }
+
     /// Whether the body has returned, so that joining takes no time.
     pub fn is_finished(&self) -> bool {
         self.handle.as_ref().is_none_or(JoinHandle::is_finished)
@@ -239,5 +312,25 @@ mod tests {
         let settings = Settings { name: "a\0b".to_owned(), ..settings(RtPolicy::Other) };
         let error = Prepared::new(settings, || ()).unwrap_err();
         assert_eq!(error.to_string(), "`a\\0b` is not a name for a thread");
+    }
+
+    #[test]
+    fn a_launched_thread_has_the_callers_priority_until_it_gets_its_own() {
+        let asked = RealTime { policy: RtPolicy::Fifo { priority: 15 }, cpu: None };
+        let seen = thread::scope(|scope| {
+            let caller = scope.spawn(move || {
+                let _ = crate::rt::apply(asked);
+                let (begin, may_begin) = sync_channel::<()>(1);
+                let body = move || {
+                    may_begin.recv().unwrap();
+                    current().unwrap().policy
+                };
+                let running = launch("setpoint-rt", DEFAULT_STACK, body).unwrap();
+                begin.send(()).unwrap();
+                (current().unwrap().policy, running.join().unwrap())
+            });
+            caller.join().unwrap()
+        });
+        assert_eq!(seen.0, seen.1);
     }
 }

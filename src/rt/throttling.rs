@@ -32,6 +32,12 @@ pub struct RtGroup {
 }
 
 impl Throttling {
+    /// Whether no thread may be real-time at all.
+    pub fn is_none(&self) -> bool {
+        let group = self.group.as_ref().and_then(|group| group.runtime);
+        [self.runtime, group].contains(&Some(Duration::ZERO))
+    }
+
     /// Whether a real-time thread can be stopped for having used its share.
     pub fn is_on(&self) -> bool {
         self.runtime.is_some_and(|runtime| runtime < self.period)
@@ -61,6 +67,17 @@ pub fn throttling() -> io::Result<Throttling> {
     let runtime = micros(&fs::read_to_string("/proc/sys/kernel/sched_rt_runtime_us")?)?;
     let period = micros(&fs::read_to_string("/proc/sys/kernel/sched_rt_period_us")?)?.unwrap_or_default();
     Ok(Throttling { runtime, period, group: rt_group() })
+}
+
+/// How long the calling thread could have run and had no CPU, all told: it was throttled, or something of a higher priority
+/// ran. `None` where the kernel does not say.
+pub fn waited() -> Option<Duration> {
+    run_delay(&fs::read_to_string("/proc/thread-self/schedstat").ok()?)
+}
+
+/// The second number of `schedstat`, in nanoseconds (the kernel's `Documentation/scheduler/sched-stats.rst`).
+fn run_delay(schedstat: &str) -> Option<Duration> {
+    schedstat.split_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)
 }
 
 /// The limit of the calling thread's cgroup; `None` without one, or where it cannot be read.
@@ -103,6 +120,13 @@ fn group_folder(cgroups: &str, mounts: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_without_a_cpu_is_the_second_number() {
+        assert_eq!(run_delay("57918 1200 3\n"), Some(Duration::from_nanos(1200)));
+        assert_eq!(run_delay(""), None);
+        assert!(waited().is_some_and(|waited| waited < Duration::from_secs(3600)), "this kernel tells");
+    }
 
     const V1: &str = "36 31 0:33 / /sys/fs/cgroup/cpuset rw,relatime shared:12 - cgroup cgroup rw,cpuset\n\
                       35 31 0:32 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:11 - cgroup cgroup rw,cpu,cpuacct\n";

@@ -28,7 +28,7 @@ impl DmaLatency {
     pub fn hold() -> Result<Self, NotApplied> {
         Self::write().map(|file| Self { _file: file }).map_err(|error| {
             let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-            dma_latency_refused(FILE, errno, &Facts::read())
+            dma_latency_refused(FILE, errno, &Facts::read(None))
         })
     }
 

@@ -1,18 +1,19 @@
 //! Carries out effects: calls task servers, takes their end notices, and tells the timekeeper what came of it.
 
 use super::flights::Flight;
+use super::orders::Effects;
 use super::parameters::parameters;
 use super::shared::{Kind, Link, Shared};
-use crate::model::{Schedule, Task, TaskAddress};
+use crate::model::{Schedule, Task, TaskAddress, TaskId};
 use crate::process::supervise::chain;
-use crate::schedule::{Attempt, Effect, Input, Seen};
+use crate::schedule::{Attempt, Effect, Input, Seen, TaskIndex};
 use crate::wire::{Ack, Arm, AttemptKey, CallError, Disarmed, PreparedStart, Start, TaskState, WatchFrom};
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// Effects that are taken at once, so that several that are due together leave together.
@@ -47,54 +48,76 @@ pub(super) struct Caller {
     pub(super) prepared: BTreeMap<u32, (Attempt, PreparedStart)>,
 }
 
+/// The starts of a run that are known before it begins, ready to be sent.
+pub(super) fn first_starts(schedule: &Schedule, run: &str) -> BTreeMap<u32, (Attempt, PreparedStart)> {
+    let tasks = (0u32..).zip(&schedule.tasks).filter(|(_, task)| is_known_ahead(task));
+    let starts = tasks.map(|(at, task)| {
+        let attempt = Attempt { task: TaskIndex(at), occurrence: 0, number: 1 };
+        let start = start_of(schedule, run, attempt, task, |_| None);
+        (at, (attempt, PreparedStart::new(&start, task.protocol)))
+    });
+    starts.collect()
+}
+
+/// Whether what a task is given does not depend on how another one ends.
+fn is_known_ahead(task: &Task) -> bool {
+    task.needs.iter().all(|need| need.implied)
+}
+
+fn key_of(run: &str, task: &Task, attempt: Attempt) -> AttemptKey {
+    AttemptKey {
+        run_id: run.to_owned(),
+        task_id: task.id.clone(),
+        occurrence: attempt.occurrence,
+        attempt: attempt.number,
+    }
+}
+
+fn start_of<'o>(
+    schedule: &Schedule,
+    run: &str,
+    attempt: Attempt,
+    task: &Task,
+    output: impl Fn(&TaskId) -> Option<&'o Value>,
+) -> Start {
+    Start {
+        key: key_of(run, task, attempt),
+        scheduled: task.release.due(attempt.occurrence).unwrap_or_default(),
+        deadline: task.deadline.map(|deadline| deadline.after),
+        priority: task.priority,
+        real_time: task.real_time,
+        strict: schedule.strict,
+        parameters: parameters(task, output),
+    }
+}
+
 type Call = LocalBoxFuture<'static, Attempt>;
 
 impl Caller {
-    /// Makes everything ready that can be before the first instant.
-    pub(super) fn prepare(&mut self) {
-        for task in 0..self.shared.schedule.tasks.len() {
-            let attempt = Attempt { task: crate::schedule::TaskIndex(task as u32), occurrence: 0, number: 1 };
-            self.prepare_one(attempt);
-        }
-    }
-
     /// Encodes a start ahead of its instant, unless it needs what is not known yet.
     fn prepare_one(&mut self, attempt: Attempt) {
         let Some(task) = self.shared.task(attempt) else { return };
-        let later = task.needs.iter().any(|need| !need.implied);
-        if !later && attempt.occurrence < task.release.occurrences() {
+        if is_known_ahead(task) && attempt.occurrence < task.release.occurrences() {
             let start = PreparedStart::new(&self.start_of(task, attempt), task.protocol);
             self.prepared.insert(attempt.task.0, (attempt, start));
         }
     }
 
     fn key(&self, task: &Task, attempt: Attempt) -> AttemptKey {
-        AttemptKey {
-            run_id: self.shared.flights().run().to_owned(),
-            task_id: task.id.clone(),
-            occurrence: attempt.occurrence,
-            attempt: attempt.number,
-        }
+        key_of(self.shared.flights().run(), task, attempt)
     }
 
     fn start_of(&self, task: &Task, attempt: Attempt) -> Start {
         let details = self.shared.details();
-        let output = |id: &crate::model::TaskId| {
+        let output = |id: &TaskId| {
             let at = self.shared.schedule.tasks.iter().position(|task| task.id == *id)?;
             details.outputs.get(&(at as u32))
         };
-        Start {
-            key: self.key(task, attempt),
-            scheduled: task.release.due(attempt.occurrence).unwrap_or_default(),
-            deadline: task.deadline.map(|deadline| deadline.after),
-            priority: task.priority,
-            real_time: task.real_time,
-            parameters: parameters(task, output),
-        }
+        start_of(&self.shared.schedule, self.shared.flights().run(), attempt, task, output)
     }
 
     /// Carries out effects until there are no more, then lets the calls under way go.
-    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Effect>) {
+    pub(super) async fn run(mut self, mut orders: Effects) {
         let mut calls: FuturesUnordered<Call> = FuturesUnordered::new();
         let watched = self.links.iter().filter(|link| !matches!(link.kind, Kind::Existing));
         let mut watches: FuturesUnordered<_> =

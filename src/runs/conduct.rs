@@ -1,30 +1,40 @@
 //! One run from its preparations to its end.
 
-use super::calls::Calls;
+use super::calls::{Calls, Servers};
 use super::details::{Detail, Details};
 use super::exchange::Exchange;
 use super::flights::Flights;
 use super::hand::Hand;
 use super::local::LocalRunner;
+use super::moments::Onlooker;
+use super::orders::orders;
 use super::shared::{Begin, Shared};
-use super::timekeeper::{Inbox, Moment, Timekeeper};
+use super::throttled;
+use super::timekeeper::{Inbox, Kept, Timekeeper};
+use super::wishes::remark;
 use crate::model::{RealTime, RtPolicy, Schedule, Target, Task, Timestamp};
 use crate::process::clock;
 use crate::process::supervise::chain;
 use crate::rt::{self, Anchor, Monotonic, Prepared, Running, ThreadError};
-use crate::schedule::{Attempt, Effect, Lane, Record, TaskIndex, Timeline};
+use crate::schedule::{Attempt, Lane, Record, TaskIndex, Timeline};
 use crate::task::RunnerError;
 use crate::wire::{ListenError, Tls};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 /// From the last word to a run that is late to its start, so that its threads see it coming.
 const HEAD_START: Duration = Duration::from_millis(5);
+/// The thread that makes the calls says what it found within this, or it does not get a CPU.
+const FOUND: Duration = Duration::from_secs(10);
+/// Remarks of tasks beyond these are with their attempts only.
+const MAX_REMARKS: usize = 64;
+/// The most that a queue between the threads of a run has room for.
+const ROOM: usize = 16_384;
 /// Stack of a thread that speaks to task servers; a build without optimisation takes most of it.
 pub(super) const CALLS_STACK: usize = 2 << 20;
 /// How long before its instant a task is sent to our own runner. Not a round number: periods are, and what is sent ahead
@@ -110,13 +120,14 @@ pub struct Ready {
     id: String,
     schedule: Arc<Schedule>,
     output_limit: usize,
+    real_time: RealTime,
     hosts: Vec<Option<IpAddr>>,
     remarks: Vec<String>,
     inbox: Inbox,
     // Dropped in this order: the threads end when nobody can tell them to begin any more, and are joined after that.
     begin_calls: oneshot::Sender<Arc<Shared>>,
     begin_time: SyncSender<Monotonic>,
-    keeper: Running<Record>,
+    keeper: Running<Kept>,
     caller: Running<()>,
     local: Option<LocalRunner>,
     latency: Option<rt::DmaLatency>,
@@ -132,7 +143,7 @@ pub fn prepare(
     id: &str,
     settings: &Settings,
     exchange: Result<&Exchange, &str>,
-    onlooker: Option<SyncSender<Moment>>,
+    onlooker: Option<Onlooker>,
 ) -> Result<Ready, RunError> {
     let mut remarks = Vec::new();
     if settings.lock_memory
@@ -140,9 +151,9 @@ pub fn prepare(
     {
         remarks.push(format!("memory is not locked: {}", chain(&why)));
     }
-    let room = 4 * schedule.tasks.len() + 64;
-    let (orders, effects) = mpsc::channel::<Effect>(room);
-    let (sender, told) = sync_channel(room);
+    let room = (4 * schedule.tasks.len() + 64).min(ROOM);
+    let (orders, effects) = orders(room);
+    let (sender, told) = rt::queue(room);
     let (alarm, waker) = rt::alarm();
     let inbox = Inbox { sender, waker };
     let (servers_tx, servers_rx) = sync_channel(1);
@@ -151,6 +162,7 @@ pub fn prepare(
     let local = LocalRunner::start(schedule)?;
     let calls = Calls {
         schedule: Arc::clone(schedule),
+        run: id.to_owned(),
         local_runner: local.as_ref().map(|runner| runner.address().clone()),
         effects,
         servers: servers_tx,
@@ -161,10 +173,7 @@ pub fn prepare(
     let caller = caller.map_err(RunError::Caller)?.start();
     // Dropped before the thread that waits for it is joined: a run that is refused must not wait for itself.
     let begin_calls = begin_calls;
-    let servers = match servers_rx.recv() {
-        Ok(servers) => servers?,
-        Err(_) => return Err(RunError::Caller(ended(caller))),
-    };
+    let (servers, caller) = found(&servers_rx, caller)?;
     match exchange {
         Ok(exchange) => remarks.extend(exchange.remarks().iter().cloned()),
         // Our own runners tell the end of a task to whoever started it.
@@ -186,10 +195,12 @@ pub fn prepare(
     let body = move || begin_rx.recv().map(|start| keeper.run(start)).unwrap_or_default();
     let keeper = prepared("sp-timeline", rt::DEFAULT_STACK, settings.real_time, body, &mut remarks)
         .map_err(RunError::Timekeeper)?;
+    remarks.extend(servers.not_applied);
     if schedule.strict && !remarks.is_empty() {
         return Err(RunError::Strict(remarks.join("; ")));
     }
     remarks.extend(servers.remarks);
+    remarks.extend(throttled::ahead(schedule, settings.real_time));
     let latency = match (settings.real_time.policy != RtPolicy::Other).then(rt::DmaLatency::hold) {
         Some(Ok(held)) => Some(held),
         Some(Err(why)) => {
@@ -202,6 +213,7 @@ pub fn prepare(
         id: id.to_owned(),
         schedule: Arc::clone(schedule),
         output_limit: settings.output_limit,
+        real_time: settings.real_time,
         hosts: servers.hosts,
         remarks,
         inbox,
@@ -212,6 +224,34 @@ pub fn prepare(
         local,
         latency,
     })
+}
+
+/// What the thread that makes the calls found.
+fn found(
+    servers: &Receiver<Result<Servers, RunError>>,
+    caller: Running<()>,
+) -> Result<(Servers, Running<()>), RunError> {
+    match servers.recv_timeout(FOUND) {
+        Ok(servers) => Ok((servers?, caller)),
+        Err(RecvTimeoutError::Disconnected) => Err(RunError::Caller(ended(caller))),
+        Err(RecvTimeoutError::Timeout) => {
+            caller.leave();
+            Err(RunError::Caller(ThreadError::Starved { name: "sp-calls".to_owned() }))
+        }
+    }
+}
+
+/// What tasks did without, each thing once, however often they ran into it.
+fn remarks_of(shared: &Shared, details: &BTreeMap<Attempt, Detail>, remarks: &mut Vec<String>) {
+    for (attempt, detail) in details {
+        let Some(task) = shared.task(*attempt) else { continue };
+        for text in &detail.remarks {
+            let remark = remark(&task.id, text);
+            if !remarks.contains(&remark) && remarks.len() < MAX_REMARKS {
+                remarks.push(remark);
+            }
+        }
+    }
 }
 
 /// The start of a run on both clocks.
@@ -253,12 +293,16 @@ impl Ready {
         // Whoever is gone is found when it is joined.
         let _ = self.begin_calls.send(Arc::clone(&shared));
         let _ = self.begin_time.send(begin.start);
-        let record = self.keeper.join().map_err(RunError::Timekeeper);
+        let kept = self.keeper.join().map_err(RunError::Timekeeper);
         hand.let_go();
         self.caller.join().map_err(RunError::Caller)?;
         drop((seat, self.local, self.latency));
+        let Kept { record, waited } = kept?;
         let details = std::mem::take(&mut shared.details().attempts);
-        Ok(Conducted { id: self.id, started: planned.wall(), record: record?, details, remarks: self.remarks })
+        let mut remarks = self.remarks;
+        remarks_of(&shared, &details, &mut remarks);
+        remarks.extend(waited.and_then(|waited| throttled::after(self.real_time, waited)));
+        Ok(Conducted { id: self.id, started: planned.wall(), record, details, remarks })
     }
 }
 

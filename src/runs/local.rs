@@ -9,6 +9,9 @@ use std::num::NonZeroUsize;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use tokio::sync::oneshot;
 
+/// Stack of a thread that starts a program and waits for it; all of it is touched, and there is one for each program.
+const STACK: usize = 256 << 10;
+
 /// A task runner within this process; ends when it is dropped.
 pub(super) struct LocalRunner {
     address: TaskAddress,
@@ -21,21 +24,28 @@ pub(super) struct LocalRunner {
 impl LocalRunner {
     /// Starts a runner for the programs of a schedule; `None` when it has none.
     pub(super) fn start(schedule: &Schedule) -> Result<Option<Self>, RunError> {
-        let mut registry = Registry::new();
+        // Each task has a program of its own, whatever its parameters say.
+        let mut registry = Registry::new().by_id();
         let mut count = 0;
         for task in &schedule.tasks {
             let Target::Command(words) = &task.target else { continue };
             count += 1;
             // An empty command does not compile.
             if let Some(line) = CommandLine::new(words.clone()) {
+                let line = line.environment(task.environment.clone());
                 registry = registry.command(task.id.as_str(), line);
             }
         }
         let Some(parallel) = NonZeroUsize::new(count) else { return Ok(None) };
         let folder = tempfile::Builder::new().prefix("setpoint-").tempdir().map_err(RunError::Runtime)?;
         let address = TaskAddress::Unix(folder.path().join("runner.sock").display().to_string());
-        let settings =
-            Settings { parallel, max_armed: count.max(16), strict: schedule.strict, ..Settings::new(address) };
+        let settings = Settings {
+            parallel,
+            max_armed: count.max(16),
+            strict: schedule.strict,
+            stack: STACK,
+            ..Settings::new(address)
+        };
         let (bound_tx, bound_rx) = sync_channel(1);
         let (close, closed) = oneshot::channel();
         let body = move || serve(settings, registry, &bound_tx, closed);

@@ -16,12 +16,18 @@ mod exchange;
 mod flights;
 mod hand;
 mod local;
+mod moments;
+mod orders;
 mod parameters;
 mod shared;
+mod throttled;
 mod timekeeper;
+mod warmth;
+mod wishes;
 
 pub use conduct::{Conducted, Planned, Ready, RunError, Settings, new_id, prepare};
 pub use details::Detail;
 pub use exchange::Exchange;
 pub use hand::Hand;
+pub use moments::{Moments, Onlooker, moments};
 pub use timekeeper::Moment;

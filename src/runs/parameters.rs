@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 /// The parameters of a task. `output` gives the output of a task that has ended, when it gave one.
 ///
 /// One dependency: its output stands at `dep_output`. Several: each stands below `dep_outputs`, by the task's id. The
-/// older form of the protocol has texts only, and there the entries of the outputs stand at `dep_<key>`.
+/// older form of the protocol has texts only, and there the entries of the outputs stand at `dep_<key>`, or at `dep_value` what
+/// has none.
 pub(super) fn parameters<'o>(task: &Task, output: impl Fn(&TaskId) -> Option<&'o Value>) -> Map<String, Value> {
     let mut parameters = task.parameters.clone();
     let needs: Vec<&TaskId> = task.needs.iter().filter(|need| !need.implied).map(|need| &need.task).collect();
@@ -15,8 +16,14 @@ pub(super) fn parameters<'o>(task: &Task, output: impl Fn(&TaskId) -> Option<&'o
         (_, 0) => {}
         (TaskProtocol::Map, _) => {
             for (_, output) in outputs {
-                for (key, value) in output.as_object().into_iter().flatten() {
-                    parameters.insert(format!("dep_{key}"), value.clone());
+                match output {
+                    Value::Object(output) => {
+                        for (key, value) in output {
+                            parameters.insert(format!("dep_{key}"), value.clone());
+                        }
+                    }
+                    // As it travels in this form when it is no object.
+                    value => drop(parameters.insert("dep_value".to_owned(), value.clone())),
                 }
             }
         }
@@ -72,6 +79,14 @@ mod tests {
         assert_eq!(given(&task(", depends_on: [a, b]", "")), both);
         let map = given(&task(", depends_on: a", ", protocol: map"));
         assert_eq!(map, json!({"n": 1, "dep_x": 1, "dep_y": {"z": true}}));
+    }
+
+    #[test]
+    fn a_text_is_handed_on_as_a_text() {
+        let hello = Value::from("hello");
+        let given = |task: &Task| Value::Object(parameters(task, |_| Some(&hello)));
+        assert_eq!(given(&task(", depends_on: a", "")), json!({"n": 1, "dep_output": "hello"}));
+        assert_eq!(given(&task(", depends_on: a", ", protocol: map")), json!({"n": 1, "dep_value": "hello"}));
     }
 
     #[test]

@@ -152,7 +152,9 @@ impl Shared {
                 }
             }
         }
+        details.streams(attempt, &ended.stdout, &ended.stderr);
         let detail = details.of(attempt);
+        detail.remarks.clone_from(&ended.remarks);
         detail.true_start = Some(self.begin.since(ended.start, same_host));
         detail.true_end = Some(self.begin.since(ended.end, same_host));
         detail.cpu = Some(ended.cpu_user + ended.cpu_system);

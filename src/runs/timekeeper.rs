@@ -1,12 +1,15 @@
 //! The thread that keeps the time of a run: it sleeps until the next instant or input, and hands on what is to be done.
 
+use super::moments::Onlooker;
+use super::orders::Orders;
 use crate::model::Schedule;
-use crate::rt::{Alarm, Monotonic, Waker};
+use crate::rt::{Alarm, Monotonic, NotSent, Receiver, Sender, Waker, waited};
 use crate::schedule::{Effect, Input, Record, Timeline};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
-use tokio::sync::mpsc;
+
+/// A sender that finds no room comes back after this.
+const PAUSE: Duration = Duration::from_micros(100);
 
 /// An input and when it arrived.
 #[derive(Clone, Copy, Debug)]
@@ -15,18 +18,26 @@ pub(super) struct Told {
     pub(super) input: Input,
 }
 
-/// Tells the timekeeper what happened. Cheap to clone.
+/// Tells the timekeeper what happened. Cheap to clone. The timekeeper never waits for one who tells it something
+/// ([`crate::rt::queue`]).
 #[derive(Clone, Debug)]
 pub(super) struct Inbox {
-    pub(super) sender: SyncSender<Told>,
+    pub(super) sender: Sender<Told>,
     pub(super) waker: Waker,
 }
 
 impl Inbox {
     /// Hands over an input. Waits when the timekeeper is far behind; one that has ended takes nothing more.
     pub(super) fn tell(&self, input: Input) {
-        if self.sender.send(Told { at: Monotonic::now(), input }).is_ok() {
+        let mut told = Told { at: Monotonic::now(), input };
+        loop {
+            let sent = self.sender.send(told);
             self.waker.wake();
+            match sent {
+                Ok(()) | Err(NotSent::Closed(_)) => return,
+                Err(NotSent::Full(back)) => told = back,
+            }
+            std::thread::sleep(PAUSE);
         }
     }
 }
@@ -40,20 +51,35 @@ pub enum Moment {
     Effect(Duration, Effect),
 }
 
+/// What the thread has at the end.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub(super) record: Record,
+    /// How long it could have run during the run and had no CPU; `None` where the kernel does not say.
+    pub(super) waited: Option<Duration>,
+}
+
 /// What the thread works with.
 pub(super) struct Timekeeper {
     pub(super) schedule: Arc<Schedule>,
     pub(super) timeline: Timeline,
     pub(super) alarm: Alarm,
     pub(super) inbox: Receiver<Told>,
-    pub(super) orders: mpsc::Sender<Effect>,
-    /// Onlookers; one that does not keep up misses something.
-    pub(super) onlooker: Option<SyncSender<Moment>>,
+    pub(super) orders: Orders,
+    /// One that does not keep up misses something.
+    pub(super) onlooker: Option<Onlooker>,
 }
 
 impl Timekeeper {
     /// Keeps the time until the run is over, and says what happened.
-    pub(super) fn run(mut self, start: Monotonic) -> Record {
+    pub(super) fn run(self, start: Monotonic) -> Kept {
+        let before = waited();
+        let record = self.keep(start);
+        let waited = waited().zip(before).map(|(all, before)| all.saturating_sub(before));
+        Kept { record, waited }
+    }
+
+    fn keep(mut self, start: Monotonic) -> Record {
         // The clock of a run has no time before its start.
         while Monotonic::now() < start {
             self.alarm.wait_until(start);
@@ -61,7 +87,7 @@ impl Timekeeper {
         let mut record = Record::default();
         let mut effects = Vec::with_capacity(2 * self.schedule.tasks.len() + 16);
         while !self.timeline.is_over() {
-            while let Ok(told) = self.inbox.try_recv() {
+            while let Some(told) = self.inbox.take() {
                 let arrived = told.at.since(start);
                 record.input(arrived, &told.input);
                 self.look(Moment::Input(arrived, told.input));
@@ -88,11 +114,14 @@ impl Timekeeper {
     fn hand_on(&self, start: Monotonic, effects: &mut Vec<Effect>, record: &mut Record) {
         let sent = since(start);
         for effect in effects.iter() {
-            // The queue has room for several effects of each task; a caller that is gone has nothing to do any more.
-            if let Err(mpsc::error::TrySendError::Full(effect)) = self.orders.try_send(*effect) {
-                let _ = self.orders.blocking_send(effect);
+            // There is room for several effects of each task, unless they are very many: then the caller is behind, and needs
+            // the CPU more than this thread does. One that is gone has nothing to do any more.
+            while let Err(NotSent::Full(_)) = self.orders.send(*effect) {
+                self.orders.wake();
+                std::thread::sleep(PAUSE);
             }
         }
+        self.orders.wake();
         for effect in effects.drain(..) {
             record.effect(&self.schedule, sent, &effect);
             self.look(Moment::Effect(sent, effect));
@@ -101,7 +130,7 @@ impl Timekeeper {
 
     fn look(&self, moment: Moment) {
         if let Some(onlooker) = &self.onlooker {
-            let _ = onlooker.try_send(moment);
+            onlooker.tell(moment);
         }
     }
 }

@@ -59,6 +59,15 @@ pub struct TryRecord {
     /// Why it failed, at most [`TaskRecord::ERROR_LIMIT`] bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What was asked for and not had, though it ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
+    /// The end of what a program wrote to its standard output, when that is not its output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout: Option<String>,
+    /// The end of what it wrote to its standard error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr: Option<String>,
 }
 
 impl TaskRecord {
@@ -78,6 +87,9 @@ impl TaskRecord {
             ended_ns: one.ended.map(nanos),
             end: one.end,
             error: None,
+            remarks: Vec::new(),
+            stdout: None,
+            stderr: None,
         });
         Self {
             task_index: row.task,

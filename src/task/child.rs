@@ -2,19 +2,22 @@
 //!
 //! It inherits from the worker that starts it the CPUs it may use; the policy it is given right after it began to live
 //! (some tens of microseconds later), since what `rt` sets is reset at a fork; the timer slack is put back to the
-//! machine's default before. Memory locks are not inherited. It is started by `posix_spawn`, so that no page of locked
-//! memory is copied.
+//! machine's default before. Memory locks are not inherited, and of the environment only what [`CommandLine`] says. It is
+//! started by `posix_spawn`, so that no page of locked memory is copied.
 
 use super::cancel::Cancellation;
-use super::command::{self, CommandLine, Exit, Said};
+use super::command::{self, CommandLine, Exit, KEPT, Meaning, Said};
 use super::context::TaskContext;
 use super::registry::TaskError;
 use super::usage::{self, Usage};
+use super::worker::Streams;
 use crate::model::RtPolicy;
+use crate::process::orphans;
 use crate::rt::Monotonic;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process_group, pidfd_open};
 use rustix::thread::set_current_timer_slack;
 use serde_json::Value;
 use std::io::{self, ErrorKind, Read, Write};
@@ -23,19 +26,33 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 
-/// How much of standard error is kept.
-const ERRORS_KEPT: usize = 8 * 1024;
 /// Read at once.
 const CHUNK: usize = 16 * 1024;
 /// A pipe of Linux holds no more, unless the machine is set up otherwise.
 const PIPE: usize = 1 << 20;
 
+/// The policy that a program is to have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish {
+    pub(super) policy: RtPolicy,
+    /// It does not go on without.
+    pub(super) strict: bool,
+}
+
 /// What came of a program.
 pub(super) struct Done {
     pub(super) result: Result<Option<Value>, TaskError>,
     pub(super) usage: Usage,
-    /// Why it did not have the policy that was asked for.
-    pub(super) not_applied: Option<String>,
+    /// What it wrote.
+    pub(super) said: Streams,
+    /// What was asked for and not had.
+    pub(super) remarks: Vec<String>,
+}
+
+impl Done {
+    fn failed(error: TaskError) -> Self {
+        Self { result: Err(error), usage: Usage::default(), said: Streams::default(), remarks: Vec::new() }
+    }
 }
 
 /// Runs a program to its end. `told` is called with its process group as soon as it lives. What of its group is left
@@ -43,44 +60,76 @@ pub(super) struct Done {
 pub(super) fn run(
     line: &CommandLine,
     task: &TaskContext<'_>,
-    policy: RtPolicy,
+    wish: Wish,
     limit: usize,
     told: impl FnOnce(i32),
 ) -> Done {
-    let json = Value::Object(task.parameters().clone()).to_string();
-    let failed = |result| Done { result: Err(result), usage: Usage::default(), not_applied: None };
-    let arguments = match line.arguments(task.parameters()) {
-        Ok(arguments) => arguments,
-        Err(error) => return failed(error),
+    // What follows a program to its end is tried before there is one: it must not be begun and then killed for that.
+    if let Err(errno) = pidfd_open(getpid(), PidfdFlags::empty()) {
+        return Done::failed(TaskError::Failed(unfollowed(line.program(), errno)));
+    }
+    let (mut command, json) = match prepared(line, task) {
+        Ok(prepared) => prepared,
+        Err(error) => return Done::failed(error),
     };
-    let mut command = Command::new(line.program());
-    command.args(arguments).envs(command::variables(task.key, task.parameters(), &json)).process_group(0);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-
     task.cancel.bell().quiet();
     // Without a reason to fail: a number of the calling thread is set to its default, and back at the end.
     let _ = set_current_timer_slack(None);
-    let started = command.spawn();
-    let program = started.and_then(|child| Program::take(child, json.into_bytes()));
-    let mut program = match program {
+    let started = orphans::beside(|| command.spawn());
+    let program = started.and_then(|(child, known)| Ok((Program::take(child, json)?, known)));
+    let (mut program, known) = match program {
         Ok(program) => program,
-        Err(error) => return failed(TaskError::Failed(format!("cannot start `{}`: {error}", line.program()))),
+        Err(error) => {
+            return Done::failed(TaskError::Failed(format!("cannot start `{}`: {error}", line.program())));
+        }
     };
-    let shared = if policy == RtPolicy::Other { Ok(()) } else { usage::share_policy(program.group.leader) };
+    let mut remarks = Vec::new();
+    if wish.policy != RtPolicy::Other
+        && let Err(errno) = usage::share_policy(program.group.leader)
+    {
+        let why = format!("{} was not applied to the program: the kernel answered “{errno}”", wish.policy.name());
+        if wish.strict {
+            program.group.end();
+            return Done::failed(TaskError::Failed(format!("it was ended at once: {why}")));
+        }
+        remarks.push(why);
+    }
     told(program.group.leader.as_raw_pid());
     let waited = program.wait(task.cancel, limit);
     let (exit, usage) = program.group.end();
+    drop(known);
     program.drain(limit);
     let _ = set_current_timer_slack(Some(NonZeroU64::MIN));
-    Done {
-        result: match (waited, exit) {
-            (Ok(()), Some(exit)) => command::result(exit, &program.said, limit),
-            (Err(error), _) => Err(TaskError::Failed(format!("`{}` could not be followed: {error}", line.program()))),
-            (Ok(()), None) => Err(TaskError::Failed("another part of the process took its exit code".to_owned())),
-        },
-        usage,
-        not_applied: shared.err().map(|errno| format!("{} for the program: {errno}", policy.name())),
-    }
+    let failed = |why| Meaning { result: Err(TaskError::Failed(why)), said: Streams::default(), remark: None };
+    let meaning = match (waited, exit) {
+        (Ok(()), Some(exit)) => command::meaning(exit, &program.said, limit),
+        (Err(error), _) => failed(format!("`{}` could not be followed: {error}", line.program())),
+        (Ok(()), None) => failed("another part of the process took its exit code".to_owned()),
+    };
+    remarks.extend(meaning.remark);
+    Done { result: meaning.result, usage, said: meaning.said, remarks }
+}
+
+/// Why a program cannot be followed to its end here.
+fn unfollowed(program: &str, errno: Errno) -> String {
+    let why = match errno {
+        Errno::NOSYS => "this kernel has no pidfd_open; Linux 5.3 or later is needed".to_owned(),
+        Errno::PERM => "pidfd_open is not permitted; the seccomp profile of the container must allow it".to_owned(),
+        errno => format!("pidfd_open: {errno}"),
+    };
+    format!("`{program}` was not started: {why}")
+}
+
+/// The command, and what is written to its standard input.
+fn prepared(line: &CommandLine, task: &TaskContext<'_>) -> Result<(Command, Vec<u8>), TaskError> {
+    let json = Value::Object(task.parameters().clone()).to_string();
+    let arguments = line.arguments(task.parameters())?;
+    let variables = line.variables(task.key, task.parameters(), &json);
+    let path = variables.get("PATH").map_or("", String::as_str);
+    let mut command = Command::new(line.file(path)?);
+    command.arg0(line.program()).args(arguments).env_clear().envs(variables).process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Ok((command, json.into_bytes()))
 }
 
 /// A process group whose leader is our child. Dropped, all of it is killed.
@@ -158,7 +207,7 @@ impl Program {
             files.extend(self.errors.as_ref().map(|file| PollFd::new(file, PollFlags::IN)));
             files.extend(self.input.as_ref().map(|file| PollFd::new(file, PollFlags::OUT)));
             match poll(&mut files, timeout.as_ref()) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
             let [over, rung] = [files[0].revents(), files[1].revents()].map(|events| !events.is_empty());
@@ -195,12 +244,9 @@ impl Program {
             said.output_bytes = said.output_bytes.saturating_add(chunk.len());
             let room = limit.saturating_sub(said.output.len());
             said.output.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            keep_end(&mut said.output_end, chunk);
         });
-        let errors = take(&mut self.errors, |chunk| {
-            said.errors.extend_from_slice(chunk);
-            let old = said.errors.len().saturating_sub(ERRORS_KEPT);
-            said.errors.drain(..old);
-        });
+        let errors = take(&mut self.errors, |chunk| keep_end(&mut said.errors, chunk));
         output || errors
     }
 
@@ -213,6 +259,12 @@ impl Program {
             }
         }
     }
+}
+
+fn keep_end(kept: &mut Vec<u8>, chunk: &[u8]) {
+    kept.extend_from_slice(chunk);
+    let old = kept.len().saturating_sub(KEPT);
+    kept.drain(..old);
 }
 
 fn unblock(file: Option<&impl AsFd>) -> io::Result<()> {
@@ -238,4 +290,15 @@ fn take(file: &mut Option<impl Read>, mut keep: impl FnMut(&[u8])) -> bool {
     }
     *file = None;
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_kernel_lacks_is_said_of_a_program_that_was_not_started() {
+        let text = unfollowed("backup", Errno::NOSYS);
+        assert!(text.starts_with("`backup` was not started") && text.contains("Linux 5.3"), "{text}");
+    }
 }

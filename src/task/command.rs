@@ -1,9 +1,13 @@
-//! A program as work: its words, what it is told, and what its end means.
+//! A program as work: its words, its environment, and what its end means.
 
 use super::registry::TaskError;
+use super::worker::Streams;
+use crate::process::config;
 use crate::wire::AttemptKey;
 use serde_json::{Map, Value};
-use std::ffi::OsString;
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 /// What is larger is given on standard input only: the kernel takes no text of 128 KiB or more at the start of a
 /// program.
@@ -12,8 +16,12 @@ const MAX_VARIABLE: usize = 64 * 1024;
 const TAIL_LINES: usize = 10;
 /// The most bytes of that.
 const TAIL_BYTES: usize = 2 * 1024;
-/// How much of an output that is not JSON is shown.
-const SHOWN: usize = 80;
+/// How much of the end of each stream is kept.
+pub(super) const KEPT: usize = 16 * 1024;
+/// What a program finds in its environment of the runner's own.
+const INHERITED: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
+/// Where programs are looked for when the runner's own environment does not say it.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A program and its arguments. No shell reads them.
 ///
@@ -22,12 +30,17 @@ const SHOWN: usize = 80;
 /// replaced, so that no parameter chooses the program.
 ///
 /// The program finds the parameters as JSON on its standard input and in `TASK_PARAMETERS`, scalar ones in
-/// `TASK_PARAM_<NAME>` too (upper case, `_` for all but letters and digits), and `TASK_ID`, `RUN_ID`, `OCCURRENCE` and
-/// `ATTEMPT`. Variables beyond 64 KiB are left out. What it writes to standard output must be JSON, or nothing.
+/// `TASK_PARAM_<NAME>` too (upper case, `_` for all but letters and digits), and `SETPOINT_RUN`, `SETPOINT_TASK`,
+/// `SETPOINT_OCCURRENCE` and `SETPOINT_ATTEMPT`, also under the names `RUN_ID`, `TASK_ID`, `OCCURRENCE` and `ATTEMPT`.
+/// Variables beyond 64 KiB are left out. Of the runner's own environment it finds `PATH`, `HOME`, `LANG` and `TZ`, and
+/// nothing else.
+///
+/// Its exit code says how it ended. What it writes to standard output is its output: JSON when it is JSON, else a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandLine {
     program: String,
     arguments: Vec<String>,
+    environment: BTreeMap<String, String>,
 }
 
 impl CommandLine {
@@ -35,11 +48,67 @@ impl CommandLine {
     pub fn new(words: impl IntoIterator<Item = impl Into<String>>) -> Option<Self> {
         let mut words = words.into_iter().map(Into::into);
         let program = words.next().filter(|program: &String| !program.is_empty())?;
-        Some(Self { program, arguments: words.collect() })
+        Some(Self { program, arguments: words.collect(), environment: BTreeMap::new() })
+    }
+
+    /// With variables of its own; they go before those of the runner.
+    #[must_use]
+    pub fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.environment.extend(variables);
+        self
     }
 
     pub(super) fn program(&self) -> &str {
         &self.program
+    }
+
+    /// The whole environment of the program for a task. Of two parameters with one variable, the last in order counts.
+    pub(super) fn variables(
+        &self,
+        key: &AttemptKey,
+        parameters: &Map<String, Value>,
+        json: &str,
+    ) -> BTreeMap<String, String> {
+        let inherited = INHERITED.iter().filter_map(|name| Some(((*name).to_owned(), config::env(name)?)));
+        let mut variables: BTreeMap<String, String> = [("PATH".to_owned(), PATH.to_owned())].into();
+        variables.extend(inherited.chain(self.environment.clone()));
+        let (occurrence, attempt) = (key.occurrence.to_string(), key.attempt.to_string());
+        let told = [
+            ("SETPOINT_RUN", key.run_id.as_str()),
+            ("SETPOINT_TASK", key.task_id.as_str()),
+            ("SETPOINT_OCCURRENCE", &occurrence),
+            ("SETPOINT_ATTEMPT", &attempt),
+            ("RUN_ID", &key.run_id),
+            ("TASK_ID", key.task_id.as_str()),
+            ("OCCURRENCE", &occurrence),
+            ("ATTEMPT", &attempt),
+            ("TASK_PARAMETERS", json),
+        ];
+        let told = told.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let scalars = parameters.iter().filter(|(_, value)| !value.is_object() && !value.is_array());
+        let scalars = scalars.map(|(name, value)| (format!("TASK_PARAM_{}", variable_name(name)), plain(value)));
+        let fits = |(_, value): &(String, String)| value.len() <= MAX_VARIABLE && !value.contains('\0');
+        variables.extend(told.chain(scalars).filter(fits));
+        variables
+    }
+
+    /// The file of the program, as a shell with this `PATH` would find it. Found here, it is started without a fork, which
+    /// would copy the tables of all memory that is locked.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) fn file(&self, path: &str) -> Result<PathBuf, TaskError> {
+        let absolute = |file: &Path| std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        if self.program.contains('/') {
+            return Ok(absolute(Path::new(&self.program)));
+        }
+        let runs = |file: &PathBuf| {
+            file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+        };
+        let found = path.split(':').map(|folder| absolute(&Path::new(folder).join(&self.program))).find(runs);
+        found.ok_or_else(|| {
+            TaskError::Failed(format!("cannot start `{}`: it is in no folder of PATH ({path})", self.program))
+        })
     }
 
     /// The arguments for a task.
@@ -82,21 +151,6 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// The variables of a program beyond the runner's own. Of two parameters with one variable, the last in order counts.
-pub(super) fn variables(key: &AttemptKey, parameters: &Map<String, Value>, json: &str) -> Vec<(OsString, OsString)> {
-    let told = [
-        ("TASK_ID".to_owned(), key.task_id.as_str().to_owned()),
-        ("RUN_ID".to_owned(), key.run_id.clone()),
-        ("OCCURRENCE".to_owned(), key.occurrence.to_string()),
-        ("ATTEMPT".to_owned(), key.attempt.to_string()),
-        ("TASK_PARAMETERS".to_owned(), json.to_owned()),
-    ];
-    let scalars = parameters.iter().filter(|(_, value)| !value.is_object() && !value.is_array());
-    let scalars = scalars.map(|(name, value)| (format!("TASK_PARAM_{}", variable_name(name)), plain(value)));
-    let fits = |(_, value): &(String, String)| value.len() <= MAX_VARIABLE && !value.contains('\0');
-    told.into_iter().chain(scalars).filter(fits).map(|(name, value)| (name.into(), value.into())).collect()
-}
-
 fn variable_name(parameter: &str) -> String {
     let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_uppercase() } else { '_' };
     parameter.chars().map(letter).collect()
@@ -118,32 +172,71 @@ pub(super) struct Said {
     pub(super) output: Vec<u8>,
     /// How many bytes that was before it was cut off.
     pub(super) output_bytes: usize,
+    /// The end of standard output.
+    pub(super) output_end: Vec<u8>,
     /// The end of standard error.
     pub(super) errors: Vec<u8>,
 }
 
 /// What the end of a program means.
-///
-/// # Errors
-/// When it failed, gave too much, or gave what is not JSON.
-pub(super) fn result(exit: Exit, said: &Said, limit: usize) -> Result<Option<Value>, TaskError> {
+pub(super) struct Meaning {
+    /// How it ended, by its exit code alone, with its output.
+    pub(super) result: Result<Option<Value>, TaskError>,
+    /// What is kept of its streams.
+    pub(super) said: Streams,
+    /// Why its output is not handed on.
+    pub(super) remark: Option<String>,
+}
+
+/// What the end of a program means.
+pub(super) fn meaning(exit: Exit, said: &Said, limit: usize) -> Meaning {
     let failed = |how: String| {
         let tail = tail(&said.errors);
         TaskError::Failed(if tail.is_empty() { how } else { format!("{how}: {tail}") })
     };
-    match exit {
-        Exit::Code(0) if said.output_bytes > limit => {
-            Err(failed(format!("its output of {} bytes is more than the limit of {limit}", said.output_bytes)))
+    let mut remark = None;
+    let result = match exit {
+        Exit::Code(0) => {
+            let output = output(said, limit);
+            Ok(output.unwrap_or_else(|bytes| {
+                remark = Some(format!(
+                    "its output of {bytes} bytes is more than the limit of {limit}: only its end is kept, and nothing \
+                     is handed on"
+                ));
+                None
+            }))
         }
-        Exit::Code(0) if said.output.trim_ascii().is_empty() => Ok(None),
-        Exit::Code(0) => serde_json::from_slice(&said.output).map(Some).map_err(|fault| {
-            let shown = said.output.utf8_chunks().flat_map(|chunk| chunk.valid().chars()).take(SHOWN);
-            let more = if said.output.len() > SHOWN { "…" } else { "" };
-            failed(format!("its output is not JSON ({fault}): `{}{more}`", shown.collect::<String>().escape_debug()))
-        }),
         Exit::Code(code) => Err(failed(format!("exit {code}"))),
         Exit::Signal(signal) => Err(failed(format!("ended by signal {signal} ({})", signal_name(signal)))),
+    };
+    // Kept once: as its output, or as what it wrote.
+    let output = if matches!(result, Ok(Some(_))) { String::new() } else { text(&said.output_end) };
+    Meaning { result, said: Streams { output, errors: text(&said.errors) }, remark }
+}
+
+/// What a program wrote to its standard output, as a value: JSON when it is JSON, else the text without the end of its
+/// last line. `Err` with its size when it is too large.
+fn output(said: &Said, limit: usize) -> Result<Option<Value>, usize> {
+    if said.output_bytes > limit {
+        return Err(said.output_bytes);
     }
+    if said.output.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    if let Ok(value) = serde_json::from_slice(&said.output) {
+        return Ok(Some(value));
+    }
+    let text = String::from_utf8_lossy(&said.output);
+    let text = Value::from(text.trim_end_matches(['\n', '\r']));
+    // As JSON, what is no letter takes up to six bytes.
+    let bytes = text.to_string().len();
+    if bytes > limit { Err(bytes) } else { Ok(Some(text)) }
+}
+
+/// As text, with a mark for what is none.
+fn text(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    if text.trim().is_empty() { String::new() } else { text.into_owned() }
 }
 
 /// The last lines, as text.

@@ -29,37 +29,83 @@ fn scalars_become_variables_and_what_is_too_large_or_no_text_does_not() {
     let long = "x".repeat(MAX_VARIABLE + 1);
     let parameters = object(json!({"my-key.2": true, "o": {"a": 1}, "long": long, "zero": "a\u{0}b", "none": null}));
     let key = AttemptKey { run_id: "r".to_owned(), task_id: TaskId::new("t"), occurrence: 4, attempt: 2 };
-    let names: Vec<(String, String)> = variables(&key, &parameters, "{}")
-        .into_iter()
-        .map(|(name, value)| (name.into_string().unwrap(), value.into_string().unwrap()))
-        .collect();
-    let expected = [
+    let line = CommandLine::new(["true"]).unwrap().environment([("MODE".to_owned(), "fast".to_owned())]);
+    let variables = line.variables(&key, &parameters, "{}");
+    let names: Vec<&str> = variables.keys().map(String::as_str).collect();
+    for name in &names {
+        let known = INHERITED.contains(name) || name.starts_with("TASK_") || name.starts_with("SETPOINT_");
+        assert!(known || ["MODE", "RUN_ID", "OCCURRENCE", "ATTEMPT"].contains(name), "{name} is the runner's own");
+    }
+    for (name, value) in [
         ("TASK_ID", "t"),
+        ("SETPOINT_TASK", "t"),
         ("RUN_ID", "r"),
+        ("SETPOINT_RUN", "r"),
         ("OCCURRENCE", "4"),
+        ("SETPOINT_OCCURRENCE", "4"),
         ("ATTEMPT", "2"),
+        ("SETPOINT_ATTEMPT", "2"),
         ("TASK_PARAMETERS", "{}"),
         ("TASK_PARAM_MY_KEY_2", "true"),
         ("TASK_PARAM_NONE", "null"),
-    ];
-    assert_eq!(names, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
-}
-
-fn said(output: &str, errors: &str) -> Said {
-    Said { output: output.into(), output_bytes: output.len(), errors: errors.into() }
+        ("MODE", "fast"),
+    ] {
+        assert_eq!(variables.get(name).map(String::as_str), Some(value), "{name}");
+    }
+    assert!(
+        !names.iter().any(|name| ["TASK_PARAM_O", "TASK_PARAM_LONG", "TASK_PARAM_ZERO"].contains(name)),
+        "{names:?}"
+    );
+    assert!(names.contains(&"PATH"));
+    let line = line.environment([("PATH".to_owned(), "/opt/bin".to_owned())]);
+    assert_eq!(line.variables(&key, &parameters, "{}")["PATH"], "/opt/bin", "what is declared goes first");
 }
 
 #[test]
-fn an_end_says_what_it_means() {
-    let text = |exit, said: &Said| result(exit, said, 10).map_err(|error| error.to_string());
-    assert_eq!(text(Exit::Code(0), &said("{\"a\":1}\n", "noise")), Ok(Some(json!({"a": 1}))));
-    assert_eq!(text(Exit::Code(0), &said(" \n", "")), Ok(None));
-    assert_eq!(text(Exit::Code(3), &said("{}", "one\ntwo\n")), Err("exit 3: one\ntwo".to_owned()));
-    assert_eq!(text(Exit::Signal(9), &said("", "")), Err("ended by signal 9 (SIGKILL)".to_owned()));
+fn a_program_is_found_as_a_shell_finds_it() {
+    let file = |program: &str, path: &str| CommandLine::new([program]).unwrap().file(path);
+    let shell = file("sh", "/nonexistent:/bin:/usr/bin").unwrap();
+    assert!(shell.is_absolute() && shell.ends_with("sh"), "{shell:?}");
+    assert_eq!(file("/opt/x", "").unwrap(), Path::new("/opt/x"));
+    assert!(file("./x", "").unwrap().is_absolute());
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("notes"), "no program").unwrap();
+    let error = file("notes", &folder.path().display().to_string()).unwrap_err().to_string();
+    assert!(error.starts_with("cannot start `notes`: it is in no folder of PATH"), "{error}");
+}
+
+fn said(output: &str, errors: &str) -> Said {
+    Said { output: output.into(), output_bytes: output.len(), output_end: output.into(), errors: errors.into() }
+}
+
+/// The output or the error, the streams that are kept, the remark.
+fn means(exit: Exit, said: &Said) -> (Result<Option<Value>, String>, [String; 2], Option<String>) {
+    let Meaning { result, said: Streams { output, errors }, remark } = meaning(exit, said, 10);
+    (result.map_err(|error| error.to_string()), [output, errors], remark)
+}
+
+#[test]
+fn the_exit_code_alone_says_how_a_program_ended() {
+    let none = || [String::new(), String::new()];
+    assert_eq!(means(Exit::Code(0), &said("{\"a\":1}\n", "")), (Ok(Some(json!({"a": 1}))), none(), None));
+    assert_eq!(means(Exit::Code(0), &said("hello\n", "")), (Ok(Some(json!("hello"))), none(), None));
+    assert_eq!(means(Exit::Code(0), &said("a\nb\n\n", "")), (Ok(Some(json!("a\nb"))), none(), None));
+    assert_eq!(means(Exit::Code(0), &said(" \n", "")), (Ok(None), none(), None));
+    let (result, streams, _) = means(Exit::Code(3), &said("{}", "one\ntwo\n"));
+    assert_eq!((result, streams), (Err("exit 3: one\ntwo".to_owned()), ["{}".to_owned(), "one\ntwo\n".to_owned()]));
+    assert_eq!(means(Exit::Signal(9), &said("", "")).0, Err("ended by signal 9 (SIGKILL)".to_owned()));
+}
+
+#[test]
+fn an_output_that_is_too_large_is_told_and_does_not_fail_what_succeeded() {
     let large = Said { output_bytes: 11, ..said("[1,2,3,4,5", "") };
-    assert_eq!(text(Exit::Code(0), &large), Err("its output of 11 bytes is more than the limit of 10".to_owned()));
-    let error = text(Exit::Code(0), &said("hello\u{7}", "")).unwrap_err();
-    assert!(error.starts_with("its output is not JSON (") && error.ends_with("`hello\\u{7}`"), "{error}");
+    let (result, [kept, _], remark) = means(Exit::Code(0), &large);
+    assert_eq!((result, kept.as_str()), (Ok(None), "[1,2,3,4,5"));
+    assert!(remark.unwrap().starts_with("its output of 11 bytes is more than the limit of 10"));
+    // Ten bytes, and far more of them as JSON.
+    let (result, _, remark) = means(Exit::Code(0), &said("\u{1}\u{1}\u{1}\u{1}", ""));
+    assert_eq!(result, Ok(None));
+    assert!(remark.unwrap().starts_with("its output of 26 bytes"));
 }
 
 #[test]
@@ -84,7 +130,8 @@ proptest! {
 
     #[test]
     fn what_a_program_says_never_panics(output: Vec<u8>, errors: Vec<u8>, code in 0..3) {
-        let said = Said { output_bytes: output.len(), output, errors };
-        let _ = result(Exit::Code(code), &said, 20);
+        let said = Said { output_bytes: output.len(), output_end: output.clone(), output, errors };
+        let meaning = meaning(Exit::Code(code), &said, 20);
+        prop_assert_eq!(meaning.result.is_ok(), code == 0);
     }
 }

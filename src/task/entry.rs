@@ -3,7 +3,7 @@
 use super::clock::stamp;
 use super::handle::Handle;
 use super::worker::Outcome;
-use crate::model::{TaskId, TaskProtocol};
+use crate::model::{RealTime, TaskId, TaskProtocol};
 use crate::rt::Monotonic;
 use crate::wire::{
     AttemptKey, EndNotice, Ended, Happened, OutputFault, Payload, ReleaseClock, Reply, Stamp, StartCall, TaskResult,
@@ -21,6 +21,8 @@ pub(super) struct Entry {
     pub(super) worker: usize,
     /// How it was started, and so how its output travels.
     pub(super) protocol: TaskProtocol,
+    /// What is in force for it, or would be.
+    pub(super) real_time: RealTime,
     /// The instant of an armed one, and the clock that counts.
     pub(super) armed: Option<(Monotonic, ReleaseClock)>,
     pub(super) answer: Option<Answer>,
@@ -139,6 +141,9 @@ pub(super) fn event(outcome: &Outcome) -> Happened {
         cpu_user: outcome.usage.user,
         cpu_system: outcome.usage.system,
         memory_peak: outcome.usage.peak,
+        remarks: outcome.remarks.clone(),
+        stdout: outcome.said.output.clone(),
+        stderr: outcome.said.errors.clone(),
     })
 }
 
@@ -176,8 +181,8 @@ fn metrics(outcome: &Outcome) -> Value {
     if let Some(late) = outcome.late {
         metrics["late_ns"] = Value::from(u64::try_from(late.as_nanos()).unwrap_or(u64::MAX));
     }
-    if !outcome.not_applied.is_empty() {
-        metrics["not_applied"] = Value::from(outcome.not_applied.clone());
+    if !outcome.remarks.is_empty() {
+        metrics["not_applied"] = Value::from(outcome.remarks.clone());
     }
     metrics
 }

@@ -20,8 +20,8 @@ pub(super) struct Handle {
     /// The start, in nanoseconds of both clocks; 0 before it.
     monotonic: AtomicU64,
     realtime: AtomicU64,
-    /// The worker's thread.
-    thread: i32,
+    /// The worker's thread; 0 before it has the task.
+    thread: AtomicI32,
     /// CPU time of that thread before the start, in nanoseconds.
     before: AtomicU64,
     /// The program's process group; 0 while there is none.
@@ -29,13 +29,13 @@ pub(super) struct Handle {
 }
 
 impl Handle {
-    pub(super) fn new(cancel: Cancellation, thread: i32) -> Self {
+    pub(super) fn new(cancel: Cancellation) -> Self {
         Self {
             cancel,
             phase: AtomicU8::new(WAITING),
             monotonic: AtomicU64::new(0),
             realtime: AtomicU64::new(0),
-            thread,
+            thread: AtomicI32::new(0),
             before: AtomicU64::new(0),
             group: AtomicI32::new(0),
         }
@@ -72,6 +72,11 @@ impl Handle {
         Some(Stamp { monotonic: Duration::from_nanos(monotonic), realtime })
     }
 
+    /// This thread has it.
+    pub(super) fn runs_on(&self, thread: i32) {
+        self.thread.store(thread, Ordering::Release);
+    }
+
     /// The worker's thread has used this much before.
     pub(super) fn used_before(&self, cpu: Duration) {
         self.before.store(nanos(cpu), Ordering::Relaxed);
@@ -91,7 +96,7 @@ impl Handle {
     pub(super) fn figures(&self) -> Figures {
         match self.group.load(Ordering::Acquire) {
             0 => {
-                let Figures { cpu, memory } = figures::of_thread(self.thread);
+                let Figures { cpu, memory } = figures::of_thread(self.thread.load(Ordering::Acquire));
                 let before = Duration::from_nanos(self.before.load(Ordering::Relaxed));
                 Figures { cpu: cpu.saturating_sub(before), memory }
             }
@@ -131,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_task_is_claimed_or_withdrawn_and_never_both() {
-        let handle = || Handle::new(Cancellation::new(Bell::new(alarm().1).unwrap()), 0);
+        let handle = || Handle::new(Cancellation::new(Bell::new(alarm().1).unwrap()));
         let claimed = handle();
         assert!(claimed.claim() && !claimed.withdraw() && !claimed.is_withdrawn());
         let withdrawn = handle();

@@ -24,7 +24,10 @@ pub(super) struct Journal {
 
 fn bytes(event: &TaskEvent) -> usize {
     match &event.what {
-        Happened::Ended(ended) => ended.output_json.len() + ended.error_message.len(),
+        Happened::Ended(ended) => {
+            let remarks: usize = ended.remarks.iter().map(String::len).sum();
+            ended.output_json.len() + ended.error_message.len() + ended.stdout.len() + ended.stderr.len() + remarks
+        }
         Happened::Started { .. } | Happened::Missed { .. } => 0,
     }
 }
@@ -125,6 +128,9 @@ mod tests {
             cpu_user: Duration::ZERO,
             cpu_system: Duration::ZERO,
             memory_peak: 0,
+            remarks: Vec::new(),
+            stdout: String::new(),
+            stderr: String::new(),
         };
         for attempt in 0..5 {
             journal.tell(key(attempt), Happened::Ended(large.clone()));

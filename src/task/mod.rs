@@ -21,6 +21,7 @@ mod handle;
 mod journal;
 mod notices;
 mod pool;
+mod rank;
 mod registry;
 mod runner;
 mod settings;

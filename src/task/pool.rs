@@ -1,12 +1,14 @@
 //! The workers, made ahead of the tasks.
+//!
+//! The thread that serves has the pool, and never waits for a worker: a new one says by a report that it has come to run,
+//! and a task that was handed to it before waits for that. Policies and CPUs are set from this thread, because this one can
+//! run: a worker whose CPU something else keeps could not help itself.
 
 use super::cancel::Bell;
 use super::worker::{Job, Shared, Worker};
-use crate::model::RealTime;
-use crate::rt::{Prepared, Running, Settings, ThreadError, alarm};
+use crate::model::{RealTime, RtPolicy};
+use crate::rt::{Applied, Running, Thread, ThreadError, alarm, launch};
 use rustix::io::Errno;
-use rustix::thread::{gettid, sched_getaffinity};
-use std::mem;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 /// A worker could not be made.
@@ -20,16 +22,54 @@ pub(super) enum PoolError {
     Bell(#[from] Errno),
 }
 
+/// A task that was not begun, because it asks for what cannot be had.
+#[derive(Debug)]
+pub(super) struct NotHad {
+    pub(super) job: u64,
+    pub(super) why: String,
+}
+
 /// A worker, as the desk sees it.
 #[derive(Debug)]
 struct Post {
     /// `None` when it is to end.
     jobs: Option<SyncSender<Box<Job>>>,
     bell: Bell,
-    thread: i32,
-    /// What its last task asked for, and so what is in force there.
+    /// `None` until it has come to run.
+    thread: Option<Thread>,
+    /// What was handed over before that.
+    waiting: Option<Box<Job>>,
+    /// What its last task asked for, or will ask for.
     last: RealTime,
+    /// What came of that; `None` until it has come to run.
+    in_force: Option<Applied>,
     running: Option<Running<()>>,
+}
+
+impl Post {
+    /// Gives it settings, unless they are in force; says what was refused.
+    fn settle(&mut self, asked: RealTime) -> Vec<String> {
+        if let Some(thread) = &self.thread
+            && self.in_force.as_ref().is_none_or(|applied| applied.asked != asked)
+        {
+            self.in_force = Some(thread.apply(asked));
+        }
+        self.in_force.iter().flat_map(Applied::refusals).map(ToString::to_string).collect()
+    }
+
+    fn begin(&mut self, mut job: Box<Job>) -> Result<(), NotHad> {
+        let refused = self.settle(job.real_time);
+        job.not_applied.extend(refused);
+        if job.strict && !job.not_applied.is_empty() {
+            return Err(NotHad { job: job.id, why: job.not_applied.join("; ") });
+        }
+        if let Some(jobs) = &self.jobs {
+            // There is room: it had nothing to do.
+            let _ = jobs.try_send(job);
+            self.bell.waker().wake();
+        }
+        Ok(())
+    }
 }
 
 /// All workers.
@@ -48,42 +88,51 @@ impl Pool {
         Self { posts: Vec::new(), idle: Vec::new(), shared, real_time, stack }
     }
 
-    /// Makes workers until there are this many; tells what of the runner's own settings they were refused.
-    pub(super) fn grow(&mut self, total: usize) -> Result<Vec<String>, PoolError> {
-        let mut refused = Vec::new();
+    /// Makes workers until there are this many, without waiting for them.
+    pub(super) fn grow(&mut self, total: usize) -> Result<(), PoolError> {
         while self.posts.len() < total {
-            refused = self.add()?;
+            self.add()?;
         }
-        Ok(refused)
+        Ok(())
     }
 
-    fn add(&mut self) -> Result<Vec<String>, PoolError> {
+    fn add(&mut self) -> Result<(), PoolError> {
         let (alarm, waker) = alarm();
         let bell = Bell::new(waker)?;
         let (jobs, queue) = sync_channel(1);
-        let (tell, told) = sync_channel(1);
-        let whole = sched_getaffinity(None).ok();
-        let shared = self.shared.clone();
-        let settings =
-            Settings { name: format!("task-{}", self.posts.len()), real_time: self.real_time, stack: self.stack };
-        let name = settings.name.clone();
-        let (facts, taken) = sync_channel(1);
-        let prepared = Prepared::new(settings, move || {
-            let told = tell.send(gettid().as_raw_pid());
-            if let (Ok(()), Ok(applied)) = (told, taken.recv()) {
-                let in_force = Some((applied, whole));
-                Worker { alarm, jobs: queue, shared, in_force }.work();
-            }
-        })?;
-        let applied = prepared.applied().clone();
-        let refused = applied.refusals().map(ToString::to_string).collect();
-        let running = prepared.start();
-        // There is room, and the thread waits for it.
-        let _ = facts.send(applied);
-        let thread = told.recv().map_err(|_| ThreadError::Ended { name })?;
-        self.idle.push(self.posts.len());
-        self.posts.push(Post { jobs: Some(jobs), bell, thread, last: self.real_time, running: Some(running) });
-        Ok(refused)
+        let (number, shared) = (self.posts.len(), self.shared.clone());
+        let body = move || Worker { number, alarm, jobs: queue, shared }.work();
+        let running = launch(&format!("task-{number}"), self.stack, body)?;
+        self.idle.push(number);
+        self.posts.push(Post {
+            jobs: Some(jobs),
+            bell,
+            thread: None,
+            waiting: None,
+            last: self.real_time,
+            in_force: None,
+            running: Some(running),
+        });
+        Ok(())
+    }
+
+    /// How many workers have not come to run.
+    pub(super) fn rising(&self) -> usize {
+        self.posts.iter().filter(|post| post.thread.is_none()).count()
+    }
+
+    /// A worker has come to run: it gets the settings of the runner, or of the task that waits for it. Tells what of the
+    /// runner's own it was refused.
+    ///
+    /// # Errors
+    /// When that task does not begin.
+    pub(super) fn up(&mut self, worker: usize, thread: Thread) -> Result<Vec<String>, NotHad> {
+        let Some(post) = self.posts.get_mut(worker) else { return Ok(Vec::new()) };
+        post.thread = Some(thread);
+        match post.waiting.take() {
+            Some(job) => post.begin(job).map(|()| Vec::new()),
+            None => Ok(post.settle(self.real_time)),
+        }
     }
 
     /// An idle worker, if there is one; one on which these settings are in force rather than another.
@@ -93,24 +142,34 @@ impl Pool {
         Some(self.idle.remove(place))
     }
 
-    /// Its bell and its thread.
-    pub(super) fn facts(&self, worker: usize) -> Option<(Bell, i32)> {
-        self.posts.get(worker).map(|post| (post.bell.clone(), post.thread))
+    /// Its bell.
+    pub(super) fn bell(&self, worker: usize) -> Option<Bell> {
+        self.posts.get(worker).map(|post| post.bell.clone())
     }
 
     /// Hands a task to an idle worker that was taken.
-    pub(super) fn hand(&mut self, worker: usize, job: Job) {
-        let Some(post) = self.posts.get_mut(worker) else { return };
+    ///
+    /// # Errors
+    /// When it asks for what cannot be had and does not begin without; the worker is to be given back.
+    pub(super) fn hand(&mut self, worker: usize, job: Job) -> Result<(), NotHad> {
+        let Some(post) = self.posts.get_mut(worker) else { return Ok(()) };
         post.last = job.real_time;
-        if let Some(jobs) = &post.jobs {
-            // There is room: it had nothing to do.
-            let _ = jobs.try_send(Box::new(job));
-            post.bell.waker().wake();
+        if post.thread.is_none() {
+            post.waiting = Some(Box::new(job));
+            return Ok(());
         }
+        post.begin(Box::new(job))
     }
 
-    /// It has nothing to do any more.
+    /// It has nothing to do any more. CPU time that was reserved for its task is free again: held by a worker that waits, it
+    /// would be refused to another.
     pub(super) fn give(&mut self, worker: usize) {
+        if let Some(post) = self.posts.get_mut(worker)
+            && matches!(post.last.policy, RtPolicy::Deadline { .. })
+        {
+            post.last = self.real_time;
+            post.settle(self.real_time);
+        }
         self.idle.push(worker);
     }
 }
@@ -122,8 +181,10 @@ impl Drop for Pool {
         for (index, post) in self.posts.iter_mut().enumerate() {
             post.jobs = None;
             post.bell.waker().wake();
-            if !self.idle.contains(&index) {
-                mem::forget(post.running.take());
+            if (!self.idle.contains(&index) || post.thread.is_none())
+                && let Some(running) = post.running.take()
+            {
+                running.leave();
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::builtin;
 use super::command::CommandLine;
 use super::context::TaskContext;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -90,6 +90,8 @@ impl From<serde_json::Error> for TaskError {
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     works: BTreeMap<String, Work>,
+    /// No parameter chooses.
+    by_id: bool,
 }
 
 impl Registry {
@@ -125,6 +127,13 @@ impl Registry {
         self
     }
 
+    /// The id of a task alone says which work is its own: its parameters, `task_type` among them, are the task's affair.
+    #[must_use]
+    pub fn by_id(mut self) -> Self {
+        self.by_id = true;
+        self
+    }
+
     /// The work of a name.
     pub fn get(&self, name: &str) -> Option<&Work> {
         self.works.get(name)
@@ -154,14 +163,16 @@ impl Registry {
     ///
     /// # Errors
     /// When neither names any, with what there is.
-    pub(super) fn choose(&self, task_type: Option<&str>, task_id: &str) -> Result<&Work, String> {
-        if let (1, Some(only)) = (self.works.len(), self.works.values().next()) {
+    pub(super) fn choose(&self, parameters: &Map<String, Value>, task_id: &str) -> Result<&Work, String> {
+        if let (false, 1, Some(only)) = (self.by_id, self.works.len(), self.works.values().next()) {
             return Ok(only);
         }
+        let task_type = parameters.get("task_type").and_then(Value::as_str).filter(|_| !self.by_id);
         self.get(task_type.unwrap_or(task_id)).ok_or_else(|| {
             let known = self.names().collect::<Vec<_>>().join(", ");
             match task_type {
                 Some(name) => format!("task_type `{name}` is none of {known}"),
+                None if self.by_id => format!("the id `{task_id}` is none of {known}"),
                 None => format!("neither the parameter task_type nor the id `{task_id}` is one of {known}"),
             }
         })
@@ -172,6 +183,10 @@ impl Registry {
 mod tests {
     use super::*;
 
+    fn named(task_type: &str) -> Map<String, Value> {
+        [("task_type".to_owned(), Value::from(task_type))].into_iter().collect()
+    }
+
     fn two() -> Registry {
         let works = Registry::new().function("a", |_| Ok(Value::from("a")));
         works.command("b", CommandLine::new(["true"]).unwrap())
@@ -179,16 +194,25 @@ mod tests {
 
     #[test]
     fn one_kind_serves_every_task_and_several_are_chosen_by_name() {
-        let both = two();
-        assert!(matches!(both.choose(Some("b"), "a"), Ok(Work::Command(_))), "the parameter goes first");
-        assert!(matches!(both.choose(None, "a"), Ok(Work::Function(_))));
-        assert_eq!(both.choose(Some("c"), "a").unwrap_err(), "task_type `c` is none of a, b");
+        let (both, none) = (two(), Map::new());
+        assert!(matches!(both.choose(&named("b"), "a"), Ok(Work::Command(_))), "the parameter goes first");
+        assert!(matches!(both.choose(&none, "a"), Ok(Work::Function(_))));
+        assert_eq!(both.choose(&named("c"), "a").unwrap_err(), "task_type `c` is none of a, b");
         assert_eq!(
-            both.choose(None, "t1").unwrap_err(),
+            both.choose(&none, "t1").unwrap_err(),
             "neither the parameter task_type nor the id `t1` is one of a, b"
         );
         let one = both.only(&["a".to_owned()]).unwrap();
-        assert!(matches!(one.choose(None, "t1"), Ok(Work::Function(_))), "the id is apart from the kind");
+        assert!(matches!(one.choose(&none, "t1"), Ok(Work::Function(_))), "the id is apart from the kind");
+    }
+
+    #[test]
+    fn where_ids_choose_no_parameter_does() {
+        let both = two().by_id();
+        assert!(matches!(both.choose(&named("b"), "a"), Ok(Work::Function(_))));
+        assert!(matches!(both.choose(&named("ml"), "b"), Ok(Work::Command(_))));
+        let one = both.only(&["a".to_owned()]).unwrap();
+        assert_eq!(one.choose(&named("a"), "b").unwrap_err(), "the id `b` is none of a");
     }
 
     #[test]

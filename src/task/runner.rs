@@ -22,6 +22,8 @@ use tokio::sync::{Notify, mpsc, watch};
 
 /// How many calls may wait for the desk.
 const CALLS: usize = 64;
+/// For how long the first workers may not come to run.
+const RISE: Duration = Duration::from_secs(5);
 /// Time for calls under way when all tasks are over.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -103,18 +105,14 @@ impl Runner {
             lock_memory().or_else(|refused| weigh(&settings, &refused))?;
         }
         let gate = Arc::new(Gate::new(settings.parallel.get()));
-        // No worker has more than two reports under way.
-        let (reports, reported) = mpsc::channel(2 * (settings.parallel.get() + settings.max_armed + 1));
+        // No worker has more than three reports under way.
+        let (reports, mut reported) = mpsc::channel(3 * (settings.parallel.get() + settings.max_armed + 1));
         let starts = Arc::new(Notify::new());
-        let shared = Shared {
-            gate: Arc::clone(&gate),
-            reports,
-            starts: Arc::clone(&starts),
-            max_output: settings.max_output,
-            strict: settings.strict,
-        };
+        let shared =
+            Shared { gate: Arc::clone(&gate), reports, starts: Arc::clone(&starts), max_output: settings.max_output };
         let mut pool = Pool::new(shared, settings.real_time, settings.stack);
-        for refused in pool.grow(settings.parallel.get() + 1)? {
+        pool.grow(settings.parallel.get() + 1)?;
+        if let Some(refused) = risen(&mut pool, &mut reported).await?.into_iter().next() {
             if settings.strict {
                 return Err(RunnerError::NotApplied(refused));
             }
@@ -124,6 +122,21 @@ impl Runner {
         let listener = Listener::bind(&settings.address, tls.as_ref()).await?;
         Ok(Bound { settings, registry, gate, reported, starts, pool, listener, tls })
     }
+}
+
+/// Waits until all workers have come to run; says what of the runner's own settings they were refused.
+async fn risen(pool: &mut Pool, reported: &mut mpsc::Receiver<Report>) -> Result<Vec<String>, RunnerError> {
+    let mut refused = Vec::new();
+    while pool.rising() > 0 {
+        let report = tokio::time::timeout(RISE, reported.recv()).await;
+        let Ok(Some(Report::Up { worker, thread })) = report else {
+            let why = format!("they did not get a CPU within {}s", RISE.as_secs());
+            return Err(RunnerError::Workers(why.into()));
+        };
+        // No task waits for them yet.
+        refused = pool.up(worker, thread).unwrap_or_default();
+    }
+    Ok(refused)
 }
 
 /// Whether a refused setting ends it.
@@ -176,6 +189,7 @@ impl Bound {
             protocols: vec![TaskProtocol::Json, TaskProtocol::Map],
             instance: format!("{:016x}", fastrand::u64(..)),
             parallel: NonZeroU32::try_from(settings.parallel).unwrap_or(NonZeroU32::MAX),
+            not_applied: Vec::new(),
         };
         let tasks = Tasks { calls, max_request: settings.max_request };
         let desk = Desk::new(settings, registry, identity, pool, gate, ends);

@@ -1,6 +1,8 @@
 //! What work has used, and programs that are over: calls for which no library of ours has a wrapper.
 
 use super::command::Exit;
+use crate::model::{RealTime, RtPolicy};
+use crate::rt::apply;
 use rustix::io::Errno;
 use rustix::process::Pid;
 use std::time::Duration;
@@ -79,7 +81,8 @@ pub(super) fn reap(group: Pid) -> (Option<Exit>, Usage) {
 }
 
 /// Gives a process the policy of the calling thread. It does not have it from its start: what `rt` sets is reset at a
-/// fork. Threads and programs that it starts have it too, but for `SCHED_DEADLINE`, with which none can be started.
+/// fork. Threads and programs that it starts have it too, but for `SCHED_DEADLINE`, with which none can be started. That
+/// one the calling thread gives away: CPU time can be reserved once only, and the thread just waits from here on.
 #[expect(unsafe_code, reason = "no library of ours wraps sched_setattr")]
 pub(super) fn share_policy(process: Pid) -> Result<(), Errno> {
     // SAFETY: `sched_attr` is plain numbers, for which all zeroes is valid; the kernel reads and writes at most as many
@@ -89,7 +92,9 @@ pub(super) fn share_policy(process: Pid) -> Result<(), Errno> {
         let size = u32::try_from(size_of::<libc::sched_attr>()).unwrap_or(0);
         libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0) == 0 && {
             attributes.size = size;
-            if attributes.sched_policy != libc::SCHED_DEADLINE.cast_unsigned() {
+            if attributes.sched_policy == libc::SCHED_DEADLINE.cast_unsigned() {
+                let _ = apply(RealTime { policy: RtPolicy::Other, cpu: None });
+            } else {
                 attributes.sched_flags = 0;
             }
             libc::syscall(libc::SYS_sched_setattr, process.as_raw_pid(), &raw const attributes, 0) == 0

@@ -1,8 +1,8 @@
 //! The thread that runs tasks, one at a time.
 //!
-//! Its stack is touched and its settings are taken before a task comes. What a request asks for beyond them it takes
-//! when the task is handed over, which for an armed start is before the instant. From the instant on it enters the
-//! kernel no more before the function begins.
+//! Its stack is touched before a task comes. Its policy and CPU are given to it from outside, when the task is handed over
+//! ([`super::pool`]), which for an armed start is before the instant: it need not run to become one that can run. From the
+//! instant on it enters the kernel no more before the function begins.
 
 use super::cancel::Why;
 use super::child;
@@ -12,11 +12,12 @@ use super::handle::{Gate, Handle};
 use super::registry::{TaskError, Work};
 use super::usage::{self, Usage};
 use crate::model::RealTime;
-use crate::rt::{Alarm, Applied, Monotonic, Wake, apply};
+use crate::rt::{Alarm, Monotonic, Thread, Wake};
 use crate::wire::{AttemptKey, Stamp, TaskResult};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::set_current_timer_slack;
 use serde_json::{Map, Value};
 use std::any::Any;
+use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -34,6 +35,10 @@ pub(super) struct Job {
     pub(super) scheduled: Duration,
     pub(super) deadline: Option<Duration>,
     pub(super) real_time: RealTime,
+    /// It does not start without them.
+    pub(super) strict: bool,
+    /// What of them is not in force, and why.
+    pub(super) not_applied: Vec<String>,
     /// `None` for at once.
     pub(super) release: Option<Release>,
     pub(super) handle: Arc<Handle>,
@@ -56,14 +61,25 @@ pub(super) struct Shared {
     /// Called when a task that was not armed is about to start: somebody waits for that.
     pub(super) starts: Arc<Notify>,
     pub(super) max_output: usize,
-    pub(super) strict: bool,
 }
 
-/// What a worker has to say about a job.
+/// What a worker has to say.
 #[derive(Debug)]
-pub(super) struct Report {
-    pub(super) job: u64,
-    pub(super) what: What,
+pub(super) enum Report {
+    /// It has come to run.
+    Up {
+        /// Which.
+        worker: usize,
+        /// Its thread.
+        thread: Thread,
+    },
+    /// About a job.
+    Job {
+        /// Which.
+        job: u64,
+        /// What.
+        what: What,
+    },
 }
 
 /// What became of a job. After all but `Ready` the worker is free.
@@ -71,8 +87,6 @@ pub(super) struct Report {
 pub(super) enum What {
     /// Armed, with everything in force.
     Ready,
-    /// Not started: settings were refused, and the runner is strict.
-    Refused(String),
     /// Taken back before it started.
     Withdrawn,
     /// Not started, being later than it may.
@@ -93,29 +107,41 @@ pub(super) struct Outcome {
     pub(super) usage: Usage,
     /// After the instant, for an armed one.
     pub(super) late: Option<Duration>,
-    /// Settings that were asked for and refused.
-    pub(super) not_applied: Vec<String>,
+    /// What was asked for and not had, though it ran.
+    pub(super) remarks: Vec<String>,
+    /// What a program wrote, as far as that is kept.
+    pub(super) said: Streams,
+}
+
+/// The end of what a program wrote to each stream, as text; of standard output only when that is not its output.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Streams {
+    pub(super) output: String,
+    pub(super) errors: String,
 }
 
 /// A thread that runs tasks.
 #[derive(Debug)]
 pub(super) struct Worker {
+    /// Its number in the pool.
+    pub(super) number: usize,
     pub(super) alarm: Alarm,
     pub(super) jobs: Receiver<Box<Job>>,
     pub(super) shared: Shared,
-    /// What is in force, and the CPUs that were allowed before.
-    pub(super) in_force: Option<(Applied, Option<CpuSet>)>,
 }
 
 impl Worker {
-    /// Runs what is handed over, until nobody can hand over anything.
+    /// Says that it is there, and runs what is handed over, until nobody can hand over anything.
     pub(super) fn work(mut self) {
+        // Before its policy; see `rt::apply`. Without a reason to fail.
+        let _ = set_current_timer_slack(Some(NonZeroU64::MIN));
+        self.tell(Report::Up { worker: self.number, thread: Thread::current() });
         loop {
             match self.jobs.try_recv() {
                 Ok(job) => {
                     let id = job.id;
                     let what = self.run(*job);
-                    self.report(id, what);
+                    self.tell(Report::Job { job: id, what });
                 }
                 Err(TryRecvError::Empty) => self.alarm.wait(),
                 Err(TryRecvError::Disconnected) => return,
@@ -123,21 +149,20 @@ impl Worker {
         }
     }
 
-    fn report(&self, job: u64, what: What) {
+    fn tell(&self, report: Report) {
         // The queue has room for all that workers can have to say; it is closed when nobody wants to know any more.
-        let _ = self.shared.reports.try_send(Report { job, what });
+        let _ = self.shared.reports.try_send(report);
     }
 
     fn run(&mut self, job: Job) -> What {
-        let Job { id, key, work, parameters, scheduled, deadline, real_time, release, handle } = job;
-        let mut not_applied = self.settle(real_time);
-        if self.shared.strict && !not_applied.is_empty() {
-            return What::Refused(not_applied.join("; "));
-        }
+        let Job { id, key, work, parameters, scheduled, deadline, real_time, strict, not_applied, release, handle } =
+            job;
+        let mut remarks = not_applied;
+        handle.runs_on(rustix::thread::gettid().as_raw_pid());
         let before = usage::of_this_thread();
         handle.used_before(before.user + before.system);
         if let Some(release) = release {
-            self.report(id, What::Ready);
+            self.tell(Report::Job { job: id, what: What::Ready });
             match self.hold(release, &handle) {
                 Ok(()) => {}
                 Err(Some(late)) => return What::Missed(late),
@@ -154,20 +179,24 @@ impl Worker {
         let start = stamp();
         handle.begin(start);
         let result = catch_unwind(AssertUnwindSafe(|| match &work {
-            Work::Function(function) => (function(&mut task).and_then(|output| bounded(output, limit)), None),
+            Work::Function(function) => {
+                (function(&mut task).and_then(|output| bounded(output, limit)), None, Streams::default())
+            }
             Work::Command(line) => {
-                let done = child::run(line, &task, real_time.policy, limit, |group| handle.runs_as(group));
-                not_applied.extend(done.not_applied);
-                (done.result, Some(done.usage))
+                let wish = child::Wish { policy: real_time.policy, strict };
+                let done = child::run(line, &task, wish, limit, |group| handle.runs_as(group));
+                remarks.extend(done.remarks);
+                (done.result, Some(done.usage), done.said)
             }
         }));
         let end = stamp();
-        let (ended, usage) =
-            result.unwrap_or_else(|panic| (Err(TaskError::Failed(format!("it panicked: {}", text(&*panic)))), None));
+        let (ended, usage, said) = result.unwrap_or_else(|panic| {
+            (Err(TaskError::Failed(format!("it panicked: {}", text(&*panic)))), None, Streams::default())
+        });
         let usage = usage.unwrap_or_else(|| usage::of_this_thread().since(before));
         let (result, error, output) = verdict(ended, cancel.why());
         let late = release.map(|release| super::clock::instant(start.monotonic).since(release.at));
-        What::Over(Box::new(Outcome { result, error, output, start, end, usage, late, not_applied }))
+        What::Over(Box::new(Outcome { result, error, output, start, end, usage, late, remarks, said }))
     }
 
     /// Waits for the instant, and then for a place. `Err` with how late it would be, or with nothing when it was
@@ -196,22 +225,6 @@ impl Worker {
             return Err(taken.then(|| now.since(release.at)));
         }
         Ok(())
-    }
-
-    /// Takes real-time settings, unless they are in force; says what was refused.
-    fn settle(&mut self, asked: RealTime) -> Vec<String> {
-        if self.in_force.as_ref().is_none_or(|(applied, _)| applied.asked != asked) {
-            let whole = match self.in_force.take() {
-                Some((_, Some(whole))) => {
-                    // Settings do not widen what an earlier task narrowed. What was allowed once is allowed.
-                    let _ = sched_setaffinity(None, &whole);
-                    Some(whole)
-                }
-                _ => sched_getaffinity(None).ok(),
-            };
-            self.in_force = Some((apply(asked), whole));
-        }
-        self.in_force.iter().flat_map(|(applied, _)| applied.refusals()).map(ToString::to_string).collect()
     }
 }
 

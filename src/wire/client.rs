@@ -11,7 +11,7 @@ use super::start::{AttemptKey, PreparedStart};
 use super::status::{Ack, Health, Stopped, TaskStatus};
 use super::time::since;
 use super::tls::Tls;
-use crate::model::{TaskAddress, TaskId, TaskProtocol};
+use crate::model::{RealTime, TaskAddress, TaskId, TaskProtocol};
 use std::time::Duration;
 use tonic::Code;
 use tonic::codec::Streaming;
@@ -112,12 +112,13 @@ impl TaskChannel {
         self.peer.unary(STATUS, request, bound).await.map(TaskStatus::from_wire)
     }
 
-    /// Who our runner is and what it can do.
+    /// Who our runner is and what it can do, and which of these real-time settings its tasks could not have.
     ///
     /// # Errors
     /// [`CallError::Unsupported`] from any other task server.
-    pub async fn capabilities(&self, bound: Duration) -> Result<Capabilities, CallError> {
-        self.peer.unary(CAPABILITIES, proto::CapabilitiesRequest {}, bound).await.map(Capabilities::from_wire)
+    pub async fn capabilities(&self, wishes: &[RealTime], bound: Duration) -> Result<Capabilities, CallError> {
+        let wishes = wishes.iter().map(|wish| (*wish).into()).collect();
+        self.peer.unary(CAPABILITIES, proto::CapabilitiesRequest { wishes }, bound).await.map(Capabilities::from_wire)
     }
 
     /// Sends a start ahead of its instant; says by which clock it will start.

@@ -46,6 +46,9 @@ pub(super) struct StartTaskRequest {
     /// With `deadline` only.
     #[prost(message, optional, tag = "19")]
     pub rt_deadline: Option<RtDeadline>,
+    /// Refused without its policy and CPU.
+    #[prost(bool, tag = "20")]
+    pub strict: bool,
 }
 
 /// `TaskEndNotification` in either form.

@@ -98,6 +98,8 @@ pub struct Capabilities {
     pub instance: String,
     /// How many tasks it runs at once.
     pub parallel: NonZeroU32,
+    /// Which of the real-time settings that were asked about cannot be had there (by their places), and why.
+    pub not_applied: Vec<(usize, String)>,
 }
 
 /// Which events a watcher knows already.
@@ -158,6 +160,12 @@ pub struct Ended {
     pub cpu_system: Duration,
     /// The most memory it had resident at once, in bytes.
     pub memory_peak: u64,
+    /// What was asked for and not had, though it ran.
+    pub remarks: Vec<String>,
+    /// The end of what a program wrote to its standard output, when that is not its output.
+    pub stdout: String,
+    /// The end of what it wrote to its standard error.
+    pub stderr: String,
 }
 
 /// Why a message of a runner or to it is not understood.
@@ -242,6 +250,11 @@ impl Capabilities {
             protocols: protocols.collect(),
             instance: self.instance,
             parallel: self.parallel.get(),
+            not_applied: self
+                .not_applied
+                .into_iter()
+                .filter_map(|(wish, why)| Some(proto::NotApplied { wish: u32::try_from(wish).ok()?, why }))
+                .collect(),
         }
     }
 
@@ -260,6 +273,7 @@ impl Capabilities {
             boot_id: response.boot_id,
             instance: response.instance,
             parallel: NonZeroU32::new(response.parallel).unwrap_or(NonZeroU32::MIN),
+            not_applied: response.not_applied.into_iter().map(|one| (one.wish as usize, one.why)).collect(),
         }
     }
 }
@@ -279,6 +293,9 @@ impl TaskEvent {
                 cpu_user_ns: nanos(ended.cpu_user),
                 cpu_system_ns: nanos(ended.cpu_system),
                 memory_peak_bytes: ended.memory_peak,
+                remarks: ended.remarks,
+                stdout: ended.stdout,
+                stderr: ended.stderr,
             }),
         };
         proto::TaskEvent {
@@ -308,6 +325,9 @@ impl TryFrom<proto::TaskEvent> for TaskEvent {
                 cpu_user: Duration::from_nanos(ended.cpu_user_ns),
                 cpu_system: Duration::from_nanos(ended.cpu_system_ns),
                 memory_peak: ended.memory_peak_bytes,
+                remarks: ended.remarks,
+                stdout: ended.stdout,
+                stderr: ended.stderr,
             }),
         };
         Ok(Self {
@@ -352,6 +372,9 @@ mod tests {
             cpu_user: Duration::from_nanos(3),
             cpu_system: Duration::from_nanos(4),
             memory_peak: 5,
+            remarks: vec!["fifo 80 was not applied".to_owned()],
+            stdout: "so far\n".to_owned(),
+            stderr: "no paper\n".to_owned(),
         };
         let late = Duration::from_nanos(6);
         for what in [Happened::Started { start: stamp(1) }, Happened::Ended(ended), Happened::Missed { late }] {

@@ -1,7 +1,7 @@
 //! Starting a task: what a task server is asked to do, and its bytes.
 
 use super::payload::{OutputFault, Payload};
-use super::proto::RtDeadline;
+use super::proto::{RtDeadline, Wish};
 use super::raw::StartTaskRequest;
 use super::time::{micros, since};
 use crate::model::{RealTime, RtPolicy, TaskId, TaskProtocol, nanos};
@@ -36,6 +36,8 @@ pub struct Start {
     pub priority: u8,
     /// Policy and CPU of the thread that runs it.
     pub real_time: RealTime,
+    /// It does not start when these cannot be had.
+    pub strict: bool,
     /// What it is given.
     pub parameters: Map<String, Value>,
 }
@@ -45,15 +47,7 @@ impl Start {
         // Existing task functions read their own id from their parameters.
         let mut parameters = self.parameters.clone();
         parameters.insert("task_id".to_owned(), Value::String(self.key.task_id.as_str().to_owned()));
-        let (rt_priority, rt_deadline) = match self.real_time.policy {
-            RtPolicy::Other => (0, None),
-            RtPolicy::Fifo { priority } | RtPolicy::RoundRobin { priority } => (i32::from(priority), None),
-            RtPolicy::Deadline { runtime, deadline, period } => {
-                let numbers =
-                    RtDeadline { runtime_ns: nanos(runtime), deadline_ns: nanos(deadline), period_ns: nanos(period) };
-                (0, Some(numbers))
-            }
-        };
+        let Wish { rt_policy, rt_priority, cpu_affinity, rt_deadline } = self.real_time.into();
         StartTaskRequest {
             task_id: self.key.task_id.as_str().to_owned(),
             scheduled_time_us: micros(self.scheduled),
@@ -63,14 +57,61 @@ impl Start {
                 TaskProtocol::Json => 0,
                 TaskProtocol::Map => i32::from(self.priority),
             },
-            rt_policy: self.real_time.policy.name().to_owned(),
+            rt_policy,
             rt_priority,
-            cpu_affinity: self.real_time.cpu.and_then(|cpu| i32::try_from(cpu).ok()).unwrap_or(-1),
+            cpu_affinity,
             run_id: self.key.run_id.clone(),
             attempt: self.key.attempt,
             occurrence: self.key.occurrence,
             rt_deadline,
+            strict: self.strict,
         }
+    }
+}
+
+impl From<RealTime> for Wish {
+    fn from(real_time: RealTime) -> Self {
+        let (rt_priority, rt_deadline) = match real_time.policy {
+            RtPolicy::Other => (0, None),
+            RtPolicy::Fifo { priority } | RtPolicy::RoundRobin { priority } => (i32::from(priority), None),
+            RtPolicy::Deadline { runtime, deadline, period } => {
+                let numbers =
+                    RtDeadline { runtime_ns: nanos(runtime), deadline_ns: nanos(deadline), period_ns: nanos(period) };
+                (0, Some(numbers))
+            }
+        };
+        Self {
+            rt_policy: real_time.policy.name().to_owned(),
+            rt_priority,
+            cpu_affinity: real_time.cpu.and_then(|cpu| i32::try_from(cpu).ok()).unwrap_or(-1),
+            rt_deadline,
+        }
+    }
+}
+
+impl TryFrom<Wish> for RealTime {
+    type Error = StartFault;
+
+    fn try_from(wish: Wish) -> Result<Self, StartFault> {
+        let priority = || match u8::try_from(wish.rt_priority) {
+            Ok(priority @ 1..=99) => Ok(priority),
+            _ => Err(StartFault::RtPriority(wish.rt_priority)),
+        };
+        let policy = match wish.rt_policy.as_str() {
+            "" | "none" => RtPolicy::Other,
+            "fifo" => RtPolicy::Fifo { priority: priority()? },
+            "rr" => RtPolicy::RoundRobin { priority: priority()? },
+            "deadline" => {
+                let numbers = wish.rt_deadline.ok_or(StartFault::NoDeadlineNumbers)?;
+                RtPolicy::Deadline {
+                    runtime: Duration::from_nanos(numbers.runtime_ns),
+                    deadline: Duration::from_nanos(numbers.deadline_ns),
+                    period: Duration::from_nanos(numbers.period_ns),
+                }
+            }
+            _ => return Err(StartFault::Policy(wish.rt_policy)),
+        };
+        Ok(Self { policy, cpu: u32::try_from(wish.cpu_affinity).ok() })
     }
 }
 
@@ -105,6 +146,8 @@ pub struct StartCall {
     pub priority: Option<u8>,
     /// Policy and CPU of the thread that runs it.
     pub real_time: RealTime,
+    /// It does not start when these cannot be had.
+    pub strict: bool,
     /// What it is given; [`StartCall::parameters`] reads it.
     pub payload: Payload,
 }
@@ -150,24 +193,8 @@ impl TryFrom<StartTaskRequest> for StartCall {
         if request.task_id.is_empty() {
             return Err(StartFault::NoTask);
         }
-        let priority = || match u8::try_from(request.rt_priority) {
-            Ok(priority @ 1..=99) => Ok(priority),
-            _ => Err(StartFault::RtPriority(request.rt_priority)),
-        };
-        let policy = match request.rt_policy.as_str() {
-            "" | "none" => RtPolicy::Other,
-            "fifo" => RtPolicy::Fifo { priority: priority()? },
-            "rr" => RtPolicy::RoundRobin { priority: priority()? },
-            "deadline" => {
-                let numbers = request.rt_deadline.ok_or(StartFault::NoDeadlineNumbers)?;
-                RtPolicy::Deadline {
-                    runtime: Duration::from_nanos(numbers.runtime_ns),
-                    deadline: Duration::from_nanos(numbers.deadline_ns),
-                    period: Duration::from_nanos(numbers.period_ns),
-                }
-            }
-            _ => return Err(StartFault::Policy(request.rt_policy)),
-        };
+        let StartTaskRequest { rt_policy, rt_priority, cpu_affinity, rt_deadline, .. } = request;
+        let real_time = Wish { rt_policy, rt_priority, cpu_affinity, rt_deadline }.try_into()?;
         let priority = match request.priority {
             0 => None,
             given => match u8::try_from(given) {
@@ -185,7 +212,8 @@ impl TryFrom<StartTaskRequest> for StartCall {
             scheduled: since(request.scheduled_time_us).unwrap_or_default(),
             deadline: since(request.deadline_us),
             priority,
-            real_time: RealTime { policy, cpu: u32::try_from(request.cpu_affinity).ok() },
+            real_time,
+            strict: request.strict,
             payload: Payload::from_wire(request.parameters),
         })
     }

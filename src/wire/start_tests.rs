@@ -11,6 +11,7 @@ pub(in crate::wire) fn start() -> Start {
         deadline: Some(Duration::from_millis(250)),
         priority: 50,
         real_time: RealTime { policy: RtPolicy::Fifo { priority: 80 }, cpu: Some(2) },
+        strict: false,
         parameters,
     }
 }

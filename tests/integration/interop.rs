@@ -112,6 +112,7 @@ fn start(parameters: Value) -> Start {
         deadline: Some(Duration::from_millis(2)),
         priority: 60,
         real_time: RealTime { policy: RtPolicy::Fifo { priority: 80 }, cpu: None },
+        strict: false,
         parameters,
     }
 }
@@ -157,7 +158,7 @@ async fn an_existing_task_server_is_started_and_tells_its_end() {
             let (mut peer, channel, mut notices) = wrapper(&python, form, folder, None).await;
             channel.warm(BOUND).await.unwrap();
             assert_eq!(channel.status(&TaskId::new("critical"), BOUND).await.unwrap().state, TaskState::Idle);
-            let error = channel.capabilities(BOUND).await.unwrap_err();
+            let error = channel.capabilities(&[], BOUND).await.unwrap_err();
             assert!(matches!(error, CallError::Unsupported { .. }), "{error:?}");
 
             let sent = start(json!({"n": 1, "nested": {"a": [1, "x"]}, "sleep_ms": 300}));

@@ -10,6 +10,7 @@
 
 mod cli;
 mod interop;
+mod programs;
 mod runs;
 mod source_http;
 mod source_local;

@@ -6,12 +6,12 @@ use crate::event::{Event, Fact};
 use crate::model::{ScheduleName, Timestamp};
 use crate::process::clock;
 use crate::process::supervise::chain;
-use crate::runs::{self, Conducted, Exchange, Hand, Moment, Planned, prepare};
+use crate::runs::{self, Conducted, Exchange, Hand, Moment, Moments, Planned, moments, prepare};
 use crate::schedule::{Input, Record, RunVerdict};
 use crate::store::{RunStart, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 const NOTE: Duration = Duration::from_millis(500);
 /// Occurrences that are written at once.
 const CHUNK: usize = 500;
+/// The most that may wait to be written down.
+const MOMENTS: usize = 65_536;
 /// Runs of each schedule that are kept.
 const KEPT: usize = 500;
 
@@ -66,7 +68,7 @@ impl Launch {
     /// Blocks until the run is over.
     fn conduct(self) -> Result<(), StoreError> {
         let Begin { schedule, ledger, id, .. } = &self.begin;
-        let (onlooker, moments) = sync_channel(8 * schedule.tasks.len() + 256);
+        let (onlooker, mut moments) = moments((8 * schedule.tasks.len() + 256).min(MOMENTS));
         let exchange = self.exchange.as_deref();
         let ready = prepare(schedule, id, &self.settings, exchange.map_err(String::as_str), Some(onlooker));
         if !self.wait() {
@@ -77,7 +79,7 @@ impl Launch {
         let conducted = ready.and_then(|ready| {
             std::thread::scope(|scope| {
                 let this = &self;
-                scope.spawn(move || this.note(&moments));
+                scope.spawn(move || this.note(&mut moments));
                 ready.conduct(planned, exchange.ok(), &self.hand)
             })
         });
@@ -136,7 +138,7 @@ impl Launch {
     }
 
     /// Writes down what happened so far, now and then. The whole is written at the end.
-    fn note(&self, moments: &Receiver<Moment>) {
+    fn note(&self, moments: &mut Moments) {
         let mut record = Record::default();
         let mut written = Instant::now();
         let mut news = BTreeSet::new();

@@ -27,6 +27,9 @@ fn one(schedule: &Schedule, row: &Row, details: &BTreeMap<Attempt, Detail>) -> O
         };
         one.started_ns = detail.true_start.and_then(|at| i64::try_from(at.as_nanos()).ok());
         one.error.clone_from(&detail.message);
+        one.remarks.clone_from(&detail.remarks);
+        one.stdout.clone_from(&detail.stdout);
+        one.stderr.clone_from(&detail.stderr);
         if detail.output.is_some() {
             kept.output.clone_from(&detail.output);
         }

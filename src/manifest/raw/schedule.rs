@@ -1,7 +1,7 @@
 //! A schedule file: root key `schedule`, or its keys without the root.
 
 use super::deployment::RtPolicy;
-use super::text::{Command, Text};
+use super::text::{Command, Pairs, Text};
 use super::units::{Instant, Micros, Name, ServicePath, TaskAddressText, Timespan};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -171,6 +171,8 @@ pub struct Task {
     pub service: Option<ServicePath>,
     /// A program for the daemon's own task runner: a line, or its words.
     pub command: Option<Command>,
+    /// Variables of the program; it finds nothing else of the daemon's own than `PATH`, `HOME`, `LANG` and `TZ`.
+    pub env: Option<Pairs>,
     /// `timed` or `sequential`; default `timed` when a time is given.
     pub mode: Option<ModeName>,
     /// Time after the run's start; a bare number is microseconds.

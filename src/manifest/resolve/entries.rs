@@ -99,3 +99,48 @@ fn unquote(value: &str) -> &str {
     let inner = |quote: char| value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
     inner('"').or_else(|| inner('\'')).unwrap_or(value)
 }
+
+/// What of a line only a shell would understand, if there is something: outside of quotes, and `$` in double ones too. A line
+/// that begins with a shell hands it over in its quotes.
+pub(super) fn without_shell(line: &str) -> Option<&'static str> {
+    let (mut quote, mut letters) = (None, line.chars().peekable());
+    while let Some(letter) = letters.next() {
+        let next = letters.peek().copied();
+        match (quote, letter) {
+            (None, '\'' | '"') => quote = Some(letter),
+            (Some(open), close) if open == close => quote = None,
+            (None | Some('"'), '\\') => drop(letters.next()),
+            (None | Some('"'), '$') if next.is_some_and(|next| next.is_alphanumeric() || "_{(".contains(next)) => {
+                return Some("$");
+            }
+            (None | Some('"'), '`') => return Some("`"),
+            (None, '|') => return Some("|"),
+            (None, '>') => return Some(">"),
+            (None, '&') if next == Some('&') => return Some("&&"),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_a_shell_understands_is_seen_outside_of_quotes() {
+        for (line, expected) in [
+            ("echo $HOME > f && x", Some("$")),
+            ("echo \"${HOME}\"", Some("$")),
+            ("a | b", Some("|")),
+            ("a >> b", Some(">")),
+            ("a && b", Some("&&")),
+            ("echo `date`", Some("`")),
+            ("sh -c 'echo $HOME | wc > f && x'", None),
+            ("grep 'a|b' --sum=5$", None),
+            ("grep \"a|b\" cost=\\$5 it\\'s R&D", None),
+        ] {
+            assert_eq!(without_shell(line), expected, "{line}");
+        }
+    }
+}

@@ -14,6 +14,7 @@ mod servers;
 mod service;
 mod settings;
 mod storage;
+mod target;
 mod task;
 mod timeline;
 

@@ -8,7 +8,7 @@ use crate::manifest::raw::deployment::RtPolicy as RtName;
 use crate::manifest::raw::schedule as raw;
 use crate::manifest::raw::units::{Micros, Timespan};
 use crate::model::{
-    Deadline, DeadlineFrom, On, OnDeadline, RealTime, Release, Repeat, RtPolicy, Target, Task, TaskId, TaskProtocol,
+    Deadline, DeadlineFrom, On, OnDeadline, RealTime, Release, Repeat, RtPolicy, Task, TaskId, TaskProtocol,
     duration_text,
 };
 use serde_json::{Map, Value};
@@ -73,6 +73,7 @@ impl Context<'_> {
         let parameters = self.parameters(task.parameters, at);
         let time =
             |get: fn(&raw::TaskSettings) -> &Option<Timespan>, default| scope.get(get).map_or(default, |time| time.0);
+        let environment = self.environment(task.env, task.command.is_some(), at);
         let needs = self.written_needs(task.depends_on, at.key("depends_on"));
         let resolved = Task {
             id: TaskId::new(task.id.0.as_str()),
@@ -96,6 +97,7 @@ impl Context<'_> {
             critical: scope.get(|it| &it.critical).unwrap_or(false),
             real_time,
             parameters,
+            environment,
         };
         (resolved, needs)
     }
@@ -341,42 +343,6 @@ impl Context<'_> {
             );
         }
         RtPolicy::Deadline { runtime, deadline, period }
-    }
-
-    fn target(
-        &mut self,
-        address: Option<crate::manifest::raw::units::TaskAddressText>,
-        service: Option<crate::manifest::raw::units::ServicePath>,
-        command: Option<crate::manifest::raw::text::Command>,
-        at: Cursor<'_>,
-        servers: &Servers,
-    ) -> Target {
-        let given: Vec<&str> =
-            [("address", address.is_some()), ("service", service.is_some()), ("command", command.is_some())]
-                .into_iter()
-                .filter_map(|(key, there)| there.then_some(key))
-                .collect();
-        if let [_, second, ..] = given.as_slice() {
-            let message = format!("`{}` are given, and a task runs in one place", given.join("` and `"));
-            self.mistake("two-targets", at.name(second), message, "keep one of them");
-        }
-        match (address, service, command) {
-            (Some(address), ..) => self.address(address.0, at.key("address"), servers),
-            (_, Some(service), _) => self.service(service.0.0, service.0.1, at.key("service"), servers),
-            (_, _, Some(command)) => {
-                let words = self.words(command, at.key("command"));
-                if words.is_empty() {
-                    let help = "write the program and its arguments";
-                    self.mistake("missing-value", at.key("command"), "this command is empty", help);
-                }
-                Target::Command(words)
-            }
-            (None, None, None) => {
-                let help = "add `address: host:port`, `service: deployment/task`, or `command: …`";
-                self.mistake("missing-key", at, "this task says not where it runs", help);
-                Target::Command(Vec::new())
-            }
-        }
     }
 
     fn written_needs<'a>(&mut self, raw: Option<raw::DependsOn>, at: Cursor<'a>) -> Vec<WrittenNeed<'a>> {

@@ -52,6 +52,7 @@ pub(super) fn task(id: &str, due: u64, estimate: u64) -> Task {
         critical: false,
         real_time: RealTime { policy: RtPolicy::Other, cpu: None },
         parameters: serde_json::Map::new(),
+        environment: std::collections::BTreeMap::new(),
     }
 }
 

@@ -113,7 +113,7 @@ pub(super) fn timing(task: &Task) -> [Field; 4] {
     ]
 }
 
-/// A task without its timing and parameters. It is taken apart, so that a new field cannot be forgotten.
+/// A task without its timing, parameters and variables. It is taken apart, so that a new field cannot be forgotten.
 pub(super) fn settings(task: &Task) -> [Field; 15] {
     let Task {
         id: _,
@@ -121,6 +121,7 @@ pub(super) fn settings(task: &Task) -> [Field; 15] {
         release: _,
         needs: _,
         parameters: _,
+        environment: _,
         target,
         protocol,
         deadline,

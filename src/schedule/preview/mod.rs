@@ -169,12 +169,14 @@ fn task_changes(before: &[Task], after: &[Task]) -> Vec<TaskChange> {
 
 fn task_change(before: Option<&Task>, after: Option<&Task>) -> Option<TaskChange> {
     let task = after.or(before)?;
-    let empty = Map::new();
+    let (empty, no_variables) = (Map::new(), BTreeMap::new());
     let [old, new] = [before, after].map(|side| side.map_or(&empty, |task| &task.parameters));
+    let [old_env, new_env] = [before, after].map(|side| side.map_or(&no_variables, |task| &task.environment));
     let timing = fields::differences(before.map(fields::timing), after.map(fields::timing));
     let settings = fields::differences(before.map(fields::settings), after.map(fields::settings));
     let moved = !timing.is_empty();
-    let fields = [timing, settings, parameters::differences(old, new)].concat();
+    let environment = parameters::environment(old_env, new_env);
+    let fields = [timing, settings, parameters::differences(old, new), environment].concat();
     let change = match (before, after) {
         (None, _) => ChangeKind::Added,
         (_, None) => ChangeKind::Removed,

@@ -1,9 +1,9 @@
-//! The parameters of a task that change, by path.
+//! The parameters and variables of a task that change, by path.
 
 use super::FieldChange;
 use crate::model::looks_secret;
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Stands for a value that must not be shown.
 const HIDDEN: &str = "‹hidden›";
@@ -13,6 +13,16 @@ const HIDDEN: &str = "‹hidden›";
 pub(super) fn differences(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<FieldChange> {
     let mut changes = Vec::new();
     maps(&mut changes, "parameters", false, old, new);
+    changes
+}
+
+/// The variables of a program that are not the same on both sides.
+pub(super) fn environment(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<FieldChange> {
+    let map = |side: &BTreeMap<String, String>| -> Map<String, Value> {
+        side.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect()
+    };
+    let mut changes = Vec::new();
+    maps(&mut changes, "env", false, &map(old), &map(new));
     changes
 }
 

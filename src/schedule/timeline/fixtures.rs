@@ -29,6 +29,7 @@ pub(in crate::schedule) fn task(id: &str) -> Task {
         critical: false,
         real_time: RealTime { policy: RtPolicy::Other, cpu: None },
         parameters: serde_json::Map::new(),
+        environment: std::collections::BTreeMap::new(),
     }
 }
 

@@ -59,6 +59,11 @@ impl LaneState {
         self.free += 1;
     }
 
+    /// Makes room for so many tasks that wait.
+    pub(super) fn reserve(&mut self, tasks: usize) {
+        self.queue.reserve(tasks);
+    }
+
     /// Whether a place is free.
     pub(super) fn is_free(&self) -> bool {
         self.free > 0

@@ -87,6 +87,9 @@ impl Timeline {
                 }
             }
         }
+        let mut waiting = vec![0; lanes.len()];
+        terms.iter().filter_map(|terms: &Terms| terms.lane).for_each(|lane| waiting[lane as usize] += 1);
+        lanes.iter_mut().zip(waiting).for_each(|(lane, tasks)| lane.reserve(tasks));
         pairs.sort_by_key(|(first, after, _)| (*first, *after));
         let mut starts = vec![0; terms.len() + 1];
         for (first, ..) in &pairs {
@@ -101,9 +104,9 @@ impl Timeline {
             edges: pairs.into_iter().map(|(_, after, on)| (after, on)).collect(),
             starts,
             lanes,
-            timers: Timers::default(),
+            timers: Timers::new(terms.len()),
             now: 0,
-            finished: Vec::new(),
+            finished: Vec::with_capacity(terms.len()),
             unfinished: terms.len(),
             failed: false,
             ending: None,

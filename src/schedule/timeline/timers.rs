@@ -53,10 +53,15 @@ impl Timer {
 }
 
 /// All timers, the earliest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Timers(BinaryHeap<Reverse<Timer>>);
 
 impl Timers {
+    /// With room for those of so many tasks: each has one bound, and what comes next of it with the time to send that ahead.
+    pub(super) fn new(tasks: usize) -> Self {
+        Self(BinaryHeap::with_capacity(tasks.saturating_mul(3)))
+    }
+
     pub(super) fn set(&mut self, timer: Timer) {
         self.0.push(Reverse(timer));
     }

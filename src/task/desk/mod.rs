@@ -9,12 +9,13 @@ use super::clock;
 use super::entry::{self, Answer, Entry, Over};
 use super::handle::Gate;
 use super::journal::Journal;
-use super::pool::Pool;
+use super::pool::{NotHad, Pool};
+use super::rank::{Rank, tried};
 use super::registry::Registry;
 use super::settings::Settings;
 use super::worker::{Outcome, Report, What};
-use crate::model::{TaskId, TaskProtocol};
-use crate::rt::Monotonic;
+use crate::model::{RealTime, TaskId, TaskProtocol};
+use crate::rt::{Monotonic, Thread};
 use crate::wire::{AttemptKey, Capabilities, EndNotice, Happened, TaskCall, TaskState, TaskStatus};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub(super) struct Desk {
     registry: Registry,
     identity: Capabilities,
     pool: Pool,
+    rank: Rank,
     gate: Arc<Gate>,
     journal: Journal,
     /// `None` when nobody is told the ends.
@@ -58,12 +60,14 @@ impl Desk {
         notices: Option<mpsc::Sender<EndNotice>>,
     ) -> Self {
         let journal = Journal::new(identity.instance.clone());
+        let rank = Rank::new();
         let (entries, over, stops) = (BTreeMap::new(), VecDeque::new(), Vec::new());
         Self {
             settings,
             registry,
             identity,
             pool,
+            rank,
             gate,
             journal,
             notices,
@@ -88,9 +92,19 @@ impl Desk {
             TaskCall::Status(task, reply) => self.status(&task, reply),
             TaskCall::Arm(call, reply) => self.arm(&call, reply),
             TaskCall::Disarm(key, reply) => drop(reply.send(self.disarm(&key))),
-            TaskCall::Capabilities(reply) => drop(reply.send(self.identity.clone())),
+            TaskCall::Capabilities(wishes, reply) => self.capabilities(&wishes, reply),
             TaskCall::Watch(from, reply) => drop(reply.send(self.journal.watch(&from))),
         }
+    }
+
+    fn capabilities(&self, wishes: &[RealTime], reply: oneshot::Sender<Capabilities>) {
+        let identity = self.identity.clone();
+        let wishes: Vec<RealTime> = wishes.iter().map(|wish| self.settings.real_time_of(*wish)).collect();
+        if wishes.is_empty() {
+            drop(reply.send(identity));
+            return;
+        }
+        tokio::task::spawn_blocking(move || drop(reply.send(Capabilities { not_applied: tried(&wishes), ..identity })));
     }
 
     fn status(&self, task: &TaskId, reply: oneshot::Sender<TaskStatus>) {
@@ -115,9 +129,38 @@ impl Desk {
         drop(reply.send(status));
     }
 
-    /// A worker says what became of a task.
+    /// A worker says that it is there, or what became of a task.
     pub(super) fn report(&mut self, report: Report) {
-        let Report { job, what } = report;
+        match report {
+            Report::Up { worker, thread } => self.up(worker, thread),
+            Report::Job { job, what } => self.became(job, what),
+        }
+    }
+
+    fn up(&mut self, worker: usize, thread: Thread) {
+        let Err(NotHad { job, why }) = self.pool.up(worker, thread) else { return };
+        if let Some(entry) = self.leave(job, false) {
+            entry.answer.into_iter().for_each(|answer| answer.refuse(why.clone()));
+        }
+    }
+
+    /// A task is over, or does not start: its worker and its place are free.
+    fn leave(&mut self, job: u64, ran: bool) -> Option<Entry> {
+        let entry = self.entries.remove(&job)?;
+        self.pool.give(entry.worker);
+        self.settle_rank();
+        if entry.armed.is_none() || ran {
+            self.gate.leave();
+        }
+        self.wake_waiting();
+        Some(entry)
+    }
+
+    fn settle_rank(&mut self) {
+        self.rank.settle(self.entries.values().map(|entry| entry.real_time));
+    }
+
+    fn became(&mut self, job: u64, what: What) {
         if let What::Ready = what {
             if let Some(Entry { armed: Some((_, clock)), answer, .. }) = self.entries.get_mut(&job)
                 && let Some(Answer::Arm(reply)) = answer.take()
@@ -128,16 +171,10 @@ impl Desk {
         }
         // A start is told before the end.
         self.look_at_starts();
-        let Some(entry) = self.entries.remove(&job) else { return };
-        self.pool.give(entry.worker);
-        if entry.armed.is_none() || matches!(what, What::Over(_)) {
-            self.gate.leave();
-        }
-        self.wake_waiting();
+        let Some(entry) = self.leave(job, matches!(what, What::Over(_))) else { return };
         let refuse = |why: String| entry.answer.into_iter().for_each(|answer| answer.refuse(why.clone()));
         match what {
             What::Ready => {}
-            What::Refused(why) => refuse(why),
             What::Withdrawn => refuse("it was stopped before it started".to_owned()),
             What::Missed(late) => self.journal.tell(entry.key, Happened::Missed { late }),
             What::Over(outcome) => self.end(entry.key, &outcome, entry.protocol),

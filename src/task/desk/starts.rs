@@ -5,6 +5,7 @@ use crate::task::cancel::Cancellation;
 use crate::task::clock::{self, stamp};
 use crate::task::entry::{self, Answer, Entry};
 use crate::task::handle::Handle;
+use crate::task::pool::NotHad;
 use crate::task::worker::{Job, Release};
 use crate::wire::{ArmCall, AttemptKey, Disarmed, ReleaseClock, Reply, StartCall};
 use std::sync::Arc;
@@ -102,18 +103,17 @@ impl Desk {
             Ok(read) => read,
             Err(fault) => return Err((answer, format!("parameters: {fault}"))),
         };
-        let task_type = parameters.get("task_type").and_then(|name| name.as_str());
-        let work = match self.registry.choose(task_type, call.key.task_id.as_str()) {
+        let work = match self.registry.choose(&parameters, call.key.task_id.as_str()) {
             Ok(work) => work.clone(),
             Err(why) => return Err((answer, why)),
         };
-        let real_time = self.settings.real_time_of(call.real_time);
+        let (real_time, lower) = self.rank.above(self.settings.real_time_of(call.real_time));
         let worker = self.pool.take(real_time);
-        let Some((worker, (bell, thread))) = worker.and_then(|worker| Some((worker, self.pool.facts(worker)?))) else {
+        let Some((worker, bell)) = worker.and_then(|worker| Some((worker, self.pool.bell(worker)?))) else {
             return Err((answer, "no worker is free".to_owned()));
         };
         self.last += 1;
-        let handle = Arc::new(Handle::new(Cancellation::new(bell), thread));
+        let handle = Arc::new(Handle::new(Cancellation::new(bell)));
         let job = Job {
             id: self.last,
             key: call.key.clone(),
@@ -122,15 +122,22 @@ impl Desk {
             scheduled: call.scheduled,
             deadline: call.deadline,
             real_time,
+            strict: self.settings.strict || call.strict,
+            not_applied: lower.into_iter().collect(),
             release: armed.map(|(release, _)| release),
             handle: Arc::clone(&handle),
         };
-        self.pool.hand(worker, job);
+        if let Err(NotHad { why, .. }) = self.pool.hand(worker, job) {
+            self.pool.give(worker);
+            self.settle_rank();
+            return Err((answer, why));
+        }
         let entry = Entry {
             key: call.key.clone(),
             handle,
             worker,
             protocol,
+            real_time,
             armed: armed.map(|(release, clock)| (release.at, clock)),
             answer: Some(answer),
             started: None,

@@ -205,3 +205,79 @@ async fn every_armed_task_has_one_fate() {
     }
     assert!(refused(runs.start("c", json!({"task_type": "sleep"})).await).starts_with("not in IDLE"));
 }
+
+#[tokio::test]
+async fn many_are_armed_at_once_and_each_has_a_worker_of_its_own() {
+    let runs = Runs::one("echo").await;
+    let channel = TaskChannel::new(runs.channel.address().clone(), None, None);
+    let mut events = channel.watch(&WatchFrom::default(), BOUND).await.unwrap();
+    let arms: Vec<Arm> = (0..24).map(|_| arm("t", json!({}), Duration::from_millis(400))).collect();
+    let answers = futures_util::future::join_all(arms.iter().map(|arm| armed(&runs, arm))).await;
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(ReleaseClock::Monotonic))), "{answers:?}");
+    let mut ended = 0;
+    while ended < arms.len() {
+        ended += usize::from(matches!(next(&mut events).await.what, Happened::Ended(_)));
+    }
+}
+
+/// The settings of a task, and whether it insists on them.
+fn wish(mut start: Start, policy: RtPolicy, cpu: Option<u32>, strict: bool) -> Start {
+    (start.real_time, start.strict) = (RealTime { policy, cpu }, strict);
+    start
+}
+
+/// A CPU that no machine of these tests has.
+const NO_CPU: Option<u32> = Some(8000);
+
+#[tokio::test]
+async fn what_cannot_be_had_is_told_with_the_end_or_refused_before_the_start() {
+    let mut runs = Runs::one("echo").await;
+    let channel = TaskChannel::new(runs.channel.address().clone(), None, None);
+    let plain =
+        |strict| PreparedStart::new(&wish(start("t", json!({})), RtPolicy::Other, NO_CPU, strict), TaskProtocol::Json);
+    let refused = refused(runs.channel.start(&plain(true), BOUND).await);
+    assert!(refused.starts_with("cpu 8000 was not applied: there is no such CPU online"), "{refused}");
+    let ahead = arm("t", json!({}), Duration::from_millis(100));
+    let strict = Arm { start: wish(ahead.start.clone(), RtPolicy::Other, NO_CPU, true), ..ahead.clone() };
+    let error = armed(&runs, &strict).await.unwrap_err();
+    assert!(matches!(&error, CallError::Refused { message, .. } if message.contains("cpu 8000")), "{error}");
+
+    runs.channel.start(&plain(false), BOUND).await.unwrap();
+    let notice = runs.end().await;
+    assert_eq!(notice.result, TaskResult::Success);
+    let mut events = channel.watch(&WatchFrom::default(), BOUND).await.unwrap();
+    let Happened::Started { .. } = next(&mut events).await.what else { panic!("a start") };
+    let Happened::Ended(ended) = next(&mut events).await.what else { panic!("an end") };
+    assert!(ended.remarks.len() == 1 && ended.remarks[0].starts_with("cpu 8000 was not applied"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_runner_says_ahead_what_its_tasks_could_not_have() {
+    let runs = Runs::one("echo").await;
+    let other = RtPolicy::Other;
+    let wishes = [(other, None), (other, NO_CPU), (RtPolicy::Fifo { priority: 99 }, None)];
+    let wishes = wishes.map(|(policy, cpu)| RealTime { policy, cpu });
+    let known = runs.channel.capabilities(&wishes, BOUND).await.unwrap();
+    let [(1, cpu), (2, fifo)] = known.not_applied.as_slice() else { panic!("{:?}", known.not_applied) };
+    assert!(cpu.starts_with("cpu 8000") && fifo.starts_with("fifo 99"), "{cpu}, {fifo}");
+}
+
+#[tokio::test]
+async fn the_server_stands_above_a_task_that_computes_and_comes_down_after_it() {
+    let policy = || crate::rt::current().unwrap().policy;
+    let mut runs = Runs::one("busy").await;
+    let fifo = RtPolicy::Fifo { priority: 30 };
+    let one = wish(start("t", json!({"ms": 60_000})), fifo, None, false);
+    runs.channel.start(&PreparedStart::new(&one, TaskProtocol::Json), BOUND).await.unwrap();
+    // The runner serves on this very thread.
+    let (during, end) = (policy(), runs.channel.stop(&TaskId::new("t"), Duration::from_secs(1), BOUND).await);
+    assert!(end.is_ok(), "{end:?}");
+    let notice = runs.end().await;
+    assert_eq!(notice.result, TaskResult::Cancelled);
+    let metrics = notice.metrics(TaskProtocol::Json, LIMIT).unwrap().unwrap();
+    if metrics["not_applied"].is_array() {
+        eprintln!("skipped: {}", metrics["not_applied"]);
+        return;
+    }
+    assert_eq!((during, policy()), (RtPolicy::Fifo { priority: 31 }, RtPolicy::Other));
+}

@@ -111,6 +111,7 @@ fn start(task: &str, parameters: Value) -> Start {
         deadline: None,
         priority: 50,
         real_time: RealTime { policy: RtPolicy::Other, cpu: None },
+        strict: false,
         parameters,
     }
 }

@@ -1,7 +1,7 @@
 //! What a task runner serves: every call becomes a [`TaskCall`] in one bounded queue, answered through its [`Reply`].
 
 use super::{ServeError, serve, server};
-use crate::model::TaskId;
+use crate::model::{RealTime, TaskId};
 use crate::wire::listen::Listener;
 use crate::wire::proto::runner_service_server::{RunnerService, RunnerServiceServer};
 use crate::wire::proto::task_service_server::{TaskService, TaskServiceServer};
@@ -19,6 +19,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
+
+/// Each is tried, which takes some microseconds.
+const MAX_WISHES: usize = 1024;
 
 /// The way back of an answer; an `Err` is a refusal with its reason. Dropped, the caller is told that it is not known
 /// what came of its call. Closed (`is_closed`) when the caller has given up: a start is then better left alone.
@@ -44,8 +47,8 @@ pub enum TaskCall {
     Arm(ArmCall, Reply<ReleaseClock>),
     /// Take back what was armed.
     Disarm(AttemptKey, oneshot::Sender<Disarmed>),
-    /// Tell what this runner is.
-    Capabilities(oneshot::Sender<Capabilities>),
+    /// Tell what this runner is, and which of these settings its tasks could not have.
+    Capabilities(Vec<RealTime>, oneshot::Sender<Capabilities>),
     /// Tell what happens from now on, after what is remembered. A watcher whose queue is full is dropped.
     Watch(WatchFrom, oneshot::Sender<mpsc::Receiver<TaskEvent>>),
 }
@@ -139,9 +142,17 @@ impl TaskService for Tasks {
 impl RunnerService for Tasks {
     async fn capabilities(
         &self,
-        _request: Request<proto::CapabilitiesRequest>,
+        request: Request<proto::CapabilitiesRequest>,
     ) -> Result<Response<proto::CapabilitiesResponse>, Status> {
-        self.ask(TaskCall::Capabilities).await.map(|capabilities| Response::new(capabilities.into_wire()))
+        let wishes = request.into_inner().wishes;
+        if wishes.len() > MAX_WISHES {
+            return Err(Status::invalid_argument(format!("more than {MAX_WISHES} wishes")));
+        }
+        let wishes = wishes.into_iter().map(RealTime::try_from).collect::<Result<Vec<_>, _>>();
+        let wishes = wishes.map_err(|fault| Status::invalid_argument(fault.to_string()))?;
+        self.ask(|reply| TaskCall::Capabilities(wishes, reply))
+            .await
+            .map(|capabilities| Response::new(capabilities.into_wire()))
     }
 
     async fn arm(&self, request: Request<proto::ArmRequest>) -> Result<Response<proto::ArmResponse>, Status> {

@@ -78,6 +78,7 @@ async fn a_runner_is_armed_disarmed_and_watched() {
         protocols: vec![TaskProtocol::Json, TaskProtocol::Map],
         instance: "i".to_owned(),
         parallel: std::num::NonZeroU32::new(3).unwrap(),
+        not_applied: vec![(1, "cpu 9 was not applied".to_owned())],
     };
     let event = TaskEvent {
         instance: "i".to_owned(),
@@ -88,7 +89,7 @@ async fn a_runner_is_armed_disarmed_and_watched() {
     for address in addresses(&folder) {
         let (known, told) = (capabilities.clone(), event.clone());
         let answer = move |call| match call {
-            TaskCall::Capabilities(reply) => reply.send(known.clone()).unwrap(),
+            TaskCall::Capabilities(_, reply) => reply.send(known.clone()).unwrap(),
             TaskCall::Arm(call, reply) => {
                 assert_eq!((call.release, call.late_limit), (stamp, Duration::from_millis(1)));
                 reply.send(Ok(call.clock("b", stamp))).unwrap();
@@ -108,7 +109,7 @@ async fn a_runner_is_armed_disarmed_and_watched() {
         let (address, _stop, _) = runner(&address, answer).await;
         let keep_alive = KeepAlive { interval: Duration::from_millis(50), timeout: BOUND };
         let channel = TaskChannel::new(address, Some(keep_alive), tls());
-        assert_eq!(channel.capabilities(BOUND).await.unwrap(), capabilities);
+        assert_eq!(channel.capabilities(&[], BOUND).await.unwrap(), capabilities);
         let arm = Arm { start: start(), release: stamp, boot_id: "b".to_owned(), late_limit: Duration::from_millis(1) };
         assert_eq!(channel.arm(&arm, TaskProtocol::Json, BOUND).await.unwrap(), ReleaseClock::Monotonic);
         assert_eq!(channel.disarm(&start().key, BOUND).await.unwrap(), Disarmed::Started);
