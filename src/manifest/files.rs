@@ -142,6 +142,12 @@ fn text<'a>(path: &str, entry: &'a FileEntry) -> Result<&'a str, Box<Diagnostic>
         let help = format!("split it into files of at most {} bytes", FileTree::CONTENT_LIMIT);
         return Err(Box::new(Diagnostic::of_file("too-large", path, message).help(help)));
     };
+    if entry.is_lfs_pointer() {
+        return Err(Box::new(
+            Diagnostic::of_file("lfs-pointer", path, "this is a pointer of Git LFS, whose file is not in this repo")
+                .help("commit the file itself (`git lfs untrack`, then add it again)"),
+        ));
+    }
     std::str::from_utf8(content).map_err(|error| {
         let good = content.get(..error.valid_up_to()).unwrap_or_default();
         let source = SourceFile::new(path, &String::from_utf8_lossy(good));

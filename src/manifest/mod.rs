@@ -13,6 +13,7 @@ mod circles;
 mod clash;
 mod conform;
 mod cursor;
+mod daemon;
 mod files;
 pub mod kdl;
 mod link;
@@ -39,14 +40,14 @@ mod seed_tests;
 #[cfg(test)]
 mod tests;
 
+pub use daemon::daemon_config;
 pub use raw::daemon::DaemonConfig;
 pub use render::Style;
 pub use report::{Certainty, Diagnostic, Report};
 pub use schema::{Kind, schema};
 pub use text::{Place, SourceFile, Span};
 
-use crate::model::{Desired, FileTree};
-use std::sync::Arc;
+use crate::model::{Desired, FileKind, FileTree, Location, Notice};
 
 /// Compiles the files of one revision.
 ///
@@ -54,35 +55,11 @@ use std::sync::Arc;
 /// The report of all mistakes.
 pub fn compile(tree: &FileTree) -> Result<Desired, Report> {
     let files = files::read(tree);
-    link::link(tree, files)
-}
-
-/// Reads the settings of a daemon. `path_name` is used in messages, and its ending tells the format (`.kdl`, else YAML).
-///
-/// # Errors
-/// The report of all mistakes.
-pub fn daemon_config(path_name: &str, text: &str) -> Result<DaemonConfig, Report> {
-    let source = Arc::new(SourceFile::new(path_name, text));
-    let shapes = Kind::Daemon.shapes();
-    let mut mistakes = Vec::new();
-    let read = if path_name.ends_with(".kdl") {
-        kdl::parse(&source).map(|document| Some(document.tree(&source, shapes, shapes.root(), &mut mistakes)))
-    } else {
-        yaml::parse(&source)
-    };
-    let tree = match read {
-        Ok(Some(tree)) => tree,
-        Ok(None) => {
-            let mistake = Diagnostic::of_file("empty-file", path_name, "this file is empty");
-            return Err(Report::new(vec![mistake.help("write at least `repo \"…\"`")]));
-        }
-        Err(mistakes) => return Err(Report::new(mistakes)),
-    };
-    let conformed = conform::conform(&source, shapes, shapes.root(), &tree, &mut mistakes);
-    match conformed.json {
-        Some(json) if mistakes.is_empty() => {
-            raw::typed(json, &source, tree.span).map_err(|mistake| Report::new(vec![*mistake]))
-        }
-        _ => Err(Report::new(mistakes)),
-    }
+    let mut desired = link::link(tree, files)?;
+    let modules = tree.files.iter().filter(|(_, entry)| entry.kind == FileKind::Submodule);
+    desired.notices.extend(modules.map(|(path, _)| Notice {
+        at: Location { file: path.as_str().into(), line: 1, column: 1 },
+        text: "a submodule is not read: its files are not in this repo".to_owned(),
+    }));
+    Ok(desired)
 }

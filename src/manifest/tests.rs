@@ -6,6 +6,7 @@ use crate::model::{
     StrategyKind, Test, Ulimit,
 };
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A tree of regular files; `oid`s follow from the contents.
@@ -320,4 +321,32 @@ fn files_made_to_be_slow_are_not() {
     assert!(compile(&tree(&[("deployments/a.yaml", ports.as_bytes())])).is_err());
     // Generous: what is quadratic takes minutes.
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_pointer_of_git_lfs_is_not_taken_for_the_file() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n";
+    let config = "services: [{id: a, image: b, configs: [{file: app.conf, target: /etc/app.conf}]}]\n";
+    let report = mistakes(&[("deployments/a.yaml", config), ("app.conf", pointer)]);
+    assert!(report.contains("[lfs-pointer] deployments/a.yaml:1:") && report.contains("`app.conf`"), "{report}");
+    let report = mistakes(&[("deployments/a.yaml", pointer)]);
+    assert!(report.starts_with("error[lfs-pointer] deployments/a.yaml:1:1"), "{report}");
+    let build = "services: [{id: a, build: images/a}]\n";
+    let files =
+        [("deployments/a.yaml", build), ("images/a/Dockerfile", "FROM scratch\n"), ("images/a/big.bin", pointer)];
+    let notices = desired(&files).notices;
+    assert!(notices.iter().any(|notice| notice.text.contains("`big.bin`")), "{notices:?}");
+}
+
+#[test]
+fn a_submodule_is_not_passed_over_in_silence() {
+    let mut files = tree(&[
+        ("deployments/a.yaml", b"services: [{id: a, build: images/a}]\n"),
+        ("images/a/Dockerfile", b"FROM scratch\n"),
+    ]);
+    let module = FileEntry { oid: "0".repeat(40), kind: FileKind::Submodule, size: 0, content: None };
+    files.files.insert("images/a/lib".to_owned(), module);
+    let notices: Vec<String> = compile(&files).unwrap().notices.iter().map(|notice| notice.text.clone()).collect();
+    assert!(notices.iter().any(|text| text.contains("does not get the submodule `images/a/lib`")), "{notices:?}");
+    assert!(notices.iter().any(|text| text.contains("a submodule is not read")), "{notices:?}");
 }

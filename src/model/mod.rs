@@ -10,6 +10,7 @@ mod field;
 mod id;
 mod location;
 mod observed;
+mod plain;
 mod quantity;
 mod schedule;
 mod settings;
@@ -32,6 +33,7 @@ pub use location::Location;
 pub use observed::{
     Container, Health, HealthReport, ImageConfig, ImageState, NetworkState, Observed, Status, VolumeState,
 };
+pub use plain::{coloured, plain};
 pub use quantity::{QuantityError, cpus_text, duration_text, nanos, parse_cpus, parse_duration, parse_size, size_text};
 pub use schedule::{
     Deadline, DeadlineFrom, FeasibilityPolicy, Missed, Need, On, OnDeadline, Overlap, RealTime, Release, Repeat,

@@ -29,6 +29,6 @@ impl Revision {
 
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} «{}»", self.short(), self.summary)
+        write!(f, "{} «{}»", self.short(), super::plain(&self.summary))
     }
 }

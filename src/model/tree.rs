@@ -30,6 +30,14 @@ pub struct FileEntry {
     pub content: Option<Arc<[u8]>>,
 }
 
+impl FileEntry {
+    /// Whether this is the pointer that Git LFS leaves in the place of a file; the file itself is not in the repository.
+    pub fn is_lfs_pointer(&self) -> bool {
+        let begins = |content: &[u8]| content.starts_with(b"version https://git-lfs.github.com/spec/");
+        self.kind != FileKind::Symlink && self.size < 1024 && self.content.as_deref().is_some_and(begins)
+    }
+}
+
 /// The files of one revision by path (with `/`, relative to the config folder), sorted.
 #[derive(Clone, Debug, Default)]
 pub struct FileTree {

@@ -34,14 +34,18 @@ pub struct DaemonConfig {
 pub struct Repo {
     /// A path, or an address with `file://`, `https://` or `ssh://`.
     pub url: Text,
-    /// The branch to follow; default the one that the settings or the server name.
+    /// The branch to follow; default the one that the server (a repo on this machine: its HEAD) names.
     pub branch: Option<Text>,
-    /// The tag to follow instead of a branch.
+    /// The tag to follow; a daemon follows a branch or a tag, not both.
     pub tag: Option<Text>,
     /// The folder of the repo that holds the files; default the root.
     pub path: Option<Text>,
     /// How often a remote repo is asked.
     pub poll: Option<Poll>,
+    /// How long a fetch may make no progress before it is given up; a bare number is seconds. Default 120 seconds.
+    pub fetch_timeout: Option<Seconds>,
+    /// Take the environment over although it was last applied from another repo (a fork, or a repo that moved); default false.
+    pub adopt: Option<bool>,
     /// How to log in over SSH.
     pub ssh: Option<Ssh>,
     /// How to log in over HTTPS.

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::manifest::cursor::Cursor;
-use crate::model::{ContextFile, FileKind, ImageBuild};
+use crate::model::{ContextFile, FileEntry, FileKind, ImageBuild};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -63,6 +63,7 @@ impl Context<'_> {
         }
         let dockerfile = self.dockerfile(&context, &request)?;
         let files = self.context_files(&context, &dockerfile);
+        self.absent_content(&context, &files, request.context_at);
         if context.is_empty() && self.tree.get(".dockerignore").is_none() {
             let text = "this build sees the whole repo, so every commit builds it again; list what it does not need in \
                         `.dockerignore`, or give it a folder of its own";
@@ -93,6 +94,34 @@ impl Context<'_> {
             return self.file(text, "Dockerfile", request.dockerfile_at).map(|(path, _)| path);
         }
         self.file(&within, "Dockerfile", request.dockerfile_at).map(|(path, _)| path)
+    }
+
+    /// Says which files of a context the build does not get, because their content is not in the repo.
+    fn absent_content(&mut self, context: &str, files: &[ContextFile], at: Cursor<'_>) {
+        let full = |path: &str| if context.is_empty() { path.to_owned() } else { format!("{context}/{path}") };
+        let pointers: Vec<&str> = files
+            .iter()
+            .filter(|file| self.tree.get(&full(&file.path)).is_some_and(FileEntry::is_lfs_pointer))
+            .map(|file| file.path.as_str())
+            .collect();
+        let modules: Vec<String> = self
+            .tree
+            .below(context)
+            .filter(|(_, entry)| entry.kind == FileKind::Submodule)
+            .map(|(path, _)| path.to_owned())
+            .collect();
+        if let Some(first) = pointers.first() {
+            let text = format!(
+                "the build gets pointers of Git LFS in the place of {} of its files (`{first}`): their content is not in this \
+                 repo",
+                pointers.len()
+            );
+            self.notice(at, text);
+        }
+        if let Some(first) = modules.first() {
+            let text = format!("the build does not get the submodule `{first}`: its files are not in this repo");
+            self.notice(at, text);
+        }
     }
 
     fn context_files(&self, context: &str, dockerfile: &str) -> Vec<ContextFile> {

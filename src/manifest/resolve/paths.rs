@@ -59,6 +59,11 @@ impl<'t> Context<'t> {
             self.mistake("too-large", at, message, help);
             return None;
         }
+        if entry.is_lfs_pointer() {
+            let message = format!("the {what} `{path}` is a pointer of Git LFS, whose file is not in this repo");
+            self.mistake("lfs-pointer", at, message, "commit the file itself (`git lfs untrack`, then add it again)");
+            return None;
+        }
         Some((path, entry))
     }
 
