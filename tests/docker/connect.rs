@@ -27,6 +27,38 @@ async fn an_endpoint_that_nobody_serves_is_named_with_a_remedy() {
 }
 
 #[tokio::test]
+async fn a_refused_version_is_told_apart_and_agreed_on_anew() {
+    let Some(rig) = rig().await else { return };
+    let relay = crate::relay::Relay::start().await;
+    let docker = Docker::connect(Some(&relay.endpoint())).await.unwrap();
+    let scope = setpoint::engine::docker::Scope { owner: rig.owner.clone(), images: Default::default() };
+    docker.observe(&scope).await.unwrap();
+    relay.upgrade();
+    let error = docker.observe(&scope).await.unwrap_err();
+    assert!(error.wants_other_version(), "{error:?}");
+    docker.agree().await.unwrap();
+    docker.observe(&scope).await.unwrap();
+    assert_eq!(docker.info().await.unwrap().api_version, "1.44");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_may_be_made_before_its_engine_is_there() {
+    let Some(_rig) = rig().await else { return };
+    let relay = crate::relay::Relay::start().await;
+    relay.stop().await;
+    let docker = Docker::at(Some(&relay.endpoint())).unwrap();
+    let error = docker.agree().await.unwrap_err();
+    assert!(!docker.is_agreed() && error.hint().unwrap().contains("start it"), "{error:?}");
+    let text = setpoint::process::supervise::chain(&error);
+    assert!(text.contains(&relay.endpoint()) && !text.contains("hyper"), "{text}");
+    let relay = relay.again().await;
+    docker.agree().await.unwrap();
+    assert!(docker.is_agreed() && !docker.info().await.unwrap().version.is_empty());
+    relay.stop().await;
+}
+
+#[tokio::test]
 async fn the_engine_describes_itself_over_a_socket_and_over_tcp() {
     let Some(rig) = rig().await else { return };
     let local = rig.docker.info().await.unwrap();

@@ -141,6 +141,47 @@ async fn the_stream_opens_itself_again_and_says_that_it_had_a_gap() {
     relay.stop().await;
 }
 
+#[tokio::test]
+async fn an_engine_that_accepts_and_cuts_is_asked_ever_less_often() {
+    let Some(rig) = rig().await else { return };
+    let relay = crate::relay::Relay::start().await;
+    relay.cut_events();
+    let docker = setpoint::engine::docker::Docker::connect(Some(&relay.endpoint())).await.unwrap();
+    let mut events = docker.events(&rig.owner);
+    let gaps = async {
+        let mut gaps = 0;
+        while let Some(event) = events.next().await {
+            gaps += u32::from(event == EngineEvent::Gap);
+            if gaps == 8 {
+                return;
+            }
+        }
+    };
+    // Without longer pauses each round takes half a second.
+    assert!(tokio::time::timeout(Duration::from_secs(6), gaps).await.is_err(), "{} streams in 6 s", relay.streams());
+    assert!(relay.streams() >= 4, "it is asked again");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn after_a_break_another_version_is_agreed_on_before_the_stream_opens() {
+    let Some(rig) = rig().await else { return };
+    let relay = crate::relay::Relay::start().await;
+    let docker = setpoint::engine::docker::Docker::connect(Some(&relay.endpoint())).await.unwrap();
+    let before = docker.info().await.unwrap().api_version;
+    let mut events = docker.events(&rig.owner);
+    assert_eq!(events.next().await, Some(EngineEvent::Gap));
+    relay.stop().await;
+    relay.upgrade();
+    let relay = relay.again().await;
+    wait_for(&mut events, |event| *event == EngineEvent::Gap).await;
+    assert_eq!(docker.info().await.unwrap().api_version, "1.44");
+    assert_ne!(before, "1.44");
+    let id = rig.create(&rig.launch("web")).await;
+    wait_for(&mut events, is(&id, "start")).await;
+    relay.stop().await;
+}
+
 async fn lines(rig: &Rig, id: &ContainerId, options: &LogOptions) -> Vec<LogLine> {
     let read = rig.docker.logs(id, options).map(Result::unwrap).collect();
     tokio::time::timeout(Duration::from_secs(15), read).await.unwrap()

@@ -1,29 +1,22 @@
-//! The connection: which endpoint, which API version, kept open between calls.
+//! The connection: which endpoint, what it says of itself. It is agreed on anew after each break, because another engine, or
+//! another version of it, may answer then.
 
+use super::transport::{Link, Version};
 use super::{Credentials, Docker, EngineError};
-use bollard::errors::Error as Cause;
-use bollard::{API_DEFAULT_VERSION, BollardRequest};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use std::path::Path;
+use bollard::API_DEFAULT_VERSION;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where Docker's engine listens unless told otherwise.
+/// Where Docker's engine listens when nothing else is named.
 const DEFAULT_ENDPOINT: &str = "unix:///var/run/docker.sock";
 /// Bound on the first answer to a call, in seconds; calls that may take longer bring their own.
-const TIMEOUT: u64 = 120;
-/// Connections kept open to one engine.
-const IDLE: usize = 16;
+pub(super) const TIMEOUT: u64 = 120;
 
 /// What the engine's own settings make of an absent value.
 #[derive(Debug, Default)]
 pub(super) struct Defaults {
     /// The log driver.
     pub log_driver: String,
-    /// The host's name, which containers on the host's network have.
-    pub hostname: String,
     /// Whether the kernel counts swap; if not, the engine drops swap limits.
     pub swap_limit: bool,
 }
@@ -53,24 +46,80 @@ pub struct EngineInfo {
     pub memory: u64,
     /// What the engine itself complains about (`No swap limit support`).
     pub warnings: Vec<String>,
+    /// Whether it runs without root's rights, in a network of its own.
+    pub rootless: bool,
+    /// Whether it runs in the virtual machine of Docker Desktop.
+    pub desktop: bool,
 }
 
 impl Docker {
     /// Connects and agrees on the API version. `None` is `DOCKER_HOST` or the default socket.
     ///
     /// # Errors
-    /// When the endpoint is no engine.
+    /// When the endpoint is no engine, or one that cannot be spoken to.
     pub async fn connect(endpoint: Option<&str>) -> Result<Self, EngineError> {
-        let endpoint = endpoint.map_or_else(default_endpoint, str::to_owned);
-        let connect = |source| EngineError::Connect { endpoint: endpoint.clone(), source };
-        let api = open(&endpoint)?.negotiate_version().await.map_err(connect)?;
-        let info = api.info().await.map_err(|source| EngineError::Info { source })?;
-        let defaults = Defaults {
-            log_driver: info.logging_driver.unwrap_or_default(),
-            hostname: info.name.unwrap_or_default(),
-            swap_limit: info.swap_limit.unwrap_or(true),
+        let docker = Self::at(endpoint)?;
+        docker.agree().await?;
+        Ok(docker)
+    }
+
+    /// A connection that is not open yet: [`Docker::agree`] opens it.
+    ///
+    /// # Errors
+    /// When the endpoint is of a kind that is not spoken.
+    pub fn at(endpoint: Option<&str>) -> Result<Self, EngineError> {
+        let endpoint = match endpoint {
+            Some(endpoint) => endpoint.to_owned(),
+            None => default_endpoint()?,
         };
-        Ok(Self { api, defaults: Arc::new(defaults), credentials: Credentials::default() })
+        if endpoint.starts_with("tcp://") && variable("DOCKER_TLS_VERIFY").is_some() {
+            return Err(EngineError::Tls { endpoint });
+        }
+        let (api, link) = Link::open(endpoint)?;
+        Ok(Self { api, link: Arc::new(link), credentials: Credentials::default() })
+    }
+
+    /// Agrees on the API version and reads the engine's settings; again at any time, as after a break.
+    ///
+    /// # Errors
+    /// When the engine does not answer or speaks no version that is spoken here.
+    pub async fn agree(&self) -> Result<(), EngineError> {
+        let endpoint = &self.link.endpoint;
+        let connect = |source| EngineError::Connect { endpoint: endpoint.clone(), source };
+        let there = self.api.version().await.map_err(connect)?;
+        let ours = Version::from(API_DEFAULT_VERSION);
+        let newest = there.api_version.as_deref().and_then(Version::parse);
+        let oldest = there.min_api_version.as_deref().and_then(Version::parse);
+        let (Some(newest), false) = (newest, oldest.is_some_and(|oldest| oldest > ours)) else {
+            let range = [there.min_api_version, there.api_version].map(|version| version.unwrap_or("?".to_owned()));
+            return Err(EngineError::Version { endpoint: endpoint.clone(), range, ours: ours.to_string() });
+        };
+        let agreed = newest.min(ours);
+        if let Some(before) = self.link.speak(agreed).filter(|before| *before != agreed) {
+            let engine = there.version.unwrap_or_default();
+            tracing::info!(engine, api = %agreed, before = %before, "the engine speaks another version of its API");
+        }
+        let info = self.api.info().await.map_err(|source| EngineError::Info { source })?;
+        self.link.learn(Defaults {
+            log_driver: info.logging_driver.unwrap_or_default(),
+            swap_limit: info.swap_limit.unwrap_or(true),
+        });
+        Ok(())
+    }
+
+    /// Whether the engine has answered yet.
+    pub fn is_agreed(&self) -> bool {
+        self.link.version().is_some()
+    }
+
+    /// Its address.
+    pub fn endpoint(&self) -> &str {
+        &self.link.endpoint
+    }
+
+    /// What the engine's own settings make of an absent value, as of the last agreement.
+    pub(super) fn defaults(&self) -> Arc<Defaults> {
+        self.link.defaults()
     }
 
     /// The same connection with a way to look up passwords that registries name by environment variable.
@@ -86,10 +135,9 @@ impl Docker {
     /// When the engine does not answer.
     pub async fn info(&self) -> Result<EngineInfo, EngineError> {
         let info = self.api.info().await.map_err(|source| EngineError::Info { source })?;
-        let api = self.api.client_version();
         Ok(EngineInfo {
             version: info.server_version.unwrap_or_default(),
-            api_version: format!("{}.{}", api.major_version, api.minor_version),
+            api_version: self.link.version().map(|version| version.to_string()).unwrap_or_default(),
             storage_driver: info.driver.unwrap_or_default(),
             data_root: info.docker_root_dir.unwrap_or_default(),
             cgroup_version: info.cgroup_version.map(|version| version.to_string()).unwrap_or_default(),
@@ -99,6 +147,8 @@ impl Docker {
             cpus: info.ncpu.and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
             memory: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default(),
             warnings: info.warnings.unwrap_or_default(),
+            rootless: info.security_options.iter().flatten().any(|option| option.contains("rootless")),
+            desktop: info.operating_system.is_some_and(|system| system.contains("Docker Desktop")),
         })
     }
 
@@ -108,38 +158,18 @@ impl Docker {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "Docker's own variable, read where every Docker client reads it")]
-fn default_endpoint() -> String {
-    std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()).unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned())
+#[expect(clippy::disallowed_methods, reason = "Docker's own variables, read where every Docker client reads them")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// A client that keeps its connections: the one that bollard makes opens a new one for each call.
-fn open(endpoint: &str) -> Result<bollard::Docker, EngineError> {
-    let mut builder = Client::builder(TokioExecutor::new());
-    builder.pool_max_idle_per_host(IDLE);
-    let bad = |source| EngineError::Connect { endpoint: endpoint.to_owned(), source };
-    if let Some(path) = endpoint.strip_prefix("unix://") {
-        if !Path::new(path).exists() {
-            return Err(bad(Cause::SocketNotFoundError(path.to_owned())));
-        }
-        let client: Client<hyperlocal::UnixConnector, _> = builder.build(hyperlocal::UnixConnector);
-        let send = move |request: BollardRequest| {
-            let answer = client.request(request);
-            async move { Ok(answer.await?) }
-        };
-        let address = hyper::Uri::from(hyperlocal::Uri::new(path, "/")).to_string();
-        let address = address.trim_end_matches('/').to_owned();
-        return bollard::Docker::connect_with_custom_transport(send, Some(address), TIMEOUT, API_DEFAULT_VERSION)
-            .map_err(bad);
+/// The endpoint when none is named. A context of the `docker` command may lead to another host: that is not passed over.
+fn default_endpoint() -> Result<String, EngineError> {
+    if let Some(host) = variable("DOCKER_HOST") {
+        return Ok(host);
     }
-    let Some(host) = endpoint.strip_prefix("tcp://").or_else(|| endpoint.strip_prefix("http://")) else {
-        return Err(EngineError::Endpoint { endpoint: endpoint.to_owned() });
-    };
-    let client: Client<HttpConnector, _> = builder.build(HttpConnector::new());
-    let send = move |request: BollardRequest| {
-        let answer = client.request(request);
-        async move { Ok(answer.await?) }
-    };
-    let address = format!("http://{}", host.trim_end_matches('/'));
-    bollard::Docker::connect_with_custom_transport(send, Some(address), TIMEOUT, API_DEFAULT_VERSION).map_err(bad)
+    match variable("DOCKER_CONTEXT").filter(|context| context != "default") {
+        Some(context) => Err(EngineError::Context { context }),
+        None => Ok(DEFAULT_ENDPOINT.to_owned()),
+    }
 }

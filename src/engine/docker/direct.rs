@@ -4,13 +4,27 @@ use super::{Docker, EngineError};
 use crate::model::ContainerId;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
-    CreateContainerOptions, DownloadFromContainerOptions, KillContainerOptions, RemoveContainerOptions,
-    RemoveVolumeOptions,
+    CreateContainerOptions, DownloadFromContainerOptions, KillContainerOptions, ListNetworksOptions,
+    RemoveContainerOptions, RemoveVolumeOptions,
 };
 use futures_util::TryStreamExt;
 use std::io::Read;
+use std::net::IpAddr;
 
 impl Docker {
+    /// The addresses of the engine's host in its bridge networks. One that is an address of this machine too says that
+    /// containers can be reached from here.
+    ///
+    /// # Errors
+    /// When the networks cannot be listed.
+    pub async fn gateways(&self) -> Result<Vec<IpAddr>, EngineError> {
+        let networks = self.api.list_networks(None::<ListNetworksOptions>).await;
+        let networks = networks.map_err(|source| EngineError::List { what: "networks", source })?;
+        let bridges = networks.into_iter().filter(|network| network.driver.as_deref() == Some("bridge"));
+        let pools = bridges.filter_map(|network| network.ipam?.config).flatten();
+        Ok(pools.filter_map(|pool| pool.gateway?.split('/').next()?.parse().ok()).collect())
+    }
+
     /// Kills a container, as `docker kill` does.
     ///
     /// # Errors

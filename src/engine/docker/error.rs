@@ -8,8 +8,30 @@ use std::io::ErrorKind;
 #[expect(missing_docs, reason = "each field is the object that the message names")]
 pub enum EngineError {
     /// The endpoint is of a kind that is not spoken.
-    #[error("`{endpoint}` is no endpoint of a Docker engine; write unix:///path, tcp://host:port or http://host:port")]
+    #[error(
+        "`{endpoint}` is no endpoint that setpoint speaks: write unix:///path, tcp://host:port or http://host:port. For an engine \
+         behind ssh or TLS forward its socket: `ssh -nNT -L /run/user/1000/engine.sock:/var/run/docker.sock HOST`"
+    )]
     Endpoint { endpoint: String },
+    /// TLS is asked for.
+    #[error(
+        "DOCKER_TLS_VERIFY asks for TLS to {endpoint}, which setpoint does not speak to an engine, and it sends nothing in the clear \
+         instead. Forward the engine's socket (`ssh -nNT -L /run/user/1000/engine.sock:/var/run/docker.sock HOST`) and name that, or \
+         unset DOCKER_TLS_VERIFY when the endpoint is plain"
+    )]
+    Tls { endpoint: String },
+    /// A context of the `docker` command is asked for.
+    #[error(
+        "DOCKER_CONTEXT={context}: contexts of the `docker` command are not read; name the engine's address with --engine, \
+         DOCKER_HOST or `engine endpoint=…` in daemon.kdl (`docker context inspect {context}` shows it)"
+    )]
+    Context { context: String },
+    /// No version of the API in common.
+    #[error(
+        "the engine at {endpoint} speaks versions {} to {} of its API, and this setpoint {ours} and older; use a newer setpoint",
+        .range[0], .range[1]
+    )]
+    Version { endpoint: String, range: [String; 2], ours: String },
     /// Nobody answers at the endpoint.
     #[error("cannot reach the Docker engine at {endpoint}")]
     Connect { endpoint: String, source: Cause },
@@ -136,6 +158,13 @@ impl EngineError {
         }
     }
 
+    /// Whether the engine refuses the version that is spoken: it was exchanged for another since that was agreed on.
+    pub fn wants_other_version(&self) -> bool {
+        let words =
+            |text: &str| text.contains("client version") && (text.contains("too old") || text.contains("too new"));
+        matches!(self.cause(), Some(Cause::DockerResponseServerError { status_code: 400, message }) if words(message))
+    }
+
     /// What a person can do about it, when that is known.
     pub fn hint(&self) -> Option<&'static str> {
         let cause = self.cause()?;
@@ -206,6 +235,9 @@ pub(super) fn is_conflict(cause: &Cause) -> bool {
 
 /// The operating system's own reason, wherever it stands in the chain.
 fn io_kind(cause: &Cause) -> Option<ErrorKind> {
+    if let Cause::IOError { err } = cause {
+        return Some(err.kind());
+    }
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(cause);
     while let Some(error) = next {
         if let Some(io) = error.downcast_ref::<std::io::Error>() {

@@ -2,14 +2,18 @@
 
 use super::{Docker, labels};
 use crate::model::{ContainerId, OwnerId};
+use crate::process::{Backoff, clock};
 use bollard::models::{EventMessage, EventMessageTypeEnum};
 use bollard::query_parameters::EventsOptions;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A stream that gives no error for so long counts as open.
 const OPEN_AFTER: Duration = Duration::from_millis(150);
+/// One that was open for so long was no accident: the pauses begin anew. Else an engine that accepts and cuts would have us
+/// look at everything many times a second.
+const STEADY: Duration = Duration::from_secs(10);
 /// First and longest pause before the stream is opened again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
@@ -40,11 +44,12 @@ impl Docker {
     /// itself again with growing pauses when it breaks, and says `Gap` then too.
     pub fn events(&self, owner: &OwnerId) -> BoxStream<'static, EngineEvent> {
         let state = State {
-            api: self.api.clone(),
+            docker: self.clone(),
             owner: owner.clone(),
             open: None,
+            broke: None,
             ready: VecDeque::new(),
-            backoff: BACKOFF.0,
+            backoff: Backoff::new(BACKOFF.0, BACKOFF.1),
         };
         stream::unfold(state, |mut state| async move { Some((state.next().await, state)) }).boxed()
     }
@@ -53,11 +58,13 @@ impl Docker {
 type Messages = BoxStream<'static, Result<EventMessage, bollard::errors::Error>>;
 
 struct State {
-    api: bollard::Docker,
+    docker: Docker,
     owner: OwnerId,
-    open: Option<Messages>,
+    open: Option<(Messages, Instant)>,
+    /// How long the last stream was open, when there was one.
+    broke: Option<Duration>,
     ready: VecDeque<EngineEvent>,
-    backoff: Duration,
+    backoff: Backoff,
 }
 
 impl State {
@@ -68,21 +75,34 @@ impl State {
             }
             match &mut self.open {
                 None => self.reopen().await,
-                Some(messages) => match messages.next().await {
+                Some((messages, since)) => match messages.next().await {
                     Some(Ok(message)) => self.ready.extend(event(&message)),
-                    Some(Err(_)) | None => self.open = None,
+                    Some(Err(_)) | None => {
+                        self.broke = Some(since.elapsed());
+                        self.open = None;
+                    }
                 },
             }
         }
     }
 
-    /// Opens the stream; the engine does not confirm it, so that the absence of an error has to do.
+    /// Opens the stream; the engine does not confirm it, so that the absence of an error has to do. After a break another
+    /// engine may answer, or another version of it, so that is agreed on first.
     async fn reopen(&mut self) {
+        if let Some(lived) = self.broke {
+            if lived >= STEADY {
+                self.backoff.reset();
+            }
+            tokio::time::sleep(self.backoff.fail(fastrand::f64())).await;
+        }
+        if (self.broke.is_some() || !self.docker.is_agreed()) && self.docker.agree().await.is_err() {
+            self.broke = Some(Duration::ZERO);
+            return;
+        }
         let mut messages = self.subscribe();
         match tokio::time::timeout(OPEN_AFTER, messages.next()).await {
             Ok(Some(Err(_)) | None) => {
-                tokio::time::sleep(self.backoff).await;
-                self.backoff = (self.backoff * 2).min(BACKOFF.1);
+                self.broke = Some(Duration::ZERO);
                 return;
             }
             Ok(Some(Ok(message))) => {
@@ -91,8 +111,7 @@ impl State {
             }
             Err(_) => self.ready.push_back(EngineEvent::Gap),
         }
-        self.backoff = BACKOFF.0;
-        self.open = Some(messages);
+        self.open = Some((messages, clock::monotonic()));
     }
 
     /// Two streams, because a label filter would drop what has no labels.
@@ -107,7 +126,8 @@ impl State {
             ("type".to_owned(), words(&["network", "volume", "image"])),
             ("event".to_owned(), words(OTHER)),
         ]);
-        let open = |filters| self.api.events(Some(EventsOptions { filters: Some(filters), ..Default::default() }));
+        let open =
+            |filters| self.docker.api.events(Some(EventsOptions { filters: Some(filters), ..Default::default() }));
         // The end of one ends both: a broken half would otherwise go unnoticed.
         let with_end = |messages: Messages| messages.map(Some).chain(stream::once(std::future::ready(None)));
         let (ours, others) = (with_end(open(ours).boxed()), with_end(open(others).boxed()));

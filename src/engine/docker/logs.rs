@@ -77,6 +77,9 @@ impl Docker {
     }
 }
 
+/// A line that has no end by then is handed out in parts of this size.
+const LINE_LIMIT: usize = 1 << 20;
+
 type Chunks = BoxStream<'static, Result<LogOutput, bollard::errors::Error>>;
 
 /// Puts lines together: the engine cuts long ones, and a terminal's output anywhere.
@@ -120,10 +123,17 @@ impl Lines {
 
     fn take(&mut self, stream: LogStream, bytes: &[u8]) {
         let partial = &mut self.partial[stream as usize];
+        // Only what is new can hold an end: the rest was searched before.
+        let mut searched = partial.len();
         partial.extend_from_slice(bytes);
-        while let Some(end) = partial.iter().position(|byte| *byte == b'\n') {
-            let line = partial.split_to(end + 1);
+        while let Some(end) = partial.get(searched..).and_then(|new| new.iter().position(|byte| *byte == b'\n')) {
+            let line = partial.split_to(searched + end + 1);
             self.ready.push_back(self::line(stream, &line, self.stamped));
+            searched = 0;
+        }
+        while partial.len() >= LINE_LIMIT {
+            let part = partial.split_to(LINE_LIMIT);
+            self.ready.push_back(self::line(stream, &part, self.stamped));
         }
     }
 
@@ -147,4 +157,39 @@ fn line(stream: LogStream, bytes: &[u8], stamped: bool) -> LogLine {
         return LogLine { stream, at: Some(at), text: rest.to_owned() };
     }
     LogLine { stream, at: None, text: text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines() -> Lines {
+        Lines { chunks: None, partial: Default::default(), ready: VecDeque::new(), stamped: false }
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_bounded() {
+        let mut lines = lines();
+        let chunk = vec![b'x'; 16 << 10];
+        for _ in 0..1000 {
+            lines.take(LogStream::Stdout, &chunk);
+            assert!(lines.partial[0].len() < LINE_LIMIT);
+        }
+        assert_eq!(lines.ready.len(), (1000 * chunk.len()) / LINE_LIMIT);
+        assert!(lines.ready.iter().all(|line| line.text.len() == LINE_LIMIT));
+    }
+
+    #[test]
+    fn lines_are_the_same_however_they_are_cut() {
+        let text = b"one\n\ntwo three\nfour";
+        for size in 1..text.len() {
+            let mut lines = lines();
+            for chunk in text.chunks(size) {
+                lines.take(LogStream::Stderr, chunk);
+            }
+            lines.rest();
+            let texts: Vec<&str> = lines.ready.iter().map(|line| line.text.as_str()).collect();
+            assert_eq!(texts, ["one", "", "two three", "four"], "in chunks of {size}");
+        }
+    }
 }

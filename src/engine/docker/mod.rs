@@ -17,6 +17,7 @@ mod logs;
 mod observe;
 mod probe;
 mod translate;
+mod transport;
 
 pub use act::{ActContext, ActError, Interrupt, Interruption, Made, News, Outcome};
 pub use connect::EngineInfo;
@@ -26,13 +27,13 @@ pub use image::{BuildContext, Credentials};
 pub use logs::{LogLine, LogOptions, LogStream};
 pub use observe::Scope;
 
-use connect::Defaults;
 use std::sync::Arc;
+use transport::Link;
 
 /// A connection to one engine; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Docker {
     api: bollard::Docker,
-    defaults: Arc<Defaults>,
+    link: Arc<Link>,
     credentials: Credentials,
 }

@@ -91,7 +91,7 @@ impl Docker {
             .buffer_unordered(INSPECTS);
         while let Some((summary, result)) = inspects.next().await {
             let name = || summary.names.iter().flatten().next().cloned().unwrap_or_default();
-            match result.map(|inspect| translate::container(inspect, &self.defaults)) {
+            match result.map(|inspect| translate::container(inspect, &self.defaults())) {
                 Ok(Some(container)) => observed.containers.push(container),
                 Ok(None) => observed.missing.push(format!("container {}: the engine left out its id", name())),
                 // It vanished since the list was made.
@@ -144,7 +144,7 @@ impl Docker {
     /// A container in full, by id or name; `None` when there is none.
     pub(super) async fn find(&self, id: &str) -> Result<Option<Container>, EngineError> {
         match self.api.inspect_container(id, None).await {
-            Ok(inspect) => Ok(translate::container(inspect, &self.defaults)),
+            Ok(inspect) => Ok(translate::container(inspect, &self.defaults())),
             Err(error) if is_gone(&error) => Ok(None),
             Err(source) => Err(EngineError::Inspect { what: format!("container {id}"), source }),
         }

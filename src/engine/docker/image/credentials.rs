@@ -1,16 +1,17 @@
 //! Logins for registries: from the files by way of an environment variable, else from Docker's own config file.
 
-use super::reference;
+use super::{helper, reference};
 use crate::engine::docker::{Docker, EngineError};
 use crate::model::Registry;
 use bollard::auth::DockerCredentials;
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use std::fmt;
-use std::fs::File;
-use std::io::{BufReader, ErrorKind};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The declared registry that an image comes from: of those at its host, the one whose project is the longest part of its
 /// path; one without a project stands for all of the host.
@@ -117,21 +118,10 @@ async fn from_docker_config(credentials: &Credentials, host: &str) -> Result<Opt
     let failed =
         |reason: String| EngineError::Credentials { registry: host.to_owned(), reason: format!("{name}: {reason}") };
     // A credential helper is a program that is waited for.
-    let found = tokio::task::spawn_blocking(move || {
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.to_string()),
-        };
-        match docker_credential::get_credential_from_reader(BufReader::new(file), &key) {
-            Ok(credential) => Ok(Some(credential)),
-            Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(None),
-            // A helper that knows nothing about this registry says so with a failure.
-            Err(CredentialRetrievalError::HelperFailure { stdout, .. }) if stdout.contains("not found") => Ok(None),
-            // What it prints otherwise may be secret.
-            Err(CredentialRetrievalError::HelperFailure { helper, .. }) => Err(format!("the helper {helper} failed")),
-            Err(error) => Err(error.to_string()),
-        }
+    let found = tokio::task::spawn_blocking(move || match std::fs::read_to_string(path) {
+        Ok(config) => look_up(&config, &key, helper::PATIENCE),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
     })
     .await;
     let login = DockerCredentials { serveraddress: Some(host.to_owned()), ..Default::default() };
@@ -142,6 +132,28 @@ async fn from_docker_config(credentials: &Credentials, host: &str) -> Result<Opt
         }
         DockerCredential::IdentityToken(token) => DockerCredentials { identitytoken: Some(token), ..login },
     }))
+}
+
+/// The login for `key` in Docker's config file, in Docker's order: a helper for this registry, the file itself, the helper
+/// for all.
+fn look_up(config: &str, key: &str, patience: Duration) -> Result<Option<DockerCredential>, String> {
+    let mut config: Value = serde_json::from_str(config).map_err(|error| error.to_string())?;
+    let mut take = |field: &str| config.as_object_mut().and_then(|config| config.remove(field));
+    let (helpers, store) = (take("credHelpers"), take("credsStore"));
+    let own = helpers.as_ref().and_then(|helpers| helpers.get(key)?.as_str()).filter(|name| !name.is_empty());
+    if let Some(name) = own {
+        return helper::ask(name, key, patience);
+    }
+    match docker_credential::get_credential_from_reader(config.to_string().as_bytes(), key) {
+        Ok(credential) => Ok(Some(credential)),
+        Err(CredentialRetrievalError::NoCredentialConfigured) => {
+            match store.as_ref().and_then(Value::as_str).filter(|name| !name.is_empty()) {
+                Some(name) => helper::ask(name, key, patience),
+                None => Ok(None),
+            }
+        }
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 #[cfg(test)]

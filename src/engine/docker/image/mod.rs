@@ -2,6 +2,7 @@
 
 mod build;
 mod credentials;
+mod helper;
 mod progress;
 mod reference;
 mod registry;

@@ -170,7 +170,7 @@ fn spec(
         labels: config.labels.as_ref().map(labels::others).unwrap_or_default(),
         user: non_empty(config.user.clone()),
         working_dir: non_empty(config.working_dir.clone()),
-        hostname: hostname(&config, network_mode.as_deref(), id, defaults, written("hostname")),
+        hostname: hostname(&config, network_mode.as_deref(), id, written("hostname")),
         domainname: non_empty(config.domainname.clone()),
         ports: host.port_bindings.as_ref().map(ports).unwrap_or_default(),
         mounts: mounts::read(&host),
@@ -239,19 +239,14 @@ fn resolver_settings(spec: &mut ContainerSpec, host: &HostConfig) {
     spec.dns_options = host.dns_options.clone().unwrap_or_default();
 }
 
-/// By default the host name is the beginning of the id, and the host's own on the host's network.
-fn hostname(
-    config: &ContainerConfig,
-    network_mode: Option<&str>,
-    id: &ContainerId,
-    defaults: &Defaults,
-    written: bool,
-) -> Option<String> {
+/// By default the host name is the beginning of the id, and on the host's network the one that the host had when the container
+/// was created; the host may have another since.
+fn hostname(config: &ContainerConfig, network_mode: Option<&str>, id: &ContainerId, written: bool) -> Option<String> {
     let name = non_empty(config.hostname.clone())?;
     if network_mode.is_some_and(|mode| mode.starts_with("container:")) {
         return None;
     }
-    let usual = name == id.short() || network_mode == Some("host") && name == defaults.hostname;
+    let usual = name == id.short() || network_mode == Some("host");
     (written || !usual).then_some(name)
 }
 
@@ -350,5 +345,19 @@ fn drop_hostname(networks: &mut BTreeMap<String, Attachment>, hostname: &str, ou
         if seen.is_none() || ours.applied.get(&field.to_string()) != seen.as_ref() {
             attachment.aliases.remove(hostname);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_was_renamed_is_no_drift_of_its_containers() {
+        let config = ContainerConfig { hostname: Some("old-name".to_owned()), ..Default::default() };
+        let id = ContainerId::new("0123456789abcdef");
+        assert_eq!(hostname(&config, Some("host"), &id, false), None);
+        assert_eq!(hostname(&config, Some("host"), &id, true).as_deref(), Some("old-name"));
+        assert_eq!(hostname(&config, Some("bridge"), &id, false).as_deref(), Some("old-name"));
     }
 }

@@ -1,0 +1,121 @@
+//! Docker's credential helpers: a program that is given a registry and prints a login. It may ask a person for a passphrase,
+//! and nobody is there: so it has a bound, and is killed at its end.
+
+use crate::process::clock;
+use docker_credential::DockerCredential;
+use serde::Deserialize;
+use std::io::{Read, Write};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How long a helper may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// A login is no larger than this.
+const LIMIT: u64 = 64 << 10;
+/// How often it is asked whether a helper has ended.
+const LOOK: Duration = Duration::from_millis(10);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    username: String,
+    secret: String,
+}
+
+/// Asks the helper `docker-credential-<name>` for the login of a registry; `None` is that it has none. Blocks.
+pub(super) fn ask(name: &str, registry: &str, patience: Duration) -> Result<Option<DockerCredential>, String> {
+    run(&format!("docker-credential-{name}"), registry, patience)
+}
+
+fn run(program: &str, registry: &str, patience: Duration) -> Result<Option<DockerCredential>, String> {
+    let piped =
+        |command: &mut Command| command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let mut child =
+        piped(Command::new(program).arg("get")).map_err(|error| format!("the helper {program}: {error}"))?;
+    if let Some(mut input) = child.stdin.take() {
+        // One that does not read its input may still answer.
+        drop(input.write_all(registry.as_bytes()));
+    }
+    let (sender, printed) = mpsc::channel();
+    if let Some(output) = child.stdout.take() {
+        let read = move || {
+            let mut text = String::new();
+            let _ = output.take(LIMIT).read_to_string(&mut text);
+            let _ = sender.send(text);
+        };
+        std::thread::Builder::new().name("login-helper".to_owned()).spawn(read).map_err(|error| error.to_string())?;
+    }
+    let until = clock::monotonic() + patience;
+    let status: ExitStatus = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if clock::monotonic() < until => std::thread::sleep(LOOK),
+            Ok(None) => {
+                drop(child.kill());
+                drop(child.wait());
+                return Err(format!(
+                    "the helper {program} did not answer within {} s; it may be asking for a passphrase. Use a login that needs \
+                     nobody: `password_env`, or one in Docker's config file",
+                    patience.as_secs()
+                ));
+            }
+            Err(error) => return Err(format!("the helper {program}: {error}")),
+        }
+    };
+    let text = printed.recv_timeout(LOOK.max(until.saturating_duration_since(clock::monotonic()))).unwrap_or_default();
+    if !status.success() {
+        // One that knows nothing about this registry says so with a failure; what it prints otherwise may be secret.
+        return if text.contains("not found") { Ok(None) } else { Err(format!("the helper {program} failed")) };
+    }
+    let answer: Answer =
+        serde_json::from_str(&text).map_err(|_| format!("the helper {program} printed no login that can be read"))?;
+    Ok(Some(match answer.username.as_str() {
+        "<token>" => DockerCredential::IdentityToken(answer.secret),
+        _ => DockerCredential::UsernamePassword(answer.username, answer.secret),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn helper(folder: &std::path::Path, script: &str) -> String {
+        let path = folder.join("docker-credential-test");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path.display().to_string()
+    }
+
+    #[test]
+    fn a_helper_answers_knows_nothing_or_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let patience = Duration::from_secs(30);
+        let answers = helper(
+            folder.path(),
+            r#"read registry; printf '{"ServerURL":"x","Username":"ada","Secret":"for-%s"}' "$registry""#,
+        );
+        let Some(DockerCredential::UsernamePassword(user, secret)) =
+            run(&answers, "r.example.org\n", patience).unwrap()
+        else {
+            panic!("no login")
+        };
+        assert_eq!((user.as_str(), secret.as_str()), ("ada", "for-r.example.org"));
+        let nothing = helper(folder.path(), "echo 'credentials not found in native keychain'; exit 1");
+        assert!(run(&nothing, "r", patience).unwrap().is_none());
+        let fails = helper(folder.path(), "echo hunter2; exit 1");
+        let error = run(&fails, "r", patience).unwrap_err();
+        assert!(error.contains("failed") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_helper_that_waits_for_a_person_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let waits = helper(folder.path(), &format!("echo $$ > {}/pid; exec sleep 600", folder.path().display()));
+        let error = run(&waits, "r", Duration::from_secs(1)).unwrap_err();
+        assert!(error.contains("did not answer within 1 s") && error.contains("passphrase"), "{error}");
+        let pid = std::fs::read_to_string(folder.path().join("pid")).unwrap();
+        assert!(!std::path::Path::new("/proc").join(pid.trim()).exists(), "it still runs");
+    }
+}

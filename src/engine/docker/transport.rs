@@ -1,0 +1,189 @@
+//! How calls reach the engine: connections that are kept open, and the version that is spoken now.
+//!
+//! bollard agrees on a version once and only ever lowers it. So it is left at its newest, and the version in each request's
+//! path is replaced here by the one that was agreed on last; none is agreed on yet is no version at all, which an engine
+//! takes for its own.
+
+use super::EngineError;
+use super::connect::{Defaults, TIMEOUT};
+use bollard::errors::Error as Cause;
+use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion};
+use hyper::Uri;
+use hyper::http::uri::PathAndQuery;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
+use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::rt::TokioExecutor;
+use std::error::Error;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Connections kept open to one engine.
+const IDLE: usize = 16;
+
+/// A version of the engine's API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Version {
+    major: u32,
+    minor: u32,
+}
+
+impl Version {
+    /// Reads `1.41`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (major, minor) = text.split_once('.')?;
+        Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
+    }
+}
+
+impl From<&ClientVersion> for Version {
+    fn from(version: &ClientVersion) -> Self {
+        let part = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        Self { major: part(version.major_version), minor: part(version.minor_version) }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// The version that is spoken now; 0.0 is none.
+#[derive(Debug, Default)]
+struct Spoken(AtomicU64);
+
+impl Spoken {
+    fn get(&self) -> Option<Version> {
+        let packed = self.0.load(Ordering::Relaxed);
+        unpacked(packed)
+    }
+
+    fn set(&self, version: Version) -> Option<Version> {
+        unpacked(self.0.swap(u64::from(version.major) << 32 | u64::from(version.minor), Ordering::Relaxed))
+    }
+}
+
+fn unpacked(packed: u64) -> Option<Version> {
+    let part = |number: u64| u32::try_from(number & u64::from(u32::MAX)).unwrap_or_default();
+    (packed != 0).then(|| Version { major: part(packed >> 32), minor: part(packed) })
+}
+
+/// What is known of the engine at the other end.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) endpoint: String,
+    spoken: Arc<Spoken>,
+    defaults: RwLock<Arc<Defaults>>,
+}
+
+impl Link {
+    /// A client for an endpoint. Opens no connection yet.
+    pub(super) fn open(endpoint: String) -> Result<(bollard::Docker, Self), EngineError> {
+        let spoken = Arc::new(Spoken::default());
+        let api = client(&endpoint, Arc::clone(&spoken))?;
+        Ok((api, Self { endpoint, spoken, defaults: RwLock::default() }))
+    }
+
+    pub(super) fn version(&self) -> Option<Version> {
+        self.spoken.get()
+    }
+
+    /// Speaks this version from now on; returns the one before.
+    pub(super) fn speak(&self, version: Version) -> Option<Version> {
+        self.spoken.set(version)
+    }
+
+    pub(super) fn defaults(&self) -> Arc<Defaults> {
+        Arc::clone(&self.defaults.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn learn(&self, defaults: Defaults) {
+        *self.defaults.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(defaults);
+    }
+}
+
+/// A client that keeps its connections: the one that bollard makes opens a new one for each call.
+fn client(endpoint: &str, spoken: Arc<Spoken>) -> Result<bollard::Docker, EngineError> {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder.pool_max_idle_per_host(IDLE);
+    let made = if let Some(path) = endpoint.strip_prefix("unix://") {
+        let address = Uri::from(hyperlocal::Uri::new(path, "/")).to_string();
+        over(builder.build(hyperlocal::UnixConnector), address.trim_end_matches('/'), spoken)
+    } else if let Some(host) = endpoint.strip_prefix("tcp://").or_else(|| endpoint.strip_prefix("http://")) {
+        over(builder.build(HttpConnector::new()), &format!("http://{}", host.trim_end_matches('/')), spoken)
+    } else {
+        return Err(EngineError::Endpoint { endpoint: endpoint.to_owned() });
+    };
+    made.map_err(|source| EngineError::Connect { endpoint: endpoint.to_owned(), source })
+}
+
+type Body = <BollardRequest as IntoBody>::Body;
+
+/// The body of a request, whose type bollard does not name.
+trait IntoBody {
+    type Body;
+}
+
+impl<B> IntoBody for hyper::Request<B> {
+    type Body = B;
+}
+
+fn over<C>(client: Client<C, Body>, address: &str, spoken: Arc<Spoken>) -> Result<bollard::Docker, Cause>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
+    let send = move |mut request: BollardRequest| {
+        if let Some(uri) = versioned(request.uri(), spoken.get()) {
+            *request.uri_mut() = uri;
+        }
+        let answer = client.request(request);
+        async move { answer.await.map_err(plain) }
+    };
+    bollard::Docker::connect_with_custom_transport(send, Some(address.to_owned()), TIMEOUT, API_DEFAULT_VERSION)
+}
+
+/// `/v1.53/info` with another version, or none; `None` when there is nothing to change.
+fn versioned(uri: &Uri, version: Option<Version>) -> Option<Uri> {
+    let (first, rest) = uri.path_and_query()?.as_str().strip_prefix("/v")?.split_once('/')?;
+    Version::parse(first)?;
+    // What tells the version has to be understood whichever is spoken.
+    let path = match version.filter(|_| rest != "version") {
+        Some(version) => format!("/v{version}/{rest}"),
+        None => format!("/{rest}"),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// The operating system's own words, where they are the reason.
+fn plain(error: ClientError) -> Cause {
+    let mut next: Option<&(dyn Error + 'static)> = Some(&error);
+    while let Some(cause) = next {
+        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+            return std::io::Error::new(io.kind(), io.to_string()).into();
+        }
+        next = cause.source();
+    }
+    error.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_in_a_path_is_the_one_that_was_agreed_on() {
+        let spoken = |path: &str, version: Option<&str>| {
+            let uri: Uri = format!("http://h{path}").parse().unwrap();
+            versioned(&uri, version.and_then(Version::parse))
+                .map_or_else(|| path.to_owned(), |uri| uri.path_and_query().unwrap().to_string())
+        };
+        assert_eq!(spoken("/v1.53/containers/json?all=true", Some("1.41")), "/v1.41/containers/json?all=true");
+        assert_eq!(spoken("/v1.53/info", None), "/info");
+        assert_eq!(spoken("/v1.53/version", Some("1.41")), "/version");
+        assert_eq!(spoken("/volumes/v1", Some("1.41")), "/volumes/v1");
+        assert!(Version::parse("1.9") < Version::parse("1.41"));
+    }
+}
