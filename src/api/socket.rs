@@ -1,6 +1,6 @@
 //! The socket: bound so that nobody else can ever open it, a dead one replaced, a living one respected.
 
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tokio::net::UnixListener;
 
@@ -46,6 +46,11 @@ impl Socket {
         if let Some(folder) = path.parent() {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
         }
+        // Held while it is looked at and replaced: of two daemons that start at once, the second finds the first.
+        let lock_path = path.with_extension("lock");
+        let lock = std::fs::OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(&lock_path);
+        let lock = lock.map_err(failed)?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
         match std::fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_socket() => return Err(BindError::Occupied { path: path.to_owned() }),
             Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {

@@ -48,6 +48,9 @@ pub(super) struct ApplyArgs {
     /// Lift a guard: `prune` or `retry`, `:deployment[/service]` to limit it
     #[arg(long, value_parser = parse_allow, value_name = "GUARD")]
     allow: Vec<Allow>,
+    /// Take the environment over from another repo: this one was forked from it, or is the same at another address
+    #[arg(long)]
+    adopt: bool,
 }
 
 pub(super) async fn run(session: &Session, args: &ApplyArgs) -> Result<Exit, Failure> {
@@ -83,7 +86,8 @@ pub(super) async fn run(session: &Session, args: &ApplyArgs) -> Result<Exit, Fai
         }
         plan = now;
     }
-    let ledger = host.ledger.store().claim_environment(&desired.settings.environment, &files.repo, clock::now())?;
+    let ledger =
+        host.ledger.store().claim_environment(&desired.settings.environment, &files.repo, args.adopt, clock::now())?;
     record_in_place(&ledger, &host.input(&desired, &files.revision, &ledger.owner(), &args.allow))?;
     if plan.steps.is_empty() {
         if session.printer.json {

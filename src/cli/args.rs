@@ -90,6 +90,9 @@ pub(super) struct LoginArgs {
     /// Private key for ssh [default: the ssh agent]
     #[arg(long, value_name = "FILE")]
     pub(super) ssh_key: Option<PathBuf>,
+    /// Environment variable that holds the passphrase of that key
+    #[arg(long, default_value = "SETPOINT_SSH_PASSPHRASE", value_name = "NAME")]
+    pub(super) ssh_passphrase_env: String,
     /// Host keys to accept for ssh [default: ~/.ssh/known_hosts]
     #[arg(long, value_name = "FILE")]
     pub(super) known_hosts: Option<PathBuf>,

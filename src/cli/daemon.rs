@@ -71,7 +71,8 @@ pub(super) async fn run(session: &Session, args: &DaemonArgs) -> Result<Exit, Fa
 
     let source = Source::open(source_config(&settings, &state_dir)?)?;
     let endpoint = settings.engine.as_ref().and_then(|engine| engine.endpoint.as_ref()).map(|text| text.0.as_str());
-    let docker = Docker::connect(session.global.engine.as_deref().or(endpoint)).await?;
+    // One that is away is waited for, as one that goes away later is.
+    let docker = Docker::at(session.global.engine.as_deref().or(endpoint))?;
     let logins = Logins::new(|name| config::env(name).map(SecretString::from));
     let daemon = Daemon::new(Config {
         source,
@@ -80,6 +81,7 @@ pub(super) async fn run(session: &Session, args: &DaemonArgs) -> Result<Exit, Fa
         resync: settings.resync.as_ref().map_or(RESYNC, |time| time.0),
         shutdown: settings.shutdown_timeout.as_ref().map_or(SHUTDOWN, |time| time.0),
         orchestrator: orchestrator(settings.orchestrator.clone().unwrap_or_default())?,
+        adopt: settings.repo.adopt.unwrap_or(false),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
     .map_err(|error| Failure::new(chain(&error)))?;
@@ -101,7 +103,7 @@ pub(super) fn loaded(files: &TlsFiles) -> Result<Tls, Failure> {
 }
 
 /// How runs are conducted.
-fn orchestrator(raw: RawOrchestrator) -> Result<Orchestrator, Failure> {
+pub(super) fn orchestrator(raw: RawOrchestrator) -> Result<Orchestrator, Failure> {
     let default = Orchestrator::default();
     let priority = raw.priority.unwrap_or(50);
     let policy = match raw.policy {
@@ -136,10 +138,11 @@ fn start_logs(session: &Session, settings: &DaemonConfig) -> Result<(), Failure>
     telemetry::init(&filter.unwrap_or_else(|| "info".to_owned()), format).map_err(|error| Failure::new(chain(&error)))
 }
 
-fn source_config(settings: &DaemonConfig, state_dir: &Path) -> Result<SourceConfig, Failure> {
+pub(super) fn source_config(settings: &DaemonConfig, state_dir: &Path) -> Result<SourceConfig, Failure> {
     let repo = &settings.repo;
     let mut source = SourceConfig::new(&repo.url.0)?;
     source.reference = repo.branch.as_ref().or(repo.tag.as_ref()).map(|name| name.0.clone());
+    source.fetch_timeout = repo.fetch_timeout.as_ref().map_or(source.fetch_timeout, |time| time.0);
     source.path = repo.path.as_ref().map(|path| path.0.clone()).unwrap_or_default();
     source.cache_dir = state_dir.join("repos");
     match &repo.poll {
@@ -161,23 +164,18 @@ fn credentials(settings: &DaemonConfig) -> Result<Credentials, Failure> {
     let path = |text: &Text| PathBuf::from(&text.0);
     let named = |variable: &Text| {
         config::env(&variable.0).map(SecretString::from).ok_or_else(|| {
-            Failure::new(format!("the environment variable {} is not set", variable.0))
-                .hint("the daemon's settings name it; set it where the daemon is started")
+            // What is no usual name of a variable may be the secret itself.
+            let usual = variable.0.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+            let name =
+                if usual { variable.0.as_str() } else { "that the settings name (not shown: it may be a secret)" };
+            Failure::new(format!("the environment variable {name} is not set"))
+                .hint("the daemon's settings name the variable that holds a secret; set it where the daemon is started")
         })
-    };
-    let from_file = |file: &Text| {
-        std::fs::read_to_string(&file.0)
-            .map(|text| SecretString::from(text.trim_end().to_owned()))
-            .map_err(|error| Failure::new(format!("the token file {} cannot be read: {error}", file.0)))
-    };
-    let token = match (&https.token_env, &https.token_file) {
-        (Some(variable), _) => Some(named(variable)?),
-        (None, Some(file)) => Some(from_file(file)?),
-        (None, None) => None,
     };
     let home = config::env("HOME").map(PathBuf::from);
     Ok(Credentials {
-        token,
+        token: https.token_env.as_ref().map(named).transpose()?,
+        token_file: https.token_file.as_ref().map(path),
         username: https.username.as_ref().map(|name| name.0.clone()),
         use_agent: ssh.key.is_none(),
         ssh_key: ssh.key.as_ref().map(path),

@@ -10,7 +10,9 @@ use crate::model::{Desired, FileTree, Observed, OwnerId, Revision, Settings};
 use crate::plan::{Allow, Memory, Plan, PlanInput, keep_former_volumes, lint, plan};
 use crate::process::{clock, config};
 use crate::schedule::feasibility::{line, refusals};
-use crate::source::{Address, Blobs, Credentials as GitCredentials, Source, SourceConfig, read_folder, read_index};
+use crate::source::{
+    Address, Blobs, Credentials as GitCredentials, Source, SourceConfig, is_bare, read_folder, read_index,
+};
 use crate::store::{Ledger, RepoIdentity, Store};
 use std::path::{Path, PathBuf};
 
@@ -107,11 +109,25 @@ impl Session {
                 let head = source.fetch().await?;
                 let rev = args.rev.clone().unwrap_or(head.commit);
                 let (revision, tree) = source.read(&rev).await?;
-                let repo = RepoIdentity { identity: source.identity(&revision.commit).await?, address: source.place() };
+                let identity = source.identity(&revision.commit).await?;
+                let repo = RepoIdentity { identity, address: source.place(), origin: source.origin() };
                 Ok(Files { revision, tree, blobs: source.blobs(), repo })
             }
             Which::Worktree => {
-                let folder = self.folder(args)?.join(&args.path);
+                let folder = self.folder(args)?;
+                if is_bare(&folder) {
+                    return Err(Failure::Usage(format!(
+                        "{} is a bare repo, which has no work tree; name a commit of it with --rev",
+                        folder.display()
+                    )));
+                }
+                let folder = folder.join(&args.path);
+                if folder.canonicalize().is_ok_and(|folder| folder.parent().is_none()) {
+                    return Err(Failure::Usage(
+                        "this would read the whole file system; stand in your config repo, or name it with --repo"
+                            .into(),
+                    ));
+                }
                 let (tree, blobs) = read_folder(&folder)?;
                 Ok(uncommitted("worktree", &folder, tree, blobs))
             }
@@ -125,7 +141,7 @@ impl Session {
     }
 
     /// The local folder that the arguments name; what is not committed lies nowhere else.
-    fn folder(&self, args: &RepoArgs) -> Result<PathBuf, Failure> {
+    pub(super) fn folder(&self, args: &RepoArgs) -> Result<PathBuf, Failure> {
         match &args.repo {
             None => Ok(current_dir()?),
             Some(repo) => match repo.parse::<Address>()?.local() {
@@ -211,7 +227,7 @@ fn uncommitted(commit: &str, folder: &Path, tree: FileTree, blobs: Blobs) -> Fil
         time: clock::now(),
     };
     let address = folder.display().to_string();
-    Files { revision, tree, blobs, repo: RepoIdentity { identity: address.clone(), address } }
+    Files { revision, tree, blobs, repo: RepoIdentity { identity: address.clone(), origin: address.clone(), address } }
 }
 
 fn current_dir() -> Result<PathBuf, Failure> {
@@ -225,9 +241,10 @@ pub(super) fn credentials(args: &LoginArgs) -> GitCredentials {
     let home = config::env("HOME").map(PathBuf::from);
     GitCredentials {
         token: config::env(&args.token_env).map(Into::into),
+        token_file: None,
         username: args.git_user.clone(),
         ssh_key: args.ssh_key.clone(),
-        ssh_passphrase: config::env("SETPOINT_SSH_PASSPHRASE").map(Into::into),
+        ssh_passphrase: config::env(&args.ssh_passphrase_env).map(Into::into),
         use_agent: args.ssh_key.is_none(),
         known_hosts: args.known_hosts.clone().or_else(|| home.map(|home| home.join(".ssh/known_hosts"))),
         ca_file: args.ca_file.clone(),

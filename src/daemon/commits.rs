@@ -5,16 +5,17 @@ use super::reconcile::{Reconciler, Trouble};
 use super::status::Rejected;
 use crate::event::{Event, Fact};
 use crate::model::Revision;
-use crate::process::clock;
 use crate::process::supervise::chain;
+use crate::process::{Backoff, clock};
 use crate::store::{RevisionOutcome, StoreError};
+use std::time::{Duration, Instant};
 
 impl Reconciler {
     /// Takes up the last good commit of this repo from before a restart, if its objects are still here: an unreachable
     /// server is no reason to leave the host alone.
     pub(super) async fn resume(&mut self) {
-        let last = match self.loader.store.last_good_of(&self.loader.source.place()) {
-            Ok(Some((_, revision))) => revision,
+        let last = match self.loader.last_good() {
+            Ok(Some(revision)) => revision,
             Ok(None) => return,
             Err(error) => return tracing::warn!(error = chain(&error), "the last good commit is not known"),
         };
@@ -52,32 +53,50 @@ impl Reconciler {
     pub(super) async fn take(&mut self, revision: &Revision) -> Result<(), Trouble> {
         let current = self.state.current.as_ref().map(|current| current.revision.commit.as_str());
         if current == Some(revision.commit.as_str()) {
-            self.state.unusable = None;
+            if let Some(unusable) = self.state.unusable.take() {
+                let left = unusable.commit.get(..7).unwrap_or_default();
+                tracing::info!(commit = revision.short(), left, "the repo is back at the commit that is kept");
+            }
             self.publish(|status| status.revision.rejected = None);
             return Ok(());
         }
-        if self.state.unusable.as_deref() == Some(revision.commit.as_str()) {
+        let now = clock::monotonic();
+        if self.state.unusable.as_ref().is_some_and(|one| one.commit == revision.commit && !one.is_due(now)) {
             return Ok(());
         }
         let mut loaded = match self.loader.load(&revision.commit).await {
             Ok(loaded) => loaded,
-            Err(LoadError::Rejected { mistakes, report, .. }) => return self.reject(revision, mistakes, report),
-            Err(LoadError::Environment { source: source @ StoreError::EnvironmentTaken { .. }, .. }) => {
-                return self.reject(revision, 1, source.to_string());
+            Err(LoadError::Rejected { mistakes, report, lines, .. }) => {
+                return self.reject(revision, mistakes, report, &lines, false);
             }
-            Err(error) => return Err(Trouble::Load(Box::new(error))),
+            Err(LoadError::Environment { source: source @ StoreError::EnvironmentTaken { .. }, .. }) => {
+                return self.reject(revision, 1, source.to_string(), &[source.to_string()], false);
+            }
+            Err(error @ LoadError::Environment { .. }) => return Err(Trouble::Load(Box::new(error))),
+            // Like one that is not valid: what is kept is kept up meanwhile.
+            Err(error) => {
+                let text = chain(&error);
+                return self.reject(revision, 0, text.clone(), &[text], error.may_go_away());
+            }
         };
         loaded.revision = revision.clone();
-        tracing::info!(commit = revision.short(), summary = revision.summary, "new commit");
         let now = clock::now();
         loaded.ledger.record(&Event { at: now, fact: Fact::RevisionSeen { revision: revision.clone() } })?;
         loaded.ledger.revision(revision, RevisionOutcome::Accepted, None, None, now)?;
+        tracing::info!(commit = revision.short(), summary = revision.summary, "new commit");
+        for notice in &loaded.desired.notices {
+            tracing::info!(at = %notice.at, "{}", notice.text);
+        }
         self.state.outcome = Some(RevisionOutcome::Accepted);
         self.enter(loaded);
         Ok(())
     }
 
     fn enter(&mut self, loaded: Loaded) {
+        let environment = loaded.ledger.environment();
+        if self.state.current.as_ref().is_none_or(|current| current.ledger.environment() != environment) {
+            tracing::info!(environment, commit = loaded.revision.short(), "the environment is known");
+        }
         self.owner.send_if_modified(|owner| {
             let news = owner.as_ref() != Some(&loaded.owner);
             *owner = Some(loaded.owner.clone());
@@ -95,22 +114,88 @@ impl Reconciler {
         self.state.current = Some(loaded);
     }
 
-    /// The commit changes nothing and is reported.
-    fn reject(&mut self, revision: &Revision, mistakes: usize, report: String) -> Result<(), Trouble> {
-        tracing::warn!(commit = revision.short(), mistakes, "the commit is not valid; the last good one is kept");
-        let fact = Fact::RevisionRejected { revision: revision.clone(), mistakes, report: report.clone() };
+    /// The commit changes nothing and is reported. `mistakes` is 0 when its files could not be read; `again` says that they
+    /// may be readable later.
+    fn reject(
+        &mut self,
+        revision: &Revision,
+        mistakes: usize,
+        report: String,
+        lines: &[String],
+        again: bool,
+    ) -> Result<(), Trouble> {
+        let before = self.state.unusable.take().filter(|unusable| unusable.commit == revision.commit);
+        if before.as_ref().is_none_or(|before| before.report != report) {
+            self.note_rejected(revision, mistakes, &report, lines)?;
+        }
+        let rejected = Rejected { revision: revision.clone(), mistakes, report: report.clone() };
+        self.publish(|status| status.revision.rejected = Some(rejected));
+        let mut unusable = before.unwrap_or_else(|| Unusable::new(&revision.commit));
+        unusable.failed(report, again, clock::monotonic());
+        self.state.unusable = Some(unusable);
+        Ok(())
+    }
+
+    fn note_rejected(
+        &self,
+        revision: &Revision,
+        mistakes: usize,
+        report: &str,
+        lines: &[String],
+    ) -> Result<(), Trouble> {
+        let fact = Fact::RevisionRejected { revision: revision.clone(), mistakes, report: report.to_owned() };
         let event = Event { at: clock::now(), fact };
         match &self.state.current {
             Some(current) => {
                 current.ledger.record(&event)?;
                 let outcome = RevisionOutcome::Rejected;
-                current.ledger.revision(revision, outcome, None, Some(&report), event.at)?;
+                current.ledger.revision(revision, outcome, None, Some(report), event.at)?;
             }
             None => drop(self.loader.store.record(&event)?),
         }
-        let rejected = Rejected { revision: revision.clone(), mistakes, report };
-        self.publish(|status| status.revision.rejected = Some(rejected));
-        self.state.unusable = Some(revision.commit.clone());
+        let kept = self.state.current.as_ref().map_or("none", |current| current.revision.short());
+        if mistakes == 0 {
+            tracing::warn!(commit = revision.short(), kept, "the commit cannot be used; the last good one is kept");
+        } else {
+            tracing::warn!(
+                commit = revision.short(),
+                mistakes,
+                kept,
+                "the commit is not valid; the last good one is kept"
+            );
+        }
+        for line in lines.iter().take(LINES) {
+            tracing::warn!(commit = revision.short(), "{line}");
+        }
         Ok(())
+    }
+}
+
+/// Mistakes of a commit that are logged; `setpoint status` shows all.
+const LINES: usize = 5;
+
+/// A commit that cannot be used, so that it is not read again with each look.
+#[derive(Debug)]
+pub(super) struct Unusable {
+    pub(super) commit: String,
+    report: String,
+    backoff: Backoff,
+    /// When it is read again; never, when reading it once more would end alike.
+    pub(super) again: Option<Instant>,
+}
+
+impl Unusable {
+    fn new(commit: &str) -> Self {
+        let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
+        Self { commit: commit.to_owned(), report: String::new(), backoff, again: None }
+    }
+
+    fn failed(&mut self, report: String, again: bool, now: Instant) {
+        self.report = report;
+        self.again = again.then(|| now + self.backoff.fail(fastrand::f64()));
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.again.is_some_and(|again| again <= now)
     }
 }

@@ -1,5 +1,6 @@
 //! Following the repo and the engine: the tasks that turn news of both into hints.
 
+use super::load::Loader;
 use super::trigger::Triggers;
 use crate::engine::docker::{Docker, EngineEvent};
 use crate::event::{Event, Fact};
@@ -7,7 +8,6 @@ use crate::model::{OwnerId, Revision, Timestamp};
 use crate::process::supervise::{TaskResult, chain};
 use crate::process::{Backoff, clock};
 use crate::source::Source;
-use crate::store::Store;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use std::time::{Duration, Instant};
@@ -16,6 +16,11 @@ use tokio_util::sync::CancellationToken;
 
 /// Events within this time after the first lead to one look: a killed container alone makes four.
 const DEBOUNCE: Duration = Duration::from_millis(20);
+
+/// The wait after the first failure to reach the repo; each further one doubles.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+/// No such wait is longer; `docs/git-access.md` says it.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// Where the followed branch or tag is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +31,8 @@ pub struct Head {
     pub error: Option<String>,
     /// When the last good fetch was.
     pub fetched_at: Option<Timestamp>,
+    /// When it is tried again after a failure.
+    pub next_try: Option<Timestamp>,
 }
 
 /// Follows the repo: the only caller of [`Source::fetch`]. Fetches on each hint, after a failure with backoff.
@@ -34,7 +41,7 @@ pub struct SourceFollower {
     /// The repo.
     pub source: Source,
     /// Where loss and return of the repo are recorded.
-    pub store: Store,
+    pub loader: Loader,
     /// Hints of people and hooks.
     pub triggers: Triggers,
     /// Where the result goes.
@@ -50,8 +57,12 @@ impl SourceFollower {
     /// When the repo's own watcher ended.
     pub async fn run(self) -> TaskResult {
         let mut hints = self.source.watch();
-        let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(300));
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        // Hints of a remote repo are a timer, which knows nothing; those of one on this machine are changes of its files, and
+        // one of them may be the cure.
+        let local = self.source.config().address.local().is_some();
         loop {
+            let begin = clock::monotonic();
             // Cancel-safe: a fetch that is dropped goes on in the repo's thread and is asked for again.
             let result = tokio::select! {
                 result = self.source.fetch() => result,
@@ -59,13 +70,21 @@ impl SourceFollower {
             };
             let wait = match result {
                 Ok(revision) => {
+                    tracing::debug!(
+                        commit = revision.short(),
+                        took_ms = begin.elapsed().as_millis(),
+                        "the repo was asked"
+                    );
                     backoff.reset();
                     self.reached(revision);
                     None
                 }
                 Err(error) => {
-                    self.lost(chain(&error));
-                    Some(backoff.fail(fastrand::f64()))
+                    let wait = backoff.fail(fastrand::f64());
+                    let error = chain(&error);
+                    tracing::debug!(error, wait_ms = wait.as_millis(), "the repo was asked in vain");
+                    self.lost(error, wait);
+                    Some(wait)
                 }
             };
             let pause = async {
@@ -74,12 +93,12 @@ impl SourceFollower {
                     None => std::future::pending().await,
                 }
             };
-            // Every arm is cancel-safe. Hints of the watcher do not shorten the wait after a failure; people do.
+            // Every arm is cancel-safe.
             tokio::select! {
                 () = self.stop.cancelled() => return Ok(()),
                 () = self.triggers.wait_fetch() => {}
                 () = pause => {}
-                hint = hints.recv(), if wait.is_none() => {
+                hint = hints.recv(), if wait.is_none() || local => {
                     if hint.is_none() {
                         return Err("the watcher of the repo ended".into());
                     }
@@ -97,25 +116,28 @@ impl SourceFollower {
         let fetched_at = Some(clock::now());
         self.head.send_if_modified(|head| {
             let news = head.revision.as_ref() != Some(&revision) || head.error.is_some();
-            *head = Head { revision: Some(revision), error: None, fetched_at };
+            *head = Head { revision: Some(revision), error: None, fetched_at, next_try: None };
             news
         });
     }
 
-    fn lost(&self, error: String) {
+    fn lost(&self, error: String, wait: Duration) {
         if self.head.borrow().error.is_none() {
-            tracing::warn!(error, "the repo cannot be read; the last good revision is kept");
+            let kept = self.loader.last_good().ok().flatten();
+            let kept = kept.as_ref().map_or("none yet", Revision::short);
+            tracing::warn!(error, kept, "the repo cannot be read; it is tried again, at the latest each 5 min");
             self.record(Fact::SourceUnreachable { error: error.clone() });
         }
-        self.head.send_if_modified(|head| {
-            let news = head.error.is_none();
+        let wait = jiff::SignedDuration::try_from(wait).ok();
+        let next_try = wait.and_then(|wait| clock::now().checked_add(wait).ok());
+        self.head.send_modify(|head| {
             head.error = Some(error);
-            news
+            head.next_try = next_try;
         });
     }
 
     fn record(&self, fact: Fact) {
-        if let Err(error) = self.store.record(&Event { at: clock::now(), fact }) {
+        if let Err(error) = self.loader.store.record(&Event { at: clock::now(), fact }) {
             tracing::warn!(error = chain(&error), "a fact was not recorded");
         }
     }

@@ -50,6 +50,8 @@ pub enum LoadError {
         mistakes: usize,
         /// All of them, as people read them.
         report: String,
+        /// Each in one line, for the log.
+        lines: Vec<String>,
     },
     /// Its environment belongs to another repo, or the store failed.
     #[error("commit {} cannot be used here", .revision.short())]
@@ -69,6 +71,19 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// Whether the same commit may be readable later, without a change in the repo.
+    pub(super) fn may_go_away(&self) -> bool {
+        match self {
+            Self::Read { source, .. } => {
+                !matches!(source, SourceError::MissingFolder { .. } | SourceError::TooManyFiles { .. })
+            }
+            Self::Rejected { .. } | Self::Fault { .. } => false,
+            Self::Environment { .. } => true,
+        }
+    }
+}
+
 /// Reads commits of one repo.
 #[derive(Clone, Debug)]
 pub struct Loader {
@@ -76,9 +91,22 @@ pub struct Loader {
     pub source: Source,
     /// The store.
     pub store: Store,
+    /// Take an environment over although it was last applied from another repo.
+    pub adopt: bool,
 }
 
 impl Loader {
+    /// The last commit of this repo that was good.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn last_good(&self) -> Result<Option<Revision>, StoreError> {
+        let (origin, place) = (self.source.origin(), self.source.place());
+        let found = self.store.last_good_of(&origin)?;
+        let found = if found.is_none() && place != origin { self.store.last_good_of(&place)? } else { found };
+        Ok(found.map(|(_, revision)| revision))
+    }
+
     /// Reads a commit and compiles it.
     ///
     /// # Errors
@@ -93,26 +121,36 @@ impl Loader {
         let desired = match compiled.await {
             Ok(Ok((findings, desired))) if findings.is_empty() => desired,
             Ok(Ok((findings, _))) => {
-                let report = findings.iter().map(|finding| format!("error[infeasible] {}\n", line(finding))).collect();
-                return Err(LoadError::Rejected { revision, mistakes: findings.len(), report });
+                let lines: Vec<String> =
+                    findings.iter().map(|finding| format!("error[infeasible] {}", line(finding))).collect();
+                let report = lines.join("\n") + "\n";
+                return Err(LoadError::Rejected { revision, mistakes: lines.len(), report, lines });
             }
             Ok(Err(report)) => {
-                let (mistakes, report) = told(&report);
-                return Err(LoadError::Rejected { revision, mistakes, report });
+                let lines = report.diagnostics.iter().map(ToString::to_string).collect();
+                let (mistakes, report) = (report.len(), report.render(manifest::Style::default()));
+                return Err(LoadError::Rejected { revision, mistakes, report, lines });
             }
-            Err(fault) => return Err(LoadError::Fault { commit: commit.to_owned(), fault: fault.to_string() }),
+            Err(fault) => return Err(LoadError::Fault { commit: commit.to_owned(), fault: words(fault) }),
         };
         let identity = self.source.identity(commit).await;
         let identity = identity.map_err(|source| LoadError::Read { commit: commit.to_owned(), source })?;
-        let repo = RepoIdentity { identity, address: self.source.place() };
-        match self.store.claim_environment(&desired.settings.environment, &repo, clock::now()) {
+        let repo = RepoIdentity { identity, address: self.source.place(), origin: self.source.origin() };
+        match self.store.claim_environment(&desired.settings.environment, &repo, self.adopt, clock::now()) {
             Ok(ledger) => Ok(Loaded { owner: ledger.owner(), revision, desired: Arc::new(desired), ledger }),
             Err(source) => Err(LoadError::Environment { revision, source }),
         }
     }
 }
 
-/// A report as people read it, without colour, and how many mistakes it holds.
-fn told(report: &manifest::Report) -> (usize, String) {
-    (report.len(), report.render(manifest::Style::default()))
+/// What a panic said.
+fn words(fault: tokio::task::JoinError) -> String {
+    match fault.try_into_panic() {
+        Ok(panic) => panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no message".to_owned()),
+        Err(fault) => fault.to_string(),
+    }
 }

@@ -13,6 +13,7 @@ mod commits;
 pub mod follow;
 mod handle;
 pub mod load;
+mod look;
 pub mod observe;
 pub mod pace;
 pub mod probes;

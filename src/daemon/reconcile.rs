@@ -2,9 +2,10 @@
 
 use super::apply::{ApplyError, Job, StepResult, apply};
 use super::bookkeeping::record_in_place;
+use super::commits::Unusable;
 use super::follow::Head;
 use super::load::{LoadError, Loaded, Loader};
-use super::observe::{overlay, scope, seen};
+use super::observe::{overlay, seen};
 use super::pace::{Pace, Tempo, is_repair};
 use super::probes::{Target, targets};
 use super::show::{begin, show, update};
@@ -18,7 +19,7 @@ use crate::plan::render::View;
 use crate::plan::{Memory, Plan, PlanId, StepId, Subject, Sync, keep_former_volumes, lint, plan, sync};
 use crate::process::backoff::jittered;
 use crate::process::supervise::{TaskResult, chain};
-use crate::process::{Backoff, clock};
+use crate::process::{Backoff, StateFolder, StateFolderError, clock};
 use crate::store::{ApplyLock, LockError, Retention, RevisionOutcome, StoreError};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +46,8 @@ pub(super) struct Reconciler {
     pub(super) loader: Loader,
     /// Folder of the lock.
     pub(super) state_dir: PathBuf,
+    /// The same folder, held.
+    pub(super) folder: Arc<StateFolder>,
     /// Time between two looks although nothing happened.
     pub(super) resync: Duration,
     /// Hints to look.
@@ -74,7 +77,7 @@ pub(super) struct Reconciler {
 pub(super) struct State {
     pub(super) current: Option<Loaded>,
     /// The newest commit when it cannot be used, so that it is not read again with each look.
-    pub(super) unusable: Option<String>,
+    pub(super) unusable: Option<Unusable>,
     pub(super) pace: Pace,
     /// What is written about the current commit.
     pub(super) outcome: Option<RevisionOutcome>,
@@ -100,6 +103,9 @@ pub(super) enum Trouble {
     Lock(#[source] LockError),
     #[error("the commit cannot be read")]
     Load(#[source] Box<LoadError>),
+    /// Ends the daemon.
+    #[error(transparent)]
+    Folder(#[from] StateFolderError),
 }
 
 impl Reconciler {
@@ -117,12 +123,17 @@ impl Reconciler {
         loop {
             let wait = match self.reconcile().await {
                 Ok(wait) => {
-                    self.state.trouble = None;
-                    self.publish(|status| status.problem = None);
+                    if self.state.trouble.take().is_some() {
+                        tracing::info!("reconcile works again");
+                    }
+                    self.publish(|status| (status.problem, status.waits_for) = (None, None));
                     wait
                 }
+                Err(Trouble::Folder(lost)) => return Err(lost.into()),
                 Err(trouble) => self.troubled(&trouble),
             };
+            let again = self.state.unusable.as_ref().and_then(|unusable| unusable.again);
+            let wait = again.map_or(wait, |at| wait.min(at.saturating_duration_since(clock::monotonic())));
             // Every arm is cancel-safe: hints and values that came are kept. The stop comes first: it also closes the
             // channel.
             tokio::select! {
@@ -140,6 +151,7 @@ impl Reconciler {
         if self.triggers.take_afresh() {
             self.state.pace.clear();
         }
+        self.folder.check()?;
         self.prune();
         let head = self.head.borrow_and_update().clone();
         self.publish(|status| status.follow(&head));
@@ -147,8 +159,7 @@ impl Reconciler {
             self.take(revision).await?;
         }
         let Some(mut current) = self.state.current.clone() else { return Ok(self.resync) };
-        let mut observed =
-            self.docker.observe(&scope(&current.desired, &current.owner)).await.map_err(Trouble::Engine)?;
+        let mut observed = self.look(&current).await?;
         if let Cow::Owned(desired) = keep_former_volumes(&current.desired, &observed, &current.owner) {
             current.desired = Arc::new(desired);
         }
@@ -275,6 +286,8 @@ impl Reconciler {
         }
         let what = format!("setpoint daemon (plan {})", plan.id);
         let _lock = ApplyLock::acquire(&self.state_dir, &what, Duration::ZERO).await.map_err(Trouble::Lock)?;
+        // The lock counts only in the folder that is ours.
+        self.folder.check()?;
         let interrupt = Interrupt { superseded: CancellationToken::new(), stop: self.stop.clone() };
         let superseded = interrupt.superseded.clone();
         let job = Job {
@@ -375,8 +388,9 @@ impl Reconciler {
     /// Shows the trouble and says how long to wait.
     fn troubled(&mut self, trouble: &Trouble) -> Duration {
         let error = match trouble {
-            Trouble::Lock(held) => {
-                self.publish(|status| status.problem = Some(held.to_string()));
+            // Normal: one at a time.
+            Trouble::Lock(LockError::Held { holder, .. }) => {
+                self.publish(|status| status.waits_for = Some(holder.clone()));
                 return LOCKED;
             }
             other => chain(other),

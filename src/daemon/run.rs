@@ -3,6 +3,7 @@
 use super::follow::{Head, SourceFollower, follow_engine};
 use super::handle::Handle;
 use super::load::Loader;
+use super::look;
 use super::probes::{Ask, Prober};
 use super::reconcile::{Reconciler, State};
 use super::status::{DaemonStatus, Status};
@@ -11,7 +12,7 @@ use super::trigger::Triggers;
 use crate::engine::docker::Docker;
 use crate::event::{Event, Fact};
 use crate::process::supervise::{TaskResult, chain};
-use crate::process::{Backoff, Lost, Policy, Supervisor, clock};
+use crate::process::{Backoff, Lost, Policy, StateFolder, StateFolderError, Supervisor, clock};
 use crate::source::Source;
 use crate::store::{Store, StoreError};
 use std::future::Future;
@@ -36,6 +37,8 @@ pub struct Config {
     pub shutdown: Duration,
     /// How runs of schedules are conducted.
     pub orchestrator: Orchestrator,
+    /// Take the environment over although it was last applied from another repo.
+    pub adopt: bool,
     /// Version of the program, for status and events.
     pub version: String,
 }
@@ -44,6 +47,7 @@ pub struct Config {
 pub struct Daemon {
     config: Config,
     store: Store,
+    folder: Arc<StateFolder>,
     status: watch::Sender<Arc<Status>>,
     view: watch::Sender<Option<Arc<crate::plan::render::View>>>,
     triggers: Triggers,
@@ -52,6 +56,9 @@ pub struct Daemon {
 /// A daemon could not be built, or did not end in order.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
+    /// The state folder cannot be held.
+    #[error("the daemon cannot have its state folder")]
+    Folder(#[from] StateFolderError),
     /// The store does not work.
     #[error("the daemon cannot use its store")]
     Store(#[from] StoreError),
@@ -61,20 +68,23 @@ pub enum DaemonError {
 }
 
 impl Daemon {
-    /// Opens the store. Starts nothing yet.
+    /// Takes the state folder and opens the store. Starts nothing yet.
     ///
     /// # Errors
-    /// When the store does not work.
+    /// When another daemon has the folder, or the store does not work.
     pub fn new(config: Config) -> Result<Self, DaemonError> {
+        let mut folder = StateFolder::hold(&config.state_dir)?;
         let store = Store::open(&config.state_dir)?;
+        folder.watch(store.path())?;
+        let folder = Arc::new(folder);
         let daemon = DaemonStatus {
             version: config.version.clone(),
             pid: std::process::id(),
             started_at: clock::now(),
             installation: store.installation().to_owned(),
         };
-        let status = watch::Sender::new(Arc::new(Status::new(daemon, &config.source.place())));
-        Ok(Self { config, store, status, view: watch::Sender::new(None), triggers: Triggers::default() })
+        let status = watch::Sender::new(Arc::new(Status::new(Some(daemon), &config.source.place())));
+        Ok(Self { config, store, folder, status, view: watch::Sender::new(None), triggers: Triggers::default() })
     }
 
     /// What an API may see and ask.
@@ -103,13 +113,26 @@ impl Daemon {
         let (targets, targets_seen) = watch::channel(Arc::default());
         let (healths, healths_seen) = watch::channel(Arc::default());
         let (applied, applied_seen) = watch::channel(None);
-        let Self { config, store, status, view, triggers } = self;
+        let Self { config, store, folder, status, view, triggers } = self;
+        let reference = config.source.config().reference.as_deref().unwrap_or("HEAD");
+        tracing::info!(
+            version = config.version,
+            repo = config.source.place(),
+            reference,
+            engine = config.docker.endpoint(),
+            state_dir = %config.state_dir.display(),
+            installation = store.installation(),
+            "the daemon starts"
+        );
         store.record(&Event { at: clock::now(), fact: Fact::DaemonStarted { version: config.version.clone() } })?;
-        let loader = Loader { source: config.source.clone(), store: store.clone() };
+        let loader = Loader { source: config.source.clone(), store: store.clone(), adopt: config.adopt };
+        let installation = store.installation().to_owned();
+        once(&tasks, "state folder", look::keep(Arc::clone(&folder), installation, stop.clone()));
         let mut reconciler = Reconciler {
             docker: config.docker.clone(),
-            loader,
+            loader: loader.clone(),
             state_dir: config.state_dir.clone(),
+            folder,
             resync: config.resync,
             triggers: triggers.clone(),
             head: head_seen,
@@ -127,7 +150,7 @@ impl Daemon {
 
         let follower = SourceFollower {
             source: config.source.clone(),
-            store: store.clone(),
+            loader,
             triggers: triggers.clone(),
             head,
             stop: stop.clone(),

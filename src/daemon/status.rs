@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Status {
     /// Version of this form.
     pub version: u32,
-    /// The process.
-    pub daemon: DaemonStatus,
+    /// The process; absent when no daemon answers, and then so is what only a daemon knows.
+    pub daemon: Option<DaemonStatus>,
     /// Name of the environment; absent until a commit was good.
     pub environment: Option<String>,
     /// The repo.
@@ -43,6 +43,9 @@ pub struct Status {
     pub instances: Vec<InstanceStatus>,
     /// What keeps the daemon from its work.
     pub problem: Option<String>,
+    /// The process that applies now, which the daemon waits for.
+    #[serde(default)]
+    pub waits_for: Option<String>,
     /// When the last look at the engine was completed.
     pub reconciled_at: Option<Timestamp>,
     /// How long ago that is, in milliseconds, when this was asked.
@@ -73,6 +76,9 @@ pub struct SourceStatus {
     pub error: Option<String>,
     /// When the last good fetch was.
     pub fetched_at: Option<Timestamp>,
+    /// When it is tried again after a failure.
+    #[serde(default)]
+    pub next_try: Option<Timestamp>,
 }
 
 /// The engine.
@@ -104,7 +110,7 @@ pub struct RevisionStatus {
 pub struct Rejected {
     /// The commit.
     pub revision: Revision,
-    /// How many mistakes.
+    /// How many mistakes; 0 when its files cannot be read, or reading them ended in a fault.
     pub mistakes: usize,
     /// All of them, as people read them.
     pub report: String,
@@ -192,7 +198,7 @@ impl Status {
     pub const VERSION: u32 = 1;
 
     /// Before anything is known.
-    pub fn new(daemon: DaemonStatus, address: &str) -> Self {
+    pub fn new(daemon: Option<DaemonStatus>, address: &str) -> Self {
         Self {
             version: Self::VERSION,
             daemon,
@@ -209,6 +215,7 @@ impl Status {
             deployments: Vec::new(),
             instances: Vec::new(),
             problem: None,
+            waits_for: None,
             reconciled_at: None,
             age_ms: None,
         }
@@ -229,6 +236,7 @@ impl Status {
             (_, error) => Some(error.is_none()),
         };
         self.source.fetched_at = head.fetched_at;
+        self.source.next_try = head.next_try;
         self.revision.head.clone_from(&head.revision);
     }
 

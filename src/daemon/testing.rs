@@ -24,7 +24,7 @@ pub(crate) fn channel(store: &Store) -> Ends {
         started_at: Timestamp::UNIX_EPOCH,
         installation: store.installation().to_owned(),
     };
-    let (status, view) = (watch::Sender::new(Arc::new(Status::new(daemon, "/infra"))), watch::Sender::new(None));
+    let (status, view) = (watch::Sender::new(Arc::new(Status::new(Some(daemon), "/infra"))), watch::Sender::new(None));
     let handle = Handle {
         store: store.clone(),
         status: status.subscribe(),

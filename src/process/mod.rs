@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod orphans;
 pub mod shutdown;
+pub mod state_folder;
 pub mod supervise;
 pub mod telemetry;
 
@@ -17,4 +18,5 @@ pub mod telemetry;
 pub const ALLOCATOR_SETTINGS: &[u8] = b"narenas:2,dirty_decay_ms:1000,tcache_nslots_small_max:20,lg_tcache_max:10\0";
 
 pub use backoff::Backoff;
+pub use state_folder::{StateFolder, StateFolderError};
 pub use supervise::{Lost, Policy, Supervisor};

@@ -50,11 +50,15 @@ fn parse(filter: &str) -> Result<EnvFilter, TelemetryError> {
     let checked = if word.contains('=') || known.contains(&word.to_ascii_lowercase().as_str()) { word } else { "=" };
     let levels = EnvFilter::builder().parse(checked);
     let levels = levels.map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
-    // It logs whole requests at lower levels, with the secrets of environments and logins in them.
-    let quiet =
-        "bollard=info".parse().map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
-    Ok(levels.add_directive(quiet))
+    QUIET.iter().try_fold(levels, |levels, quiet| {
+        let quiet = quiet.parse().map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
+        Ok(levels.add_directive(quiet))
+    })
 }
+
+/// What is never logged at lower levels: bollard logs whole requests there, with the secrets of environments and logins in
+/// them; the others log each connection, among which nothing else could be found.
+const QUIET: [&str; 5] = ["bollard=info", "hyper=info", "hyper_util=info", "h2=info", "rustls=info"];
 
 #[cfg(test)]
 mod tests {
@@ -66,6 +70,7 @@ mod tests {
         for loud in ["trace", "bollard=trace"] {
             let filter = parse(loud).map(|filter| filter.to_string()).unwrap_or_default();
             assert!(filter.contains("bollard=info") && !filter.contains("bollard=trace"), "{filter}");
+            assert!(filter.contains("hyper_util=info"), "{filter}");
         }
         assert!(parse("setpoint::daemon=debug,info").is_ok());
         let error = parse("inof").unwrap_err();

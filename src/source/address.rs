@@ -22,17 +22,16 @@ pub(super) enum Place {
     /// A path on this machine.
     Local(PathBuf),
     /// A repository behind http or https; the URL carries no user.
-    Http { url: String, host: String, encrypted: bool },
+    Http { url: String, host: String, port: u16, encrypted: bool },
     /// A repository behind ssh, as `ssh://` or `user@host:path`.
     Ssh { url: String, host: String, port: u16 },
 }
 
-/// What stood between `://` and `@`.
+/// What stood between `://` and `@`. A password there is refused: every user of the machine sees it in the list of processes.
 #[derive(Clone, Default)]
 pub(super) struct Inline {
-    /// May be a token itself (`https://TOKEN@host`), so it is never shown for http.
+    /// May be a token by mistake (`https://TOKEN@host`), so it is never shown for http, and never used as one.
     pub user: Option<SecretString>,
-    pub password: Option<SecretString>,
 }
 
 impl Address {
@@ -94,7 +93,7 @@ fn file(rest: &str) -> Result<Address, SourceError> {
 
 fn http(rest: &str, encrypted: bool) -> Result<Address, SourceError> {
     let scheme = if encrypted { "https" } else { "http" };
-    let (inline, authority, path) = split(rest);
+    let (inline, authority, path) = split(rest, scheme)?;
     let (host, port) =
         host_port(authority).ok_or_else(|| invalid(&format!("{scheme}://"), "the host or port is not valid"))?;
     if path.is_empty() {
@@ -104,13 +103,14 @@ fn http(rest: &str, encrypted: bool) -> Result<Address, SourceError> {
     if path.contains(['?', '#']) {
         return Err(invalid(&format!("{scheme}://{authority}"), "a repository address has no ?query and no #fragment"));
     }
-    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-    let place = Place::Http { url: format!("{scheme}://{host}{port}{path}"), host, encrypted };
+    let shown = port.map(|port| format!(":{port}")).unwrap_or_default();
+    let port = port.unwrap_or(if encrypted { 443 } else { 80 });
+    let place = Place::Http { url: format!("{scheme}://{host}{shown}{path}"), host: bare(&host), port, encrypted };
     Ok(Address { place, inline })
 }
 
 fn ssh(rest: &str) -> Result<Address, SourceError> {
-    let (inline, authority, path) = split(rest);
+    let (inline, authority, path) = split(rest, "ssh")?;
     let (host, port) = host_port(authority).ok_or_else(|| invalid("ssh://", "the host or port is not valid"))?;
     if path.len() < 2 {
         return Err(invalid(&format!("ssh://{authority}"), "the path of the repository is missing"));
@@ -132,20 +132,29 @@ fn scp(host: &str, path: &str) -> Result<Address, SourceError> {
         return Err(invalid(&format!("{host}:{path}"), "write it as user@host:path"));
     }
     let place = Place::Ssh { url: format!("{user}@{host}:{path}"), host: host.to_owned(), port: 22 };
-    Ok(Address { place, inline: Inline { user: Some(user.to_owned().into()), password: None } })
+    Ok(Address { place, inline: Inline { user: Some(user.to_owned().into()) } })
 }
 
-/// Splits `user:password@host:port/path`.
-fn split(rest: &str) -> (Inline, &str, &str) {
+/// Splits `user@host:port/path`.
+fn split<'a>(rest: &'a str, scheme: &str) -> Result<(Inline, &'a str, &'a str), SourceError> {
     let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-    let Some((info, host)) = authority.rsplit_once('@') else { return (Inline::default(), authority, path) };
-    let decode = |text: &str| SecretString::from(percent_decode_str(text).decode_utf8_lossy().into_owned());
-    let inline = match info.split_once(':') {
-        Some((user, password)) => Inline { user: Some(decode(user)), password: Some(decode(password)) },
-        None => Inline { user: Some(decode(info)), password: None },
-    };
-    (inline, host, path)
+    let Some((info, host)) = authority.rsplit_once('@') else { return Ok((Inline::default(), authority, path)) };
+    if info.contains(':') {
+        let shown = match scheme {
+            "ssh" => "ssh://USER:***@…",
+            "http" => "http://USER:***@…",
+            _ => "https://USER:***@…",
+        };
+        return Err(invalid(shown, IN_ADDRESS));
+    }
+    let user = SecretString::from(percent_decode_str(info).decode_utf8_lossy().into_owned());
+    Ok((Inline { user: Some(user) }, host, path))
 }
+
+/// Why an address with a password is refused, and what to do.
+const IN_ADDRESS: &str = "it holds a password, which the list of processes and shell histories show to others; leave it out, and \
+    put the token into the variable SETPOINT_GIT_TOKEN, or name a variable or file in daemon.kdl (`https token-env=…`, \
+    `token-file=…`), or use ssh with a key";
 
 /// Host (an IPv6 address keeps its brackets) and port.
 fn host_port(authority: &str) -> Option<(String, Option<u16>)> {
@@ -226,8 +235,22 @@ mod tests {
             let all = format!("{} {parsed:?}", shown(text));
             assert!(!all.contains("hunter2"), "{text}: {all}");
         }
-        let address: Address = "https://bob:p%40ss@example.org/a".parse().unwrap();
-        assert_eq!(address.inline.password.unwrap().expose_secret(), "p@ss");
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_refused() {
+        for text in [
+            "https://bob:hunter2@example.org/a.git",
+            "http://bob:hunter2@example.org/a.git",
+            "ssh://git:hunter2@example.org/a.git",
+            "https://:hunter2@example.org/a.git",
+        ] {
+            let error = text.parse::<Address>().unwrap_err().to_string();
+            assert!(error.contains("holds a password") && error.contains("token-file"), "{text}: {error}");
+            assert!(!error.contains("hunter2"), "{text}: {error}");
+        }
+        let address: Address = "https://b%40b@example.org/a".parse().unwrap();
+        assert_eq!(address.inline.user.unwrap().expose_secret(), "b@b");
     }
 
     #[test]

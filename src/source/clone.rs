@@ -1,5 +1,6 @@
 //! The bare local clone of a remote repository: made, locked, and made again when it is damaged.
 
+use super::progress::Progress;
 use super::remote::Remote;
 use super::tree::corrupt;
 use super::{SourceConfig, SourceError};
@@ -27,11 +28,11 @@ pub(super) struct LocalClone {
 }
 
 impl LocalClone {
-    pub(super) fn new(config: &SourceConfig, stop: Arc<AtomicBool>) -> Result<Self, SourceError> {
-        let remote = Remote::new(config, Arc::clone(&stop))?;
+    pub(super) fn new(config: &SourceConfig, stop: Arc<AtomicBool>, progress: Progress) -> Result<Self, SourceError> {
         let cache = |source| SourceError::Cache { path: config.cache_dir.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(&config.cache_dir).map_err(cache)?;
         let folder = config.cache_dir.canonicalize().map_err(cache)?;
+        let remote = Remote::new(config, &folder, Arc::clone(&stop), progress)?;
         let digest = Sha256::digest(remote.url());
         let name: String = digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
         Ok(Self {
@@ -47,6 +48,11 @@ impl LocalClone {
     /// The clone as it is; fetched when there is none yet.
     pub(super) fn open(&self) -> Result<Repository, SourceError> {
         if self.path.exists() { self.open_existing() } else { self.fetch() }
+    }
+
+    /// What the server has: names and ids.
+    pub(super) fn ask(&self) -> Result<Vec<(String, String)>, SourceError> {
+        self.remote.ask()
     }
 
     /// Fetches; a damaged clone is made anew.

@@ -1,7 +1,7 @@
 //! What a repository is opened with.
 
 use super::{Address, SourceError};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub struct SourceConfig {
     pub jitter: f64,
     /// Upper bound of the time between two attempts while a server fails.
     pub backoff_limit: Duration,
-    /// Bound on one whole fetch.
+    /// How long a fetch may make no progress. A fetch that goes on takes as long as it takes.
     pub fetch_timeout: Duration,
 }
 
@@ -55,6 +55,8 @@ impl SourceConfig {
 pub struct Credentials {
     /// Token or password for http(s).
     pub token: Option<SecretString>,
+    /// File that holds it; read for each fetch, so that one that is replaced counts from then on.
+    pub token_file: Option<PathBuf>,
     /// User name for http(s); forges accept any next to a token.
     pub username: Option<String>,
     /// Private key file for ssh.
@@ -70,13 +72,15 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Every secret, to keep it out of texts that come from elsewhere.
-    pub(super) fn secrets(&self) -> Vec<String> {
-        [&self.token, &self.ssh_passphrase]
-            .into_iter()
-            .flatten()
-            .map(|secret| secret.expose_secret().to_owned())
-            .collect()
+    /// The token as it is now.
+    pub(super) fn token_now(&self) -> Result<Option<SecretString>, SourceError> {
+        let Some(path) = &self.token_file else { return Ok(self.token.clone()) };
+        let failed = |source| SourceError::CredentialFile { what: "the token file", path: path.clone(), source };
+        let text = std::fs::read_to_string(path).map_err(failed)?;
+        match text.trim() {
+            "" => Err(SourceError::EmptyToken { path: path.clone() }),
+            token => Ok(Some(token.to_owned().into())),
+        }
     }
 }
 

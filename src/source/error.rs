@@ -126,7 +126,7 @@ pub enum SourceError {
         source: GitFailure,
     },
     /// The server took too long.
-    #[error("{place} did not answer within {} s", .after.as_secs_f32())]
+    #[error("{place} did not answer, or sent nothing more, for {:.0} s", .after.as_secs_f32())]
     TimedOut {
         /// The address.
         place: String,
@@ -141,6 +141,12 @@ pub enum SourceError {
         /// What was tried and what to do.
         problem: String,
     },
+    /// The file that should hold the token holds none.
+    #[error("the token file {path} is empty; write the token into it, it is read again at the next try")]
+    EmptyToken {
+        /// Which.
+        path: PathBuf,
+    },
     /// A key or certificate file cannot be used.
     #[error("{what} {path} cannot be used; check that it exists, is readable and is of the right kind")]
     CredentialFile {
@@ -154,8 +160,8 @@ pub enum SourceError {
     /// No key of this kind is known for an ssh host.
     #[error(
         "the ssh host key of {host} is not known: {algorithm} {fingerprint}{}. Compare it with what the server's administrator \
-         publishes, then add it: `ssh-keyscan {} >> {known_hosts}`",
-        only(.listed), scan(.host, .algorithm)
+         publishes, then add it: `ssh-keyscan {} >> {known_hosts}`{}",
+        only(.listed), scan(.host, .algorithm), if *.absent { " (there is no such file yet)" } else { "" }
     )]
     HostKeyUnknown {
         /// Host as known_hosts writes it.
@@ -166,8 +172,10 @@ pub enum SourceError {
         fingerprint: String,
         /// The file to add it to.
         known_hosts: String,
-        /// Other kinds of key that are known for the host.
+        /// Other kinds of key that are known for the host; the server offers none of them.
         listed: Vec<String>,
+        /// Whether the file is not there.
+        absent: bool,
     },
     /// An ssh host presents another key than the known one.
     #[error(
@@ -201,13 +209,13 @@ pub enum SourceError {
         /// Its line.
         line: usize,
     },
-    /// The https certificate is not trusted.
-    #[error(
-        "the certificate of {place} is not trusted; if the server uses an own authority, give its certificate as the CA file"
-    )]
+    /// The https certificate is not accepted.
+    #[error("the certificate of {place} is not accepted: {problem}")]
     Certificate {
         /// The address.
         place: String,
+        /// What is wrong with it and what to do.
+        problem: String,
         /// What git said.
         source: GitFailure,
     },
@@ -265,6 +273,7 @@ impl SourceError {
             | Self::Conflict { .. }
             | Self::Folder { .. }
             | Self::Authentication { .. }
+            | Self::EmptyToken { .. }
             | Self::CredentialFile { .. }
             | Self::HostKeyUnknown { .. }
             | Self::HostKeyChanged { .. }
@@ -328,7 +337,10 @@ fn did_you_mean(near: &[String], branches: &[String]) -> String {
 }
 
 fn only(listed: &[String]) -> String {
-    if listed.is_empty() { String::new() } else { format!(" (of this host only {} is known)", listed.join(", ")) }
+    match listed {
+        [] => String::new(),
+        listed => format!(" (of this host only {} is known, which it does not offer)", listed.join(", ")),
+    }
 }
 
 /// The arguments of ssh-keyscan for a host as known_hosts writes it (`host` or `[host]:port`).

@@ -1,5 +1,6 @@
 //! The handle on a repository's threads.
 
+use super::progress::Progress;
 use super::store::Store;
 use super::watch::Watch;
 use super::{Blobs, ChangedFile, SourceConfig, SourceError};
@@ -16,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// Requests that may wait for the thread.
 const QUEUE: usize = 32;
-/// How much longer than its own bound a fetch is waited for.
+/// How much longer than its own bound a fetch without progress is waited for.
 const GRACE: Duration = Duration::from_secs(2);
 
 type Job = Box<dyn FnOnce(&Store) + Send>;
@@ -35,6 +36,7 @@ struct Shared {
     blobs: Blobs,
     /// Fetches that failed in a row.
     failures: watch::Sender<u32>,
+    progress: Progress,
     stop: Arc<AtomicBool>,
 }
 
@@ -53,29 +55,49 @@ impl Source {
     /// When there is no repository at a local path, a credential file cannot be read, or the cache folder cannot be made.
     pub fn open(config: SourceConfig) -> Result<Self, SourceError> {
         let stop = Arc::new(AtomicBool::new(false));
-        let store = Arc::new(Store::new(&config, Arc::clone(&stop))?);
+        let progress = Progress::default();
+        let store = Arc::new(Store::new(&config, Arc::clone(&stop), progress.clone())?);
         let blobs = Blobs::of_repository(store.path.clone());
         let reads = start("git-read", Arc::clone(&store))?;
         let fetches = start("git-fetch", store)?;
         let failures = watch::Sender::new(0);
-        Ok(Self { fetches, reads, shared: Arc::new(Shared { config, blobs, failures, stop }) })
+        Ok(Self { fetches, reads, shared: Arc::new(Shared { config, blobs, failures, progress, stop }) })
     }
 
     /// Fetches (remote) or looks (local) and says which commit the followed branch or tag now is.
     ///
     /// # Errors
-    /// When the server cannot be reached in time, does not let us in, or the reference does not exist.
+    /// When the server cannot be reached, makes no progress for too long, does not let us in, or the reference does not
+    /// exist.
     pub async fn fetch(&self) -> Result<Revision, SourceError> {
         let bound = self.shared.config.fetch_timeout.saturating_add(GRACE);
-        let result = match tokio::time::timeout(bound, run(&self.fetches, Store::fetch)).await {
-            Ok(result) => result,
-            // The thread hangs where libgit2 has no bound, such as a name server that is silent.
-            Err(_) => Err(SourceError::TimedOut { place: self.shared.config.address.to_string(), after: bound }),
+        self.shared.progress.mark();
+        let mut fetch = std::pin::pin!(run(&self.fetches, Store::fetch));
+        let result = loop {
+            let idle = self.shared.progress.idle();
+            match tokio::time::timeout(bound.saturating_sub(idle), &mut fetch).await {
+                Ok(result) => break result,
+                Err(_) if self.shared.progress.idle() < bound => {}
+                // The thread hangs where libgit2 has no bound, such as a name server that is silent.
+                Err(_) => {
+                    let place = self.shared.config.address.to_string();
+                    break Err(SourceError::TimedOut { place, after: bound });
+                }
+            }
         };
         self.shared.failures.send_modify(|failures| {
             *failures = if result.is_ok() { 0 } else { failures.saturating_add(1) };
         });
         result
+    }
+
+    /// Whether the server lets us in and has what is followed; transfers nothing. For a repository on this machine the same as
+    /// [`Source::fetch`]. Says the id of the commit.
+    ///
+    /// # Errors
+    /// As [`Source::fetch`].
+    pub async fn ask(&self) -> Result<String, SourceError> {
+        run(&self.fetches, Store::ask).await
     }
 
     /// The files of a commit below the config folder. `rev` is any name git resolves (`HEAD~1`, a tag, an id).
@@ -121,6 +143,18 @@ impl Source {
     pub fn place(&self) -> String {
         let (address, folder) = (&self.shared.config.address, self.shared.config.path.trim_matches('/'));
         if folder.is_empty() { address.to_string() } else { format!("{address} ({folder})") }
+    }
+
+    /// Where the repository of this one is: for a clone on this machine the address it was cloned from, else its own. Two clones
+    /// of one repository have one origin; a fork has another. Holds no secret.
+    pub fn origin(&self) -> String {
+        let folder = self.shared.config.path.trim_matches('/');
+        let local = self.shared.config.address.local().is_some();
+        match local.then(|| super::store::origin(self.git_dir())).flatten() {
+            Some(origin) if folder.is_empty() => origin,
+            Some(origin) => format!("{origin} ({folder})"),
+            None => self.place(),
+        }
     }
 
     /// A tar stream of these files, read from git objects while it is consumed.

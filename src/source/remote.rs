@@ -2,18 +2,19 @@
 
 use super::address::Place;
 use super::config::{trust, trust_system};
-use super::error::scrub;
 use super::known_hosts::{self, Verdict};
-use super::{Credentials, GitFailure, SourceConfig, SourceError};
+use super::progress::Progress;
+use super::{Credentials, SourceConfig, SourceError, host_keys};
+use crate::process::clock;
 use git2::cert::Cert;
 use git2::{
     AutotagOption, CertificateCheckStatus, Cred, CredentialType, Direction, Error, ErrorClass, ErrorCode, FetchOptions,
-    ProxyOptions, RemoteCallbacks, RemoteUpdateFlags, Repository,
+    ProxyOptions, RemoteCallbacks, RemoteConnection, RemoteUpdateFlags, Repository,
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -22,86 +23,114 @@ const REFSPECS: [&str; 2] = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/ta
 
 /// A repository behind http(s) or ssh.
 pub(super) struct Remote {
-    place: Place,
-    shown: String,
-    credentials: Credentials,
-    secrets: Vec<String>,
-    timeout: Duration,
+    pub(super) place: Place,
+    pub(super) shown: String,
+    pub(super) credentials: Credentials,
+    pub(super) unshown: Option<String>,
+    pub(super) timeout: Duration,
     /// Set when nobody wants the result any more.
-    stop: Arc<AtomicBool>,
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) progress: Progress,
 }
 
-/// One fetch: its deadline, and the reason found in a callback, which libgit2 would blur.
-struct Attempt<'a> {
-    remote: &'a Remote,
-    start: Instant,
+/// One fetch: its secrets, and the reason found in a callback, which libgit2 would blur.
+pub(super) struct Attempt<'a> {
+    pub(super) remote: &'a Remote,
+    pub(super) start: Instant,
+    pub(super) token: Option<SecretString>,
     reason: RefCell<Option<SourceError>>,
     logins: Cell<u32>,
     /// The server has answered; from then on an error of the system may be one of our own disk.
-    connected: Cell<bool>,
+    pub(super) connected: Cell<bool>,
+    /// Whether a host key was presented.
+    presented: Cell<bool>,
 }
 
 impl Remote {
-    /// Checks what can be checked without the network.
-    pub(super) fn new(config: &SourceConfig, stop: Arc<AtomicBool>) -> Result<Self, SourceError> {
+    /// Checks what can be checked without the network. `folder` is the cache folder.
+    pub(super) fn new(
+        config: &SourceConfig,
+        folder: &Path,
+        stop: Arc<AtomicBool>,
+        progress: Progress,
+    ) -> Result<Self, SourceError> {
         let mut credentials = config.credentials.clone();
-        let inline = &config.address.inline;
-        let exposed = |secret: &SecretString| secret.expose_secret().to_owned();
+        let user = config.address.inline.user.as_ref().map(|user| user.expose_secret().to_owned());
         match &config.address.place {
             Place::Http { encrypted, .. } => {
                 trust_system();
-                // `https://TOKEN@host` carries the token as the user name.
-                if credentials.token.is_none() {
-                    credentials.token = inline.password.clone().or_else(|| inline.user.clone());
-                }
-                if credentials.username.is_none() {
-                    credentials.username = inline.user.as_ref().map(exposed);
-                }
-                if credentials.token.is_some() && !encrypted {
+                readable("the token file", credentials.token_file.as_deref())?;
+                if (credentials.token.is_some() || credentials.token_file.is_some()) && !encrypted {
                     tracing::warn!(address = %config.address, "the token is sent unencrypted; use https");
                 }
+                if let Some(file) = &credentials.ca_file {
+                    readable("the CA file", Some(file))?;
+                    trust(file).map_err(|error| SourceError::CredentialFile {
+                        what: "the CA file",
+                        path: file.clone(),
+                        source: io::Error::other(error.message().to_owned()),
+                    })?;
+                }
+                credentials.username = credentials.username.or_else(|| user.clone());
             }
-            Place::Ssh { .. } => credentials.token = inline.password.clone(),
+            Place::Ssh { .. } => {
+                readable("the ssh key", credentials.ssh_key.as_deref())?;
+                // One that is not there lists no host; the first connection says what to do.
+                if credentials.known_hosts.as_ref().is_some_and(|file| file.exists()) {
+                    readable("the known_hosts file", credentials.known_hosts.as_deref())?;
+                }
+                host_keys::prepare(folder);
+            }
             Place::Local(_) => {}
         }
-        readable("the ssh key", credentials.ssh_key.as_deref())?;
-        readable("the known_hosts file", credentials.known_hosts.as_deref())?;
-        if let Some(file) = &credentials.ca_file {
-            readable("the CA file", Some(file))?;
-            trust(file).map_err(|error| SourceError::CredentialFile {
-                what: "the CA file",
-                path: file.clone(),
-                source: io::Error::other(error.message().to_owned()),
-            })?;
-        }
-        let mut secrets = credentials.secrets();
-        // A user name that is a token has become `credentials.token`.
-        secrets.extend(inline.password.iter().map(exposed));
+        let encrypted = matches!(config.address.place, Place::Http { .. });
         Ok(Self {
             place: config.address.place.clone(),
             shown: config.address.to_string(),
+            // What stands before the @ may be a token by mistake.
+            unshown: user.filter(|user| encrypted && user.len() > 8),
             credentials,
-            secrets,
             timeout: config.fetch_timeout,
             stop,
+            progress,
         })
     }
 
     /// Brings the bare repository to what the server has: all branches and tags, those gone removed, HEAD as there.
     pub(super) fn fetch(&self, repo: &Repository) -> Result<(), SourceError> {
+        self.attempt(|attempt, kinds| attempt.run(repo, kinds))?;
+        let no_branch = repo.references().is_ok_and(|mut all| all.next().is_none());
+        if no_branch { Err(SourceError::Empty { place: self.shown.clone() }) } else { Ok(()) }
+    }
+
+    /// What the server has, without taking any of it: names and ids.
+    pub(super) fn ask(&self) -> Result<Vec<(String, String)>, SourceError> {
+        self.attempt(|attempt, kinds| {
+            let mut remote = git2::Remote::create_detached(self.url())?;
+            let connection = attempt.connect(&mut remote, kinds)?;
+            Ok(connection.list()?.iter().map(|head| (head.name().to_owned(), head.oid().to_string())).collect())
+        })
+    }
+
+    /// One try, with the login as it is now.
+    fn attempt<T>(&self, work: impl Fn(&Attempt<'_>, &[String]) -> Result<T, Error>) -> Result<T, SourceError> {
         let attempt = Attempt {
             remote: self,
-            start: Instant::now(),
+            start: clock::monotonic(),
+            token: self.credentials.token_now()?,
             reason: RefCell::new(None),
             logins: Cell::new(0),
             connected: Cell::new(false),
+            presented: Cell::new(false),
         };
-        attempt.run(repo).map_err(|error| {
-            let reason = attempt.reason.take();
-            reason.unwrap_or_else(|| self.classify(&error, &attempt))
-        })?;
-        let no_branch = repo.references().is_ok_and(|mut all| all.next().is_none());
-        if no_branch { Err(SourceError::Empty { place: self.shown.clone() }) } else { Ok(()) }
+        self.progress.mark();
+        let kinds = self.known_kinds();
+        let mut result = work(&attempt, &kinds);
+        if result.is_err() && !kinds.is_empty() && !attempt.presented.get() && attempt.reason.borrow().is_none() {
+            // It may offer none of these kinds: asked without a limit, it shows the key that it has.
+            result = work(&attempt, &[]);
+        }
+        result.map_err(|error| attempt.reason.take().unwrap_or_else(|| attempt.classify(&error)))
     }
 
     pub(super) fn url(&self) -> &str {
@@ -111,107 +140,34 @@ impl Remote {
         }
     }
 
-    pub(super) fn failure(&self, error: &Error) -> GitFailure {
-        GitFailure::new(error, &self.secrets)
-    }
-
-    fn classify(&self, error: &Error, attempt: &Attempt<'_>) -> SourceError {
-        let elapsed = attempt.start.elapsed();
-        let (place, source) = (self.shown.clone(), self.failure(error));
-        let text = error.message().to_ascii_lowercase();
-        if self.stop.load(Ordering::Relaxed) {
-            return SourceError::Stopped;
-        }
-        if error.code() == ErrorCode::Timeout
-            || elapsed >= self.timeout
-            || text.contains("timed out")
-            || text.contains("timeout")
-        {
-            return SourceError::TimedOut { place, after: elapsed };
-        }
-        if text.starts_with("cannot redirect") {
-            let problem = format!(
-                "its server redirects elsewhere ({source}), where these credentials are not sent; use the new address"
-            );
-            return SourceError::Address { address: place, problem };
-        }
-        let status =
-            text.strip_prefix("unexpected http status code: ").and_then(|code| code.trim().parse::<u16>().ok());
-        match (error.class(), status) {
-            (_, Some(401 | 403)) => SourceError::Authentication { place, problem: self.login_problem() },
-            (_, Some(404 | 410)) => SourceError::MissingRepository { place, source },
-            (_, Some(_)) => SourceError::Fetch { place, source },
-            _ if error.code() == ErrorCode::Auth => {
-                SourceError::Authentication { place, problem: self.login_problem() }
-            }
-            _ if error.code() == ErrorCode::Certificate
-                || (error.class() == ErrorClass::Ssl && text.contains("certificate")) =>
-            {
-                SourceError::Certificate { place, source }
-            }
-            (ErrorClass::Ssh, _)
-                if text.contains("does not appear to be a git repository") || text.contains("not found") =>
-            {
-                SourceError::MissingRepository { place, source }
-            }
-            (ErrorClass::Ssh, _) if text.contains("failed to start ssh session") => {
-                SourceError::Unreachable { place, source }
-            }
-            (ErrorClass::Ssh, _) if text.contains("failed to authenticate") => {
-                SourceError::Authentication { place, problem: format!("{} ({source})", self.login_problem()) }
-            }
-            (ErrorClass::Os, _) if !attempt.connected.get() || text.starts_with("ssl error") => {
-                SourceError::Unreachable { place, source }
-            }
-            (ErrorClass::Net | ErrorClass::Ssl, _) => SourceError::Unreachable { place, source },
-            (ErrorClass::Os | ErrorClass::Filesystem, _) => {
-                let problem = scrub(error.message(), &self.secrets);
-                SourceError::Cache { path: PathBuf::new(), source: io::Error::other(problem) }
-            }
-            (
-                ErrorClass::Odb
-                | ErrorClass::Zlib
-                | ErrorClass::Object
-                | ErrorClass::Tree
-                | ErrorClass::Tag
-                | ErrorClass::Reference
-                | ErrorClass::Repository
-                | ErrorClass::Config
-                | ErrorClass::Indexer,
-                _,
-            ) => SourceError::Corrupt { place, source },
-            _ => SourceError::Fetch { place, source },
-        }
-    }
-
-    fn login_problem(&self) -> String {
-        let credentials = &self.credentials;
-        match (&self.place, &credentials.ssh_key, credentials.use_agent, &credentials.token) {
-            (Place::Ssh { .. }, Some(key), _, _) => format!(
-                "the key {} was not accepted; check that its public half may read the repository, and its passphrase",
-                key.display()
-            ),
-            (Place::Ssh { .. }, None, true, _) => {
-                "no key of the ssh agent was accepted; check `ssh-add -l` and that one of them may read the repository"
-                    .to_owned()
-            }
-            (Place::Ssh { .. }, None, false, None) => {
-                "no ssh key is configured; give a key file or allow the ssh agent".to_owned()
-            }
-            (Place::Ssh { .. }, None, false, Some(_)) => "the password was not accepted; use a key".to_owned(),
-            (_, _, _, Some(_)) => {
-                "the token was not accepted; check that it is valid, not expired and may read the repository".to_owned()
-            }
-            (_, _, _, None) => "it asks for a login and no token is configured".to_owned(),
-        }
+    /// The kinds of host key that are known for an ssh server.
+    fn known_kinds(&self) -> Vec<String> {
+        let (Place::Ssh { host, port, .. }, Some(file)) = (&self.place, &self.credentials.known_hosts) else {
+            return Vec::new();
+        };
+        std::fs::read_to_string(file).map(|listed| known_hosts::kinds(&listed, host, *port)).unwrap_or_default()
     }
 }
 
 impl Attempt<'_> {
-    fn run(&self, repo: &Repository) -> Result<(), Error> {
-        let mut remote = repo.remote_anonymous(self.remote.url())?;
-        let mut connection = remote.connect_auth(Direction::Fetch, Some(self.callbacks()), Some(proxy()))?;
+    /// Connects, asking an ssh server for a host key of these kinds only (none is any).
+    fn connect<'repo, 'c>(
+        &'c self,
+        remote: &'c mut git2::Remote<'repo>,
+        kinds: &[String],
+    ) -> Result<RemoteConnection<'repo, 'c, 'c>, Error> {
+        let _asking = match &self.remote.place {
+            Place::Ssh { host, port, .. } => Some(host_keys::ask_for(kinds, host, *port)),
+            _ => None,
+        };
+        let connection = remote.connect_auth(Direction::Fetch, Some(self.callbacks()), Some(proxy()))?;
         self.connected.set(true);
+        Ok(connection)
+    }
+
+    fn run(&self, repo: &Repository, kinds: &[String]) -> Result<(), Error> {
+        let mut remote = repo.remote_anonymous(self.remote.url())?;
+        let mut connection = self.connect(&mut remote, kinds)?;
         let head = connection.list()?.iter().find(|head| head.name() == "HEAD").map(|head| {
             let target = head.symref_target().map(str::to_owned);
             (target, head.oid())
@@ -254,13 +210,20 @@ impl Attempt<'_> {
         callbacks
             .credentials(|_, user, allowed| self.log_in(user, allowed))
             .certificate_check(|certificate, _| self.check(certificate))
-            .transfer_progress(|_| self.goes_on())
-            .sideband_progress(|_| self.goes_on());
+            .transfer_progress(|now| {
+                let items = now.indexed_objects() + now.indexed_deltas() + now.local_objects();
+                self.remote.progress.arrived(now.received_bytes(), items);
+                self.goes_on()
+            })
+            .sideband_progress(|_| {
+                self.remote.progress.mark();
+                self.goes_on()
+            });
         callbacks
     }
 
     fn goes_on(&self) -> bool {
-        !self.remote.stop.load(Ordering::Relaxed) && self.start.elapsed() < self.remote.timeout
+        !self.remote.stop.load(Ordering::Relaxed) && self.remote.progress.idle() < self.remote.timeout
     }
 
     /// libgit2 asks again until it is let in: each way is tried once.
@@ -269,7 +232,7 @@ impl Attempt<'_> {
         let step = self.logins.get();
         self.logins.set(step + 1);
         if let Place::Http { .. } = self.remote.place {
-            return match &credentials.token {
+            return match &self.token {
                 Some(token) if step == 0 && allowed.contains(CredentialType::USER_PASS_PLAINTEXT) => {
                     Cred::userpass_plaintext(credentials.username.as_deref().unwrap_or("git"), token.expose_secret())
                 }
@@ -287,14 +250,11 @@ impl Attempt<'_> {
                 ways.push(Box::new(move || Cred::ssh_key_from_agent(user)));
             }
         }
-        if let (Some(password), true) = (&credentials.token, allowed.contains(CredentialType::USER_PASS_PLAINTEXT)) {
-            ways.push(Box::new(move || Cred::userpass_plaintext(user, password.expose_secret())));
-        }
         ways.get(usize::try_from(step).unwrap_or(usize::MAX)).map_or_else(|| Err(self.refused()), |way| way())
     }
 
     fn refused(&self) -> Error {
-        let (place, problem) = (self.remote.shown.clone(), self.remote.login_problem());
+        let (place, problem) = (self.remote.shown.clone(), self.login_problem());
         self.fail(SourceError::Authentication { place, problem })
     }
 
@@ -305,10 +265,16 @@ impl Attempt<'_> {
         let Some(key) = presented.hostkey() else {
             return Err(Error::from_str("the ssh server presented no host key"));
         };
+        self.presented.set(true);
         let file = self.remote.credentials.known_hosts.as_deref();
+        let mut absent = false;
         let listed = match file.map(std::fs::read_to_string) {
             None => String::new(),
             Some(Ok(listed)) => listed,
+            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+                absent = true;
+                String::new()
+            }
             Some(Err(source)) => {
                 let path = file.map(Path::to_owned).unwrap_or_default();
                 return Err(self.fail(SourceError::CredentialFile { what: "the known_hosts file", path, source }));
@@ -323,7 +289,15 @@ impl Attempt<'_> {
             Verdict::Known => Ok(CertificateCheckStatus::CertificateOk),
             Verdict::Unknown => {
                 let listed = known_hosts::kinds(&listed, host, *port);
-                Err(self.fail(SourceError::HostKeyUnknown { host: shown, algorithm, fingerprint, known_hosts, listed }))
+                let host = shown;
+                Err(self.fail(SourceError::HostKeyUnknown {
+                    host,
+                    algorithm,
+                    fingerprint,
+                    known_hosts,
+                    listed,
+                    absent,
+                }))
             }
             Verdict::Changed(line) => {
                 Err(self.fail(SourceError::HostKeyChanged { host: shown, algorithm, fingerprint, known_hosts, line }))

@@ -3,6 +3,7 @@
 use super::address::Place;
 use super::clone::LocalClone;
 use super::history::{self, ChangedFile};
+use super::progress::Progress;
 use super::resolve::{describe, followed, named};
 use super::tree;
 use super::{Address, GitFailure, SourceConfig, SourceError};
@@ -27,12 +28,12 @@ pub(super) struct Store {
 
 impl Store {
     /// `stop` ends transfers and waits early.
-    pub(super) fn new(config: &SourceConfig, stop: Arc<AtomicBool>) -> Result<Self, SourceError> {
+    pub(super) fn new(config: &SourceConfig, stop: Arc<AtomicBool>, progress: Progress) -> Result<Self, SourceError> {
         let folder = clean_folder(&config.path)?;
         let (path, clone) = match &config.address.place {
             Place::Local(path) => (git_dir(path)?, None),
             Place::Http { .. } | Place::Ssh { .. } => {
-                let clone = LocalClone::new(config, stop)?;
+                let clone = LocalClone::new(config, stop, progress)?;
                 (clone.path.clone(), Some(clone))
             }
         };
@@ -47,6 +48,29 @@ impl Store {
             let (commit, reference) = followed(repo, self.reference.as_deref(), &self.shown)?;
             Ok(describe(&commit, reference))
         })
+    }
+
+    pub(super) fn ask(&self) -> Result<String, SourceError> {
+        match &self.clone {
+            None => self.fetch().map(|revision| revision.commit),
+            Some(clone) => {
+                let there = clone.ask()?;
+                let wanted = match self.reference.as_deref() {
+                    None => vec!["HEAD".to_owned()],
+                    Some(name) => vec![format!("refs/heads/{name}"), format!("refs/tags/{name}"), name.to_owned()],
+                };
+                let found = wanted.iter().find_map(|name| there.iter().find(|(other, _)| other == name));
+                found.map(|(_, id)| id.clone()).ok_or_else(|| {
+                    let branches = there.iter().filter_map(|(name, _)| name.strip_prefix("refs/heads/"));
+                    SourceError::MissingReference {
+                        place: self.shown.clone(),
+                        reference: self.reference.clone().unwrap_or_else(|| "HEAD".to_owned()),
+                        near: Vec::new(),
+                        branches: branches.take(8).map(str::to_owned).collect(),
+                    }
+                })
+            }
+        }
     }
 
     pub(super) fn read(&self, rev: &str) -> Result<(Revision, FileTree), SourceError> {
@@ -103,6 +127,18 @@ pub(super) fn open_local(path: &Path) -> Result<Repository, SourceError> {
         ErrorCode::Owner => SourceError::Owner { path: path.to_owned() },
         _ => SourceError::Open { place: Address::from_path(path).to_string(), source: GitFailure::from(error) },
     })
+}
+
+/// Whether the repository at `path` or above it has no work tree.
+pub fn is_bare(path: &Path) -> bool {
+    open_local(path).is_ok_and(|repo| repo.is_bare())
+}
+
+/// The address that the repository at `path` was cloned from, when it is one that can be read.
+pub(super) fn origin(path: &Path) -> Option<String> {
+    let repo = open_local(path).ok()?;
+    let remote = repo.find_remote("origin").ok()?;
+    Some(remote.url().ok()?.parse::<Address>().ok()?.to_string())
 }
 
 /// The git folder of the repository at `path` or above it, so that later looks do not search again.

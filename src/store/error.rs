@@ -37,6 +37,19 @@ pub enum StoreError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// It lost all that it held.
+    #[error(
+        "the store {} is empty, although installation {installation} used it: something emptied it. Put a backup back, or remove it \
+         to start with a new one: containers keep running and are recognised; lost are the event history, runs, quarantine and \
+         suspended deployments",
+        .path.display()
+    )]
+    Emptied {
+        /// The file.
+        path: PathBuf,
+        /// The installation id, as kept in the file beside it.
+        installation: String,
+    },
     /// A newer version of this program wrote it.
     #[error("{} was written by a newer version (schema {found}, this one knows {known}); use that version", .path.display())]
     Newer {
@@ -69,9 +82,11 @@ pub enum StoreError {
     },
     /// An environment of that name belongs to another repo.
     #[error(
-        "environment `{environment}` of this host was last applied from {other}, not from {repo}; applying would treat the \
+        "environment `{environment}` of this host was last applied from {other}, not from {repo}{}; applying would treat the \
          containers of one as removed by the other. Give this repo its own name: write `environment \"<name>\"` into its \
-         setpoint.kdl"
+         setpoint.kdl. If it takes the place of the other, because that moved, say so: `setpoint apply --adopt`, or \
+         `repo … adopt=#true` in daemon.kdl",
+        if *.same_history { ", which has the same first commit (a fork, or another address of the same repo)" } else { "" }
     )]
     EnvironmentTaken {
         /// Name of the environment.
@@ -80,6 +95,8 @@ pub enum StoreError {
         repo: String,
         /// The repo that has it.
         other: String,
+        /// Whether both go back to one commit.
+        same_history: bool,
     },
     /// The id of the installation cannot be kept beside the database.
     #[error("cannot read or write {}", .path.display())]

@@ -15,6 +15,26 @@ pub struct RepoIdentity {
     pub identity: String,
     /// Where it was read from, for people.
     pub address: String,
+    /// Where the repo is that this one is a clone of; its own address when it is none.
+    pub origin: String,
+}
+
+impl RepoIdentity {
+    /// Whether this is the repo that was noted. The same history is not enough: a fork has it too. The same address is: it
+    /// may hold a rewritten repo.
+    fn is_at(&self, noted: &str) -> bool {
+        [&self.address, &self.origin].into_iter().any(|address| plain(address) == plain(noted))
+    }
+}
+
+/// An address without what may be written in one way or another: `git@host:a/b.git` is `ssh://git@host/a/b`.
+fn plain(address: &str) -> String {
+    let (address, folder) = address.split_once(" (").unwrap_or((address, ""));
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let scp = scheme.is_empty() && rest.split('/').next().is_some_and(|first| first.contains(':'));
+    let rest = if scp { rest.replacen(':', "/", 1) } else { rest.to_owned() };
+    let rest = rest.split_once('@').map_or(rest.as_str(), |(_, host)| host);
+    format!("{} {folder}", rest.trim_end_matches('/').trim_end_matches(".git"))
 }
 
 /// One environment of the store; cheap to clone.
@@ -41,8 +61,7 @@ impl Store {
         })
     }
 
-    /// Takes an environment for a repo; every apply begins with it. The same repo may come from another address, and
-    /// the same address may hold a rewritten repo.
+    /// Takes an environment for a repo; every apply begins with it. Another repo takes it over only with `adopt`.
     ///
     /// # Errors
     /// [`StoreError::EnvironmentTaken`] when it was last applied from another repo.
@@ -50,33 +69,34 @@ impl Store {
         &self,
         environment: &str,
         repo: &RepoIdentity,
+        adopt: bool,
         now: Timestamp,
     ) -> Result<Ledger, StoreError> {
         let holder = self.with("claim an environment", |db| {
             let write = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let holder = write
                 .query_row("SELECT identity, address FROM environments WHERE name = ?1", params![environment], |row| {
-                    Ok(RepoIdentity { identity: row.get(0)?, address: row.get(1)? })
+                    Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
                 })
                 .optional()?;
-            let ours = |holder: &RepoIdentity| holder.identity == repo.identity || holder.address == repo.address;
-            if let Some(other) = holder.filter(|holder| !ours(holder)) {
+            if let Some(other) = holder.filter(|(_, address)| !adopt && !repo.is_at(address)) {
                 return Ok(Some(other));
             }
             write.execute(
                 "INSERT INTO environments (name, identity, address, since) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (name) DO UPDATE SET identity = ?2, address = ?3",
-                params![environment, repo.identity, repo.address, time_text(now)],
+                params![environment, repo.identity, repo.origin, time_text(now)],
             )?;
             write.commit()?;
             Ok(None)
         })?;
         match holder {
             None => Ok(self.ledger(environment)),
-            Some(other) => Err(StoreError::EnvironmentTaken {
+            Some((identity, other)) => Err(StoreError::EnvironmentTaken {
                 environment: environment.to_owned(),
-                repo: repo.address.clone(),
-                other: other.address,
+                repo: repo.origin.clone(),
+                other,
+                same_history: identity == repo.identity,
             }),
         }
     }

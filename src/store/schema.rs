@@ -25,6 +25,12 @@ pub(super) fn open(dir: &Path) -> Result<(Connection, PathBuf), StoreError> {
         .create(dir)
         .map_err(|source| StoreError::Folder { path: dir.to_owned(), source })?;
     let path = dir.join("setpoint.db");
+    // An empty file is a new one only where no installation was: else what it held was lost, and that is told.
+    if std::fs::metadata(&path).is_ok_and(|found| found.len() == 0)
+        && let Some(installation) = kept_installation(&path)
+    {
+        return Err(StoreError::Emptied { path, installation });
+    }
     // SQLite would make the file with the umask; its -wal and -shm files inherit the mode.
     let made = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
     made.map_err(|source| StoreError::Folder { path: path.clone(), source })?;

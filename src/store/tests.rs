@@ -26,7 +26,7 @@ fn instance(text: &str) -> InstanceId {
 }
 
 fn repo(identity: &str, address: &str) -> RepoIdentity {
-    RepoIdentity { identity: identity.to_owned(), address: address.to_owned() }
+    RepoIdentity { identity: identity.to_owned(), address: address.to_owned(), origin: address.to_owned() }
 }
 
 fn revision(commit: &str) -> Revision {
@@ -196,14 +196,28 @@ fn instances_keep_their_history() {
 fn an_environment_belongs_to_one_repo() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    store.claim_environment("default", &repo("root1", "/home/a/infra"), at(0)).unwrap();
-    store.claim_environment("default", &repo("root1", "ssh://git@host/infra"), at(1)).unwrap();
-    store.claim_environment("default", &repo("rewritten", "ssh://git@host/infra"), at(2)).unwrap();
-    let error = store.claim_environment("default", &repo("root2", "/home/a/shop"), at(3)).unwrap_err().to_string();
-    for part in ["`default`", "/home/a/shop", "ssh://git@host/infra", "setpoint.kdl"] {
+    let claim = |identity: &str, address: &str, origin: &str, adopt: bool| {
+        let repo = RepoIdentity { identity: identity.into(), address: address.into(), origin: origin.into() };
+        store.claim_environment("default", &repo, adopt, at(0)).map(drop).map_err(|error| error.to_string())
+    };
+    let server = "ssh://git@host/infra.git";
+    claim("root1", server, server, false).unwrap();
+    // A clone on this machine, the same address in another form, a rewritten history.
+    claim("root1", "/home/a/infra", "git@host:infra", false).unwrap();
+    claim("rewritten", server, server, false).unwrap();
+    claim("root1", server, server, false).unwrap();
+    // A fork has the same history and another address; so has the repo when it moved.
+    let error = claim("root1", "ssh://git@host/fork.git", "ssh://git@host/fork.git", false).unwrap_err();
+    for part in ["`default`", "fork.git", "git@host", "setpoint.kdl", "same first commit", "--adopt", "adopt=#true"] {
         assert!(error.contains(part), "{part} is missing in: {error}");
     }
-    store.claim_environment("shop", &repo("root2", "/home/a/shop"), at(4)).unwrap();
+    let error = claim("root2", "/home/a/shop", "/home/a/shop", false).unwrap_err();
+    assert!(!error.contains("same first commit") && error.contains("/home/a/shop"), "{error}");
+    claim("root1", "ssh://git@host/moved.git", "ssh://git@host/moved.git", true).unwrap();
+    claim("root1", "ssh://git@host/moved.git", "ssh://git@host/moved.git", false).unwrap();
+    claim("root1", server, server, false).unwrap_err();
+    // Another folder of the same repo is another repo, as far as an environment is concerned.
+    claim("root1:prod", "ssh://git@host/moved.git (prod)", "ssh://git@host/moved.git (prod)", false).unwrap_err();
 }
 
 #[test]
@@ -211,7 +225,7 @@ fn the_last_good_revision_is_found_again() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let infra = repo("root1", "/infra");
-    let ledger = store.claim_environment("prod", &infra, at(0)).unwrap();
+    let ledger = store.claim_environment("prod", &infra, false, at(0)).unwrap();
     ledger.revision(&revision("aaa"), RevisionOutcome::Applied, Some("p1"), None, at(1)).unwrap();
     ledger.revision(&revision("bbb"), RevisionOutcome::Rejected, None, Some("1 mistake"), at(2)).unwrap();
     assert_eq!(ledger.last_good().unwrap().unwrap().revision.commit, "aaa");
@@ -358,4 +372,19 @@ fn many_may_open_a_new_store_at_once() {
         });
         assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     }
+}
+
+#[test]
+fn a_database_that_was_emptied_is_not_taken_for_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let installation = Store::open(dir.path()).unwrap().installation().to_owned();
+    let path = dir.path().join("setpoint.db");
+    for file in ["setpoint.db-wal", "setpoint.db-shm"] {
+        let _ = std::fs::remove_file(dir.path().join(file));
+    }
+    std::fs::write(&path, "").unwrap();
+    let error = Store::open(dir.path()).unwrap_err().to_string();
+    assert!(error.contains(&installation) && error.contains("is empty") && error.contains("remove it"), "{error}");
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(Store::open(dir.path()).unwrap().installation(), installation);
 }

@@ -9,11 +9,14 @@
     reason = "helpers outside test functions count as product code for these lints; tests read their own environment"
 )]
 
+#[path = "../docker/relay.rs"]
+mod relay;
 mod rig;
 mod schedules;
 
 mod commits;
 mod crash;
 mod drift;
+mod edges;
 mod example;
 mod quiet;

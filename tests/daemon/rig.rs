@@ -129,7 +129,11 @@ impl Rig {
 
     /// Runs a daemon while `work` runs, and ends it in order.
     pub async fn with<T>(&self, work: impl AsyncFnOnce(&Handle) -> T) -> T {
-        let daemon = self.daemon().await;
+        self.with_daemon(self.daemon().await, work).await
+    }
+
+    /// Runs this daemon while `work` runs, and ends it in order.
+    pub async fn with_daemon<T>(&self, daemon: Daemon, work: impl AsyncFnOnce(&Handle) -> T) -> T {
         let handle = daemon.handle();
         let stop = CancellationToken::new();
         // Ends the daemon's tasks also when `work` panics.
@@ -151,19 +155,25 @@ impl Rig {
 
 /// A daemon that follows the repository in `work`.
 pub async fn daemon(work: &Path, state_dir: PathBuf) -> Daemon {
+    Daemon::new(config(work, "", state_dir, Docker::connect(None).await.unwrap())).unwrap()
+}
+
+/// What a daemon is made of that follows a folder of the repository in `work`.
+pub fn config(work: &Path, folder: &str, state_dir: PathBuf, docker: Docker) -> Config {
     let mut source = SourceConfig::new(work.to_str().unwrap()).unwrap();
     source.reference = Some("main".to_owned());
     source.poll = Duration::from_millis(500);
-    let config = Config {
+    source.path = folder.to_owned();
+    Config {
         source: Source::open(source).unwrap(),
-        docker: Docker::connect(None).await.unwrap(),
+        docker,
         state_dir,
         resync: Duration::from_secs(60),
         shutdown: Duration::from_secs(20),
         orchestrator: Orchestrator { listen: TaskAddress::Tcp("127.0.0.1".to_owned(), 0), ..Orchestrator::default() },
+        adopt: false,
         version: "0.0.0".to_owned(),
-    };
-    Daemon::new(config).unwrap()
+    }
 }
 
 /// A service that sleeps and dies at once when asked to stop.

@@ -9,6 +9,7 @@
 )]
 
 mod cli;
+mod follow;
 mod interop;
 mod programs;
 mod runs;

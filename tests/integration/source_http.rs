@@ -42,12 +42,15 @@ async fn a_token_opens_the_repository_and_stays_secret() {
     repo.bare();
     let Some(server) = HttpServer::start(repo.folder.path(), TOKEN, None) else { return };
     let plain = server.url("infra.git");
-    let inline = plain.replace("://", &format!("://{TOKEN}@"));
-    let pair = plain.replace("://", &format!("://ada:{TOKEN}@"));
+    let file = repo.folder.path().join("token");
+    std::fs::write(&file, format!("{TOKEN}\n")).unwrap();
+    let mut from_file = config(&plain, &repo.folder.path().join("2"));
+    from_file.credentials.token_file = Some(file);
+    let user = plain.replace("://", "://ada@");
     let configs = [
         with_token(&plain, &repo.folder.path().join("1"), TOKEN),
-        config(&inline, &repo.folder.path().join("2")),
-        config(&pair, &repo.folder.path().join("3")),
+        from_file,
+        with_token(&user, &repo.folder.path().join("3"), TOKEN),
     ];
     for config in configs {
         let cache = config.cache_dir.clone();
@@ -269,7 +272,67 @@ async fn a_closed_port_and_a_silent_server_are_bounded() {
         assert!(matches!(error, SourceError::TimedOut { .. }) && error.is_retryable(), "{address}: {error:?}");
         assert!(start.elapsed() < Duration::from_secs(8), "{address}: {:?}", start.elapsed());
     };
-    tokio::join!(wait(format!("http://127.0.0.1:{port}/a.git")), wait(format!("ssh://git@127.0.0.1:{port}/a.git")));
+    tokio::join!(
+        wait(format!("http://127.0.0.1:{port}/a.git")),
+        wait(format!("https://127.0.0.1:{port}/a.git")),
+        wait(format!("ssh://git@127.0.0.1:{port}/a.git"))
+    );
+}
+
+#[tokio::test]
+async fn a_token_file_that_is_replaced_counts_from_the_next_fetch_on() {
+    let repo = Repo::with_files();
+    repo.bare();
+    let Some(server) = HttpServer::start(repo.folder.path(), TOKEN, None) else { return };
+    let file = repo.folder.path().join("token");
+    std::fs::write(&file, "the-old-token-0123\n").unwrap();
+    let mut config = config(&server.url("infra.git"), repo.folder.path());
+    config.credentials.token_file = Some(file.clone());
+    let source = Source::open(config).unwrap();
+    let error = source.fetch().await.unwrap_err();
+    assert!(matches!(error, SourceError::Authentication { .. }), "{error:?}");
+    assert!(error.to_string().contains(&file.display().to_string()), "{error}");
+    assert!(!whole(&error).contains("the-old-token-0123"));
+
+    std::fs::write(&file, format!("{TOKEN}\n")).unwrap();
+    assert_eq!(source.fetch().await.unwrap().commit, repo.head());
+
+    std::fs::write(&file, "\n").unwrap();
+    let error = source.fetch().await.unwrap_err();
+    assert!(matches!(error, SourceError::EmptyToken { .. }) && error.to_string().contains("is empty"), "{error:?}");
+    std::fs::remove_file(&file).unwrap();
+    let error = source.fetch().await.unwrap_err();
+    assert!(matches!(error, SourceError::CredentialFile { what: "the token file", .. }), "{error:?}");
+
+    std::fs::write(&file, TOKEN).unwrap();
+    assert_eq!(source.fetch().await.unwrap().commit, repo.head());
+}
+
+#[tokio::test]
+async fn files_for_ssh_are_no_matter_of_an_http_repository() {
+    let repo = Repo::with_files();
+    repo.bare();
+    let Some(server) = HttpServer::start(repo.folder.path(), "", None) else { return };
+    let mut config = config(&server.url("infra.git"), repo.folder.path());
+    config.credentials.known_hosts = Some(repo.folder.path().join("no/.ssh/known_hosts"));
+    config.credentials.ssh_key = Some(repo.folder.path().join("no_key"));
+    assert_eq!(Source::open(config).unwrap().fetch().await.unwrap().commit, repo.head());
+}
+
+#[tokio::test]
+async fn a_slow_transfer_that_goes_on_is_waited_for() {
+    let repo = Repo::with_files();
+    // Incompressible, so that it is sent as it is.
+    let noise: Vec<u8> = (0..400_000).map(|_| fastrand::u8(..)).collect();
+    std::fs::write(repo.work().join("noise"), noise).unwrap();
+    repo.commit("large");
+    repo.bare();
+    let Some(server) = HttpServer::start(repo.folder.path(), "", None) else { return };
+    let mut config = config(&server.url("slow/infra.git"), repo.folder.path());
+    config.fetch_timeout = Duration::from_secs(1);
+    let start = Instant::now();
+    assert_eq!(Source::open(config).unwrap().fetch().await.unwrap().commit, repo.head());
+    assert!(start.elapsed() > Duration::from_secs(4), "it was not slow: {:?}", start.elapsed());
 }
 
 /// Each byte resets libgit2's own bound, so only ours ends this.
@@ -343,4 +406,65 @@ async fn https_needs_a_trusted_certificate() {
     let mut trusted = with_token(&address, &folder, TOKEN);
     trusted.credentials.ca_file = Some(folder.join("ca.pem"));
     assert_eq!(Source::open(trusted).unwrap().fetch().await.unwrap().commit, repo.head());
+}
+
+fn pem(what: &str, content: &[u8]) -> String {
+    use base64::Engine;
+    let text = base64::engine::general_purpose::STANDARD.encode(content);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN {what}-----\n{}\n-----END {what}-----\n", lines.join("\n"))
+}
+
+/// A certificate that an authority of its own signed, as `authority.pem`, `<name>.pem` and `<name>.key`.
+struct Authority {
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+    folder: std::path::PathBuf,
+}
+
+impl Authority {
+    fn new(folder: &Path) -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, "authority of a test");
+        std::fs::write(folder.join("authority.pem"), pem("CERTIFICATE", params.self_signed(&key).unwrap().der()))
+            .unwrap();
+        Self { issuer: rcgen::Issuer::new(params, key), folder: folder.to_owned() }
+    }
+
+    fn sign(&self, file: &str, name: &str, until: i32) -> (std::path::PathBuf, std::path::PathBuf) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        let paths = (self.folder.join(format!("{file}.pem")), self.folder.join(format!("{file}.key")));
+        std::fs::write(&paths.0, pem("CERTIFICATE", params.signed_by(&key, &self.issuer).unwrap().der())).unwrap();
+        std::fs::write(&paths.1, pem("PRIVATE KEY", &key.serialize_der())).unwrap();
+        paths
+    }
+}
+
+#[tokio::test]
+async fn a_refused_certificate_is_told_with_its_cause() {
+    let repo = Repo::with_files();
+    repo.bare();
+    let folder = repo.folder.path();
+    let authority = Authority::new(folder);
+    let good = authority.sign("good", "localhost", 2100);
+    let old = authority.sign("old", "localhost", 2001);
+    let Some(server) = HttpServer::start(folder, "", Some((&good.0, &good.1))) else { return };
+    let Some(expired) = HttpServer::start(folder, "", Some((&old.0, &old.1))) else { return };
+    let fetch = async |host: &str, port: u16| {
+        let mut config = config(&format!("https://{host}:{port}/infra.git"), folder);
+        config.credentials.ca_file = Some(folder.join("authority.pem"));
+        Source::open(config).unwrap().fetch().await
+    };
+    assert_eq!(fetch("localhost", server.port).await.unwrap().commit, repo.head());
+    let error = fetch("127.0.0.1", server.port).await.unwrap_err();
+    assert!(matches!(error, SourceError::Certificate { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("not for `127.0.0.1`") && text.contains("localhost"), "{text}");
+    let error = fetch("localhost", expired.port).await.unwrap_err();
+    assert!(matches!(error, SourceError::Certificate { .. }), "{error:?}");
+    assert!(error.to_string().contains("expired at 2001-01-01"), "{error}");
 }

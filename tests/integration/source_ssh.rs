@@ -69,7 +69,7 @@ async fn keys_host_keys_and_missing_repositories() {
     let other_kind = folder.join("known_hosts_kind");
     std::fs::write(&other_kind, format!("[127.0.0.1]:{} ssh-rsa AAAAB3NzaC1yc2E=\n", server.port)).unwrap();
     let error = open("user", Some(other_kind)).fetch().await.unwrap_err();
-    assert!(error.to_string().contains("(of this host only ssh-rsa is known)"), "{error}");
+    assert!(error.to_string().contains("(of this host only ssh-rsa is known, which it does not offer)"), "{error}");
 
     // A host with another key than the known one, and a revoked one.
     let error = open("user", Some(server.known_hosts("other_host"))).fetch().await.unwrap_err();
@@ -88,6 +88,34 @@ async fn keys_host_keys_and_missing_repositories() {
     // A key file that is not there is told before any connection.
     let error = Source::open(config(&server.url(&bare), folder, server.file("no_key"), Some(right))).unwrap_err();
     assert!(matches!(error, SourceError::CredentialFile { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn the_server_is_asked_for_a_key_of_a_kind_that_is_known() {
+    let repo = Repo::with_files();
+    let folder = repo.folder.path();
+    let bare = repo.bare();
+    let Some(server) = SshServer::with_host_keys(folder, &["ecdsa", "rsa"]) else { return };
+    let fetch = async |known_hosts: PathBuf| {
+        Source::open(config(&server.url(&bare), folder, server.file("user"), Some(known_hosts))).unwrap().fetch().await
+    };
+    // The server has three keys, and any one of them is enough, also under a hashed name.
+    for key in ["host", "host_ecdsa", "host_rsa"] {
+        let known = server.known_hosts(key);
+        assert_eq!(fetch(known.clone()).await.unwrap_or_else(|error| panic!("{key}: {error}")).commit, repo.head());
+        run(Command::new("ssh-keygen").arg("-H").arg("-f").arg(&known));
+        assert_eq!(fetch(known).await.unwrap_or_else(|error| panic!("hashed {key}: {error}")).commit, repo.head());
+    }
+    // A changed key is a changed key although the server has others that nobody knows.
+    let error = fetch(server.known_hosts("other_host")).await.unwrap_err();
+    assert!(matches!(error, SourceError::HostKeyChanged { line: 1, .. }), "{error:?}");
+    assert!(error.to_string().contains(&server.fingerprint("host")), "{error}");
+    // Nothing known: the remedy names the kind of the key that is shown.
+    let error = fetch(folder.join("no/known_hosts")).await.unwrap_err();
+    let SourceError::HostKeyUnknown { algorithm, absent: true, .. } = &error else { panic!("{error:?}") };
+    let kind = algorithm.trim_start_matches("ssh-").split('-').next().unwrap().to_owned();
+    assert!(error.to_string().contains(&format!("ssh-keyscan -t {kind} -p")), "{error}");
+    assert!(error.to_string().contains("there is no such file yet"), "{error}");
 }
 
 #[tokio::test]

@@ -89,7 +89,11 @@ impl Launch {
         };
         let now = clock::now();
         ledger.end_run(id, verdict, note.as_deref(), now)?;
-        tracing::info!(run = id, verdict = verdict.word(), note = note.as_deref().unwrap_or_default(), "run ended");
+        if matches!(verdict, RunVerdict::Succeeded) {
+            tracing::info!(run = id, verdict = verdict.word(), "run ended");
+        } else {
+            tracing::warn!(run = id, verdict = verdict.word(), note = note.as_deref().unwrap_or_default(), "run ended");
+        }
         let ended = Fact::RunEnded {
             run: id.clone(),
             schedule: schedule.name.clone(),

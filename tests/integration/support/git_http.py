@@ -1,7 +1,7 @@
 """Git's own CGI program behind a small HTTP server, with basic authentication and TLS.
 
 Arguments: port, folder with repositories, password ("" for none), certificate and key file ("" for plain http).
-/moved/… redirects to the same path on another host name; /broken/… answers 500.
+/moved/… redirects to the same path on another host name; /broken/… answers 500; /slow/… sends 64 KiB a second.
 """
 
 import base64
@@ -10,6 +10,7 @@ import os
 import ssl
 import subprocess
 import sys
+import time
 
 PORT, ROOT, PASSWORD, CERTIFICATE, KEY = int(sys.argv[1]), *sys.argv[2:6]
 
@@ -20,13 +21,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def answer(self, status, headers=(), body=b""):
+    def answer(self, status, headers=(), body=b"", slow=False):
         self.send_response(status)
         for name, value in headers:
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if not slow:
+            return self.wfile.write(body)
+        for start in range(0, len(body), 16384):
+            self.wfile.write(body[start : start + 16384])
+            self.wfile.flush()
+            time.sleep(0.25)
 
     def serve(self):
         body = self.body()
@@ -34,6 +40,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(302, [("Location", f"http://localhost:{PORT}/{self.path[7:]}")])
         if self.path.startswith("/broken/"):
             return self.answer(500)
+        slow = self.path.startswith("/slow/")
+        if slow:
+            self.path = self.path[5:]
         given = self.headers.get("Authorization", "")
         if PASSWORD:
             user, _, password = base64.b64decode(given.removeprefix("Basic ")).decode().partition(":")
@@ -59,7 +68,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         head, _, content = output.partition(b"\r\n\r\n")
         headers = [tuple(line.decode().split(": ", 1)) for line in head.split(b"\r\n") if line]
         status = next((int(value.split()[0]) for name, value in headers if name == "Status"), 200)
-        self.answer(status, [header for header in headers if header[0] not in ("Status", "Content-Length")], content)
+        self.answer(status, [header for header in headers if header[0] not in ("Status", "Content-Length")], content, slow)
 
     def body(self):
         if self.headers.get("Transfer-Encoding") == "chunked":

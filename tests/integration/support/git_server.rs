@@ -54,6 +54,11 @@ pub(crate) struct SshServer {
 impl SshServer {
     /// `None` when OpenSSH's programs are missing.
     pub(crate) fn start(folder: &Path) -> Option<Self> {
+        Self::with_host_keys(folder, &[])
+    }
+
+    /// With host keys of further kinds (`ecdsa`, `rsa`), named `host_<kind>`.
+    pub(crate) fn with_host_keys(folder: &Path, kinds: &[&str]) -> Option<Self> {
         short_timeouts();
         let sshd = find_or_skip("sshd")?;
         find_or_skip("ssh-keygen")?;
@@ -69,12 +74,18 @@ impl SshServer {
                 .args(["-q", "-t", "ed25519", "-N", passphrase, "-C", name, "-f"])
                 .arg(folder.join(name)));
         }
+        let mut host_keys = format!("HostKey {}/host\n", folder.display());
+        for kind in kinds {
+            let file = folder.join(format!("host_{kind}"));
+            run(Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", "", "-C", kind, "-f"]).arg(&file));
+            host_keys += &format!("HostKey {}\n", file.display());
+        }
         let authorized = ["user.pub", "locked.pub"].map(|name| std::fs::read_to_string(folder.join(name)).unwrap());
         std::fs::write(folder.join("authorized_keys"), authorized.concat()).unwrap();
         let port = free_port();
         let shown = folder.display();
         let config = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nHostKey {shown}/host\nAuthorizedKeysFile {shown}/authorized_keys\n\
+            "Port {port}\nListenAddress 127.0.0.1\n{host_keys}AuthorizedKeysFile {shown}/authorized_keys\n\
              PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\nMaxStartups 100\n"
         );
         std::fs::write(folder.join("sshd_config"), config).unwrap();
