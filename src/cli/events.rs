@@ -53,7 +53,7 @@ pub(super) async fn run(session: &Session, args: &EventsArgs) -> Result<Exit, Fa
     let mut last = print(session, args, &store, &filter)?;
     if args.follow {
         filter = EventFilter { newest: false, limit: 0, ..filter };
-        loop {
+        while !session.printer.reader_left() {
             filter.after = last.or(filter.after);
             last = print(session, args, &store, &filter)?;
             tokio::time::sleep(FOLLOW).await;
@@ -84,6 +84,15 @@ fn line(recorded: &Recorded, verbose: bool) -> String {
     text
 }
 
+/// How many mistakes a rejected commit has.
+pub(super) fn mistakes_text(mistakes: usize) -> String {
+    match mistakes {
+        0 => "it cannot be read".to_owned(),
+        1 => "1 mistake".to_owned(),
+        several => format!("{several} mistakes"),
+    }
+}
+
 /// A fact as a sentence, and what stands behind it.
 pub(super) fn words(fact: &Fact) -> (String, Vec<String>) {
     let short = |commit: &str| commit.get(..7).unwrap_or(commit).to_owned();
@@ -92,7 +101,7 @@ pub(super) fn words(fact: &Fact) -> (String, Vec<String>) {
         Fact::DaemonStopped => ("daemon stopped".to_owned(), vec![]),
         Fact::RevisionSeen { revision } => (format!("revision {revision}"), vec![revision.author.clone()]),
         Fact::RevisionRejected { revision, mistakes, report } => (
-            format!("revision {revision} rejected: {mistakes} mistakes; the last good one is kept"),
+            format!("revision {revision} rejected: {}; the last good one is kept", mistakes_text(*mistakes)),
             report.lines().map(str::to_owned).collect(),
         ),
         Fact::SourceUnreachable { error } => (format!("repo unreachable: {error}"), vec![]),

@@ -9,6 +9,7 @@ use clap::Args;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Show what instances write
 #[derive(Debug, Args)]
@@ -33,6 +34,9 @@ pub(super) struct LogsArgs {
     #[command(flatten)]
     environment: EnvironmentArgs,
 }
+
+/// How often it is asked whether somebody still reads, while nothing is written.
+const READER: Duration = Duration::from_millis(250);
 
 pub(super) async fn run(session: &Session, args: &LogsArgs) -> Result<Exit, Failure> {
     let docker = session.engine().await?;
@@ -69,8 +73,15 @@ pub(super) async fn run(session: &Session, args: &LogsArgs) -> Result<Exit, Fail
     } else {
         stream::iter(streams.collect::<Vec<_>>()).flatten().boxed()
     };
-    while let Some((name, line)) = lines.next().await {
-        print(session, &name, width, chosen.len() > 1, &line?)?;
+    while !session.printer.reader_left() {
+        // Both arms are cancel-safe: a line that is not taken stays in its stream.
+        tokio::select! {
+            line = lines.next() => match line {
+                Some((name, line)) => print(session, &name, width, chosen.len() > 1, &line?)?,
+                None => break,
+            },
+            () = tokio::time::sleep(READER) => {}
+        }
     }
     Ok(Exit::Ok)
 }

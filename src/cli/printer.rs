@@ -3,7 +3,8 @@
 use super::args::{Color, Global};
 use super::exit::Failure;
 use crate::manifest::Style;
-use crate::model::Notice;
+use crate::model::{Notice, coloured};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
@@ -27,12 +28,20 @@ impl Printer {
 
     /// Data, as it is. A reader that went away (`| head`) is no failure.
     pub(super) fn out(&self, text: &str) -> Result<(), Failure> {
-        ignore_broken_pipe(write!(anstream::stdout(), "{text}"))
+        ignore_broken_pipe(write!(anstream::stdout(), "{}", coloured(text)))
     }
 
     /// Data, with an end of line.
     pub(super) fn line(&self, text: &str) -> Result<(), Failure> {
-        ignore_broken_pipe(writeln!(anstream::stdout(), "{text}"))
+        ignore_broken_pipe(writeln!(anstream::stdout(), "{}", coloured(text)))
+    }
+
+    /// Whether nobody reads standard output any more (`| head` is done): what only prints can end.
+    pub(super) fn reader_left(&self) -> bool {
+        let stdout = io::stdout();
+        let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
     }
 
     /// Data as JSON, indented for people when it goes to a terminal.
@@ -47,7 +56,7 @@ impl Printer {
 
     /// A remark for people.
     pub(super) fn note(&self, text: &str) {
-        let _ = writeln!(anstream::stderr(), "{text}");
+        let _ = writeln!(anstream::stderr(), "{}", coloured(text));
     }
 
     /// Remarks of the compiler.
@@ -61,7 +70,7 @@ impl Printer {
     pub(super) fn failure(&self, failure: &Failure) {
         match failure {
             Failure::Invalid(report) => {
-                let _ = write!(anstream::stderr(), "{}", report.render(style()));
+                let _ = write!(anstream::stderr(), "{}", coloured(&report.render(style())));
             }
             Failure::Error { message, hints } => {
                 self.note(&format!("{RED}error{RED:#}: {message}"));

@@ -2,6 +2,7 @@
 //! standard error; what is left on standard output is the result.
 
 use crate::daemon::apply::{Progress, ProgressKind, StepResult};
+use crate::model::{coloured, plain};
 use crate::plan::{Milestone, Plan};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
@@ -75,7 +76,7 @@ impl Bars {
 fn news(what: &ProgressKind<'_>) -> Option<String> {
     match what {
         ProgressKind::Started => Some("begun".to_owned()),
-        ProgressKind::Line(line) => Some((*line).to_owned()),
+        ProgressKind::Line(line) => Some(plain(line).into_owned()),
         ProgressKind::Reached(Milestone::Started) => Some("started".to_owned()),
         ProgressKind::Reached(Milestone::Done) => None,
         ProgressKind::Ended(result) => Some(ended(result)),
@@ -91,7 +92,7 @@ pub(super) fn ended(result: &StepResult) -> String {
         }
         StepResult::Failed { error, rolled_back, .. } => {
             let back = if *rolled_back { "; the old container was put back" } else { "" };
-            format!("FAILED: {error}{back}")
+            format!("FAILED: {}{back}", coloured(error))
         }
         StepResult::Skipped { because } => format!("skipped: {because}"),
     }

@@ -1,16 +1,17 @@
 //! `setpoint status`
 
 use super::args::EnvironmentArgs;
+use super::events::mistakes_text;
 use super::exit::{Exit, Failure};
 use super::session::Session;
 use crate::api::{Client, ClientError};
 use crate::daemon::observe::by_instance;
-use crate::daemon::status::Status;
+use crate::daemon::status::{EngineStatus, InstanceStatus, Status};
 use crate::engine::docker::Scope;
-use crate::model::Health;
+use crate::model::{Container, Health, InstanceId, Observed};
+use crate::store::Ledger;
 use clap::Args;
 use comfy_table::{Table, presets};
-use serde::Serialize;
 use std::collections::BTreeSet;
 
 /// Show what runs here: instances, their health and revision, what is held, and how the daemon fares
@@ -31,17 +32,8 @@ pub(super) struct StatusArgs {
     daemon: bool,
 }
 
-/// What can be said without a daemon.
-#[derive(Debug, Serialize)]
-struct Look {
-    version: u32,
-    daemon: Option<()>,
-    environment: String,
-    instances: Vec<Row>,
-}
-
 /// One instance, as both kinds of status show it.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 struct Row {
     instance: String,
     state: String,
@@ -76,14 +68,15 @@ fn of_daemon(session: &Session, status: &Status) -> Result<Exit, Failure> {
         line(&format!("applied      {applied}"))?;
     }
     if let Some(rejected) = &status.revision.rejected {
-        line(&format!(
-            "REJECTED     {}: {} mistakes; `setpoint validate --rev {}` shows them",
-            rejected.revision,
-            rejected.mistakes,
-            rejected.revision.short()
-        ))?;
+        line(&format!("REJECTED     {}: {}", rejected.revision, mistakes_text(rejected.mistakes)))?;
+        for row in rejected.report.lines() {
+            line(&format!("             {row}"))?;
+        }
     }
     line(&format!("repo         {}{}", status.source.address, trouble(status.source.error.as_deref())))?;
+    if let Some(at) = status.source.next_try {
+        line(&format!("             tried again at {at:.0}, or at once after `setpoint poke`"))?;
+    }
     line(&format!(
         "engine       {}",
         status.engine.error.as_deref().map_or_else(|| "reachable".to_owned(), |error| format!("UNREACHABLE: {error}"))
@@ -93,6 +86,9 @@ fn of_daemon(session: &Session, status: &Status) -> Result<Exit, Failure> {
     }
     if let Some(applying) = &status.applying {
         line(&format!("applying     {} of {} steps ended", applying.ended, applying.steps))?;
+    }
+    if let Some(other) = &status.waits_for {
+        line(&format!("waits for    {other}"))?;
     }
     if let Some(problem) = &status.problem {
         line(&format!("PROBLEM      {problem}"))?;
@@ -146,13 +142,7 @@ async fn of_engine(session: &Session, args: &StatusArgs) -> Result<Exit, Failure
         })
         .collect();
     if session.printer.json {
-        let look = Look {
-            version: Status::VERSION,
-            daemon: None,
-            environment: ledger.environment().to_owned(),
-            instances: rows,
-        };
-        session.printer.data(&look)?;
+        session.printer.data(&without_daemon(&ledger, &observed))?;
         return Ok(Exit::Ok);
     }
     session
@@ -160,6 +150,30 @@ async fn of_engine(session: &Session, args: &StatusArgs) -> Result<Exit, Failure
         .note(&format!("no daemon answers at {}; this is the engine's own view", session.socket().display()));
     table(session, &rows)?;
     Ok(Exit::Ok)
+}
+
+/// The same form as a daemon's status: what only a daemon knows is absent or empty.
+fn without_daemon(ledger: &Ledger, observed: &Observed) -> Status {
+    let instance = |(instance, container): (&InstanceId, &Container)| InstanceStatus {
+        instance: instance.clone(),
+        name: Some(container.name.clone()),
+        container: Some(container.id.short().to_owned()),
+        state: container.status.to_string(),
+        health: container.health,
+        revision: container.revision.clone(),
+        since: container.started_at.unwrap_or(observed.at),
+        drift: Vec::new(),
+        quarantined: None,
+        wanted: true,
+    };
+    Status {
+        environment: Some(ledger.environment().to_owned()),
+        engine: EngineStatus { reachable: Some(true), error: None, missing: observed.missing.clone() },
+        instances: by_instance(observed, &ledger.owner()).into_iter().map(instance).collect(),
+        reconciled_at: Some(observed.at),
+        age_ms: Some(0),
+        ..Status::new(None, "")
+    }
 }
 
 fn table(session: &Session, rows: &[Row]) -> Result<(), Failure> {

@@ -2,9 +2,11 @@
 
 use super::args::RepoArgs;
 use super::exit::{Exit, Failure};
-use super::session::{Session, Which, feasible};
+use super::session::{Files, Session, Which, feasible};
 use crate::manifest;
-use crate::schedule::feasibility::{feasibility, line};
+use crate::model::{Desired, FileTree};
+use crate::schedule::feasibility::{feasibility, line, refusals};
+use crate::source::is_bare;
 use clap::Args;
 use serde_json::json;
 
@@ -27,13 +29,30 @@ pub(super) struct ValidateArgs {
 }
 
 pub(super) async fn run(session: &Session, args: &ValidateArgs) -> Result<Exit, Failure> {
+    match check(session, args).await {
+        Err(failure) if session.printer.json && !matches!(failure, Failure::Usage(_)) => {
+            let mistakes = match &failure {
+                Failure::Invalid(report) => report.to_json()["diagnostics"].clone(),
+                other => json!([{ "code": "failed", "message": other.text() }]),
+            };
+            session.printer.data(&json!({
+                "version": 1, "valid": false, "revision": null, "mistakes": mistakes,
+            }))?;
+            Ok(Exit::Failed)
+        }
+        result => result,
+    }
+}
+
+async fn check(session: &Session, args: &ValidateArgs) -> Result<Exit, Failure> {
     let local = match &args.repo.repo {
         Some(repo) => repo.parse::<crate::source::Address>()?.local().is_some(),
         None => true,
     };
     let which = match (args.staged, &args.repo.rev) {
         (true, _) => Which::Staged,
-        (false, None) if local => Which::Worktree,
+        // A bare repo has nothing that is not committed.
+        (false, None) if local && !is_bare(&session.folder(&args.repo)?) => Which::Worktree,
         _ => Which::Commit,
     };
     let files = session.files(&args.repo, which).await?;
@@ -47,10 +66,36 @@ pub(super) async fn run(session: &Session, args: &ValidateArgs) -> Result<Exit, 
         }
         result => result?,
     };
+    let infeasible = refusals(desired.schedules.values());
+    if session.printer.json && !infeasible.is_empty() {
+        let mistake = |finding| json!({ "code": "infeasible", "message": line(finding) });
+        let mistakes: Vec<_> = infeasible.iter().map(mistake).collect();
+        session.printer.data(&json!({
+            "version": 1, "valid": false, "revision": files.revision, "mistakes": mistakes,
+        }))?;
+        return Ok(Exit::Failed);
+    }
     feasible(&desired)?;
     for finding in desired.schedules.values().flat_map(|schedule| feasibility(schedule, None)) {
         session.printer.note(&format!("note: {}", line(&finding)));
     }
+    if nothing(&desired, &files.tree) && !args.staged {
+        let place = if args.repo.path.is_empty() { "the folder" } else { "that folder of the repo" };
+        return Err(Failure::new(format!(
+            "nothing was checked: {place} holds no deployment, builder or settings file"
+        ))
+        .hint("stand in your config repo, or name it with --repo and its folder with --path"));
+    }
+    summary(session, &files, &desired)
+}
+
+/// Whether there was nothing to look at.
+fn nothing(desired: &Desired, tree: &FileTree) -> bool {
+    let settings = ["setpoint.kdl", "setpoint.yaml", "setpoint.yml"].iter().any(|name| tree.get(name).is_some());
+    desired.deployments.is_empty() && desired.builds.is_empty() && desired.schedules.is_empty() && !settings
+}
+
+fn summary(session: &Session, files: &Files, desired: &Desired) -> Result<Exit, Failure> {
     let services: usize = desired.deployments.values().map(|deployment| deployment.services.len()).sum();
     let images: usize = desired.builds.iter().map(|build| build.images.len()).sum();
     if session.printer.json {

@@ -153,7 +153,7 @@ fn a_diff_needs_no_engine() {
     bench.commit("api 1.5");
     let run = bench.setpoint(&["diff", "HEAD~1"]);
     assert_eq!(run.code, Some(0), "{run:?}");
-    insta::with_settings!({filters => vec![("[0-9a-f]{7} «", "COMMIT «"), ("plan [0-9a-f]{8}", "plan ID"), ("@[0-9a-f]{12}", "@IMAGE")]}, {
+    insta::with_settings!({filters => vec![("[0-9a-f]{7} «", "COMMIT «"), ("plan [0-9a-f]{8,}", "plan ID"), ("@[0-9a-f]{12}", "@IMAGE")]}, {
         insta::assert_snapshot!(run.out);
     });
 }
@@ -210,8 +210,173 @@ fn schemas_completions_and_manuals_are_printed() {
 fn doctor_names_what_is_missing_and_the_remedy() {
     let run = Bench::new().setpoint(&["doctor"]);
     assert_eq!(run.code, Some(1));
-    assert!(run.out.contains("BAD   engine") && run.out.contains("→ start the engine"), "{}", run.out);
+    assert!(run.out.contains("BAD   engine") && run.out.contains("start it (systemctl start docker)"), "{}", run.out);
     assert!(run.out.contains("ok    state") && run.out.contains("ok    repo"), "{}", run.out);
+}
+
+/// Findings of `doctor --json`: topic, state, text and remedy in one line each.
+fn findings(run: &Run) -> Vec<String> {
+    let report: serde_json::Value = serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {run:?}"));
+    let text = |finding: &serde_json::Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    let line =
+        |finding: &serde_json::Value| ["topic", "state", "text", "remedy"].map(|key| text(finding, key)).join(" | ");
+    report["findings"].as_array().unwrap().iter().map(line).collect()
+}
+
+fn has(findings: &[String], parts: &[&str]) {
+    let fits = |line: &&String| parts.iter().all(|part| line.contains(part));
+    assert!(findings.iter().any(|line| fits(&line)), "{parts:?} is not in {findings:#?}");
+}
+
+#[test]
+fn doctor_looks_at_what_the_settings_of_a_daemon_name() {
+    let bench = Bench::new();
+    let file = bench.dir.path().join("daemon.kdl");
+    let state = bench.dir.path().join("daemon-state");
+    let doctor = |text: &str| {
+        fs::write(&file, format!("{text}\nstate-dir \"{}\"\n", state.display())).unwrap();
+        findings(&bench.setpoint(&["doctor", "--json", "--config", file.to_str().unwrap()]))
+    };
+    let repo = bench.repo().display().to_string();
+    has(&doctor(&format!("repo \"{repo}\" branch=\"main\"")), &["repo | good", "main is at"]);
+    let wrong = doctor(&format!("repo \"{repo}\" branch=\"mian\""));
+    has(&wrong, &["repo | bad", "`mian`", "did you mean main?", "correct `branch`"]);
+    let away = doctor("repo \"https://127.0.0.1:1/a.git\"");
+    has(&away, &["repo | bad", "cannot reach", "name resolution"]);
+    let unset = doctor("repo \"https://127.0.0.1:1/a.git\" {\n    https token-env=\"NO_SUCH_TOKEN\"\n}");
+    has(&unset, &["repo | bad", "NO_SUCH_TOKEN is not set"]);
+    let token = bench.dir.path().join("token");
+    fs::write(&token, "\n").unwrap();
+    let empty =
+        doctor(&format!("repo \"https://127.0.0.1:1/a.git\" {{\n    https token-file=\"{}\"\n}}", token.display()));
+    has(&empty, &["repo | bad", "is empty"]);
+    let key = doctor("repo \"ssh://git@127.0.0.1:1/a.git\" {\n    ssh key=\"/no/such/key\"\n}");
+    has(&key, &["repo | bad", "/no/such/key"]);
+    // It leaves nothing behind where the daemon of another user would stumble over it.
+    assert!(!state.join("repos").exists());
+}
+
+#[test]
+fn doctor_names_the_limits_and_the_remedy_for_each_state_folder() {
+    let bench = Bench::new();
+    let program = cargo_bin("setpoint");
+    let limited =
+        bench.isolated("sh").args(["-c", &format!("ulimit -n 64; exec {} doctor --json", program.display())]).output();
+    has(&findings(&Run::of(&limited.unwrap())), &["limits | warning", "64 open files", "LimitNOFILE"]);
+
+    let state = bench.dir.path().join("state");
+    fs::write(
+        state.join("setpoint.db"),
+        "not a database at all, but some text of more than a hundred bytes; \
+        not a database at all, but some text of more than a hundred bytes",
+    )
+    .unwrap();
+    for file in ["setpoint.db-wal", "setpoint.db-shm"] {
+        let _ = fs::remove_file(state.join(file));
+    }
+    has(&findings(&bench.setpoint(&["doctor", "--json"])), &["state | bad", "is damaged", "keep a copy"]);
+    let nowhere = bench.setpoint(&["doctor", "--json", "--state-dir", "/proc/setpoint"]);
+    has(&findings(&nowhere), &["state | bad", "/proc/setpoint", "state-dir"]);
+    let remote = bench.setpoint(&["doctor", "--json", "--engine", "tcp://127.0.0.1:1"]);
+    has(&findings(&remote), &["engine | bad", "tcp://127.0.0.1:1", "check the address"]);
+    assert!(!remote.out.contains("systemctl"), "{}", remote.out);
+}
+
+#[test]
+fn an_engine_behind_tls_ssh_or_a_context_is_refused_with_the_way_round() {
+    let bench = Bench::new();
+    let plan = |variable: (&str, &str), engine: &str| {
+        let mut command = bench.isolated(cargo_bin("setpoint"));
+        command.arg("plan").env("SETPOINT_ENGINE", engine).env(variable.0, variable.1);
+        if engine.is_empty() {
+            command.env_remove("SETPOINT_ENGINE");
+        }
+        let run = Run::of(&command.output().unwrap());
+        assert_eq!(run.code, Some(1), "{run:?}");
+        run.err
+    };
+    let tls = plan(("DOCKER_TLS_VERIFY", "1"), "tcp://127.0.0.1:2376");
+    assert!(tls.contains("DOCKER_TLS_VERIFY") && tls.contains("ssh -nNT -L"), "{tls}");
+    let ssh = plan(("A", "b"), "ssh://host");
+    assert!(ssh.contains("ssh://host") && ssh.contains("ssh -nNT -L"), "{ssh}");
+    let context = plan(("DOCKER_CONTEXT", "remote"), "");
+    assert!(context.contains("DOCKER_CONTEXT=remote") && context.contains("docker context inspect"), "{context}");
+}
+
+#[test]
+fn validate_says_when_there_was_nothing_to_look_at() {
+    let bench = Bench::new();
+    let empty = bench.dir.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let at = |path: &Path| bench.setpoint(&["validate", "--repo", path.to_str().unwrap()]);
+    let run = at(&empty);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.err.contains("nothing was checked") && run.out.is_empty(), "{run:?}");
+    let run = at(Path::new("/"));
+    assert_eq!(run.code, Some(64), "{run:?}");
+    assert!(run.err.contains("whole file system"), "{run:?}");
+    // A bare repo has a commit and no folder.
+    let bare = bench.dir.path().join("bare.git");
+    bench.git(&["clone", "--quiet", "--bare", ".", bare.to_str().unwrap()]);
+    let run = at(&bare);
+    assert_eq!((run.code, run.out.as_str()), (Some(0), "valid: 1 deployment, 2 services\n"), "{run:?}");
+    let run = bench.setpoint(&["plan", "--worktree", "--repo", bare.to_str().unwrap()]);
+    assert_eq!(run.code, Some(64), "{run:?}");
+}
+
+#[test]
+fn validate_with_json_prints_json_whatever_is_wrong() {
+    let bench = Bench::new();
+    let json = |run: &Run| {
+        serde_json::from_str::<serde_json::Value>(&run.out).unwrap_or_else(|error| panic!("{error}: {run:?}"))
+    };
+    let gone = bench.setpoint(&["validate", "--json", "--repo", "https://127.0.0.1:1/a.git", "--rev", "main"]);
+    let report = json(&gone);
+    assert_eq!((gone.code, &report["valid"], &report["version"]), (Some(1), &false.into(), &1.into()), "{report}");
+    assert!(report["mistakes"][0]["message"].as_str().unwrap().contains("cannot reach"), "{report}");
+    let task = |id: &str| {
+        format!("    - {{id: {id}, address: \"h:1\", scheduled_time: 0, estimated_duration: 2s, deadline: 1s}}\n")
+    };
+    let schedule = format!("schedule:\n  name: s\n  feasibility: error\n  tasks:\n{}{}", task("a"), task("b"));
+    fs::create_dir_all(bench.repo().join("schedules")).unwrap();
+    fs::write(bench.repo().join("schedules/s.yaml"), schedule).unwrap();
+    let run = bench.setpoint(&["validate", "--json"]);
+    let report = json(&run);
+    assert_eq!((run.code, &report["valid"]), (Some(1), &false.into()), "{run:?}");
+    assert_eq!(report["mistakes"][0]["code"], "infeasible", "{report}");
+}
+
+#[test]
+fn a_password_in_an_address_is_refused_and_not_printed() {
+    let bench = Bench::new();
+    let run = bench.setpoint(&["plan", "--repo", "https://git:hunter2@127.0.0.1:1/a.git"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.err.contains("holds a password") && run.err.contains("SETPOINT_GIT_TOKEN"), "{}", run.err);
+    assert!(!run.err.contains("hunter2") && !run.out.contains("hunter2"), "{run:?}");
+}
+
+#[test]
+fn what_follows_ends_when_nobody_reads_any_more() {
+    use setpoint::event::{Event, Fact};
+    let bench = Bench::new();
+    let store = setpoint::store::Store::open(&bench.dir.path().join("state")).unwrap();
+    for _ in 0..3 {
+        store.record(&Event { at: setpoint::model::Timestamp::UNIX_EPOCH, fact: Fact::DaemonStopped }).unwrap();
+    }
+    let line = format!("timeout 30 {} events -f | head -n 1; echo ${{PIPESTATUS[0]}}", cargo_bin("setpoint").display());
+    let run = Run::of(&bench.isolated("bash").args(["-c", &line]).output().unwrap());
+    assert!(run.out.ends_with("\n0\n") && run.out.contains("daemon stopped"), "{run:?}");
+}
+
+#[test]
+fn what_others_wrote_does_not_rule_the_terminal() {
+    let bench = Bench::new();
+    bench.write(&SHOP.replace("api:1.4", "api:1.5"));
+    bench.commit("title \u{1b}]0;owned\u{7} \u{1b}[2J end");
+    let run = bench.setpoint(&["diff", "HEAD~1"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.out.contains("title ␛]0;owned␇ ␛[2J end"), "{}", run.out);
+    assert!(!run.out.contains(['\u{1b}', '\u{7}']), "{:?}", run.out);
 }
 
 #[test]

@@ -1,0 +1,98 @@
+//! The engine, and whether its containers can be reached from here.
+
+use super::{Finding, State, Subject};
+use crate::engine::docker::{Docker, EngineError, EngineInfo};
+use crate::model::size_text;
+use crate::process::supervise::chain;
+use std::net::{IpAddr, UdpSocket};
+
+/// What to do where health checks of kind `http` and `tcp` cannot reach a container by its address.
+const REACH: &str = "run setpoint where the engine runs (as a container with `--network host`), or use a check that runs inside \
+    the container (`healthcheck: {test: …}`)";
+
+/// Looks at the engine; returns its data folder when that is on this machine.
+pub(super) async fn check(subject: &Subject, findings: &mut Vec<Finding>) -> Option<String> {
+    let docker = match Docker::connect(subject.endpoint.as_deref()).await {
+        Ok(docker) => docker,
+        Err(error) => {
+            let remedy = remedy(&error);
+            findings.push(Finding::not("engine", State::Bad, chain(&error), remedy));
+            return None;
+        }
+    };
+    let info = match docker.info().await {
+        Ok(info) => info,
+        Err(error) => {
+            let remedy = remedy(&error);
+            findings.push(Finding::not("engine", State::Bad, chain(&error), remedy));
+            return None;
+        }
+    };
+    findings.push(Finding::good(
+        "engine",
+        format!(
+            "Docker {} (API {}) at {}, {}, cgroup v{}, {} CPUs, {}",
+            info.version,
+            info.api_version,
+            docker.endpoint(),
+            info.storage_driver,
+            info.cgroup_version,
+            info.cpus,
+            size_text(info.memory >> 20 << 20)
+        ),
+    ));
+    for warning in &info.warnings {
+        let remedy = "limits of this kind are ignored by the engine; see its documentation on kernel options";
+        findings.push(Finding::not("engine", State::Warning, warning.clone(), remedy));
+    }
+    findings.push(reach(&docker, &info).await);
+    let remote = docker.endpoint().starts_with("tcp://") || docker.endpoint().starts_with("http://");
+    (!remote).then_some(info.data_root)
+}
+
+/// What to do about an engine that cannot be used.
+fn remedy(error: &EngineError) -> String {
+    match error {
+        EngineError::Connect { endpoint, .. } if !endpoint.starts_with("unix://") => format!(
+            "check the address {endpoint}, the network, and that the engine listens there (`hosts` in its daemon.json)"
+        ),
+        error => {
+            error.hint().unwrap_or("name the engine's address with --engine, DOCKER_HOST or in daemon.kdl").to_owned()
+        }
+    }
+}
+
+/// Whether `http` and `tcp` checks, which are asked from this process, reach containers.
+async fn reach(docker: &Docker, info: &EngineInfo) -> Finding {
+    let topic = "checks";
+    let cannot = |why: &str| {
+        let text = format!("`http` and `tcp` health checks cannot reach the addresses of containers from here: {why}");
+        Finding::not(topic, State::Warning, text, REACH)
+    };
+    if info.desktop {
+        return cannot("the engine runs in the virtual machine of Docker Desktop");
+    }
+    if info.rootless {
+        return cannot("the engine is rootless and has a network of its own");
+    }
+    match docker.gateways().await {
+        Ok(gateways) if gateways.is_empty() => {
+            Finding::note(topic, "the engine has no bridge network by which to tell whether containers can be reached")
+        }
+        Ok(gateways) if gateways.iter().any(|address| is_ours(*address)) => {
+            Finding::good(topic, "`http` and `tcp` health checks reach containers")
+        }
+        Ok(_) if in_container() => cannot("this process runs in a container with a network of its own"),
+        Ok(_) => cannot("the engine is on another machine, or in another network namespace"),
+        Err(error) => Finding::not(topic, State::Warning, chain(&error), "see above"),
+    }
+}
+
+/// Whether an address is one of this network namespace: only then can it be bound.
+fn is_ours(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
+}
+
+fn in_container() -> bool {
+    ["/.dockerenv", "/run/.containerenv"].iter().any(|file| std::path::Path::new(file).exists())
+}
