@@ -10,7 +10,7 @@
 #
 # Run it (the group is the one that owns the socket on the host):
 #
-#   docker run -d --name setpoint --group-add "$(stat -c %g /var/run/docker.sock)" \
+#   docker run -d --name setpoint --network host --group-add "$(stat -c %g /var/run/docker.sock)" \
 #       -v /var/run/docker.sock:/var/run/docker.sock -v setpoint-state:/var/lib/setpoint \
 #       -v /etc/setpoint:/etc/setpoint:ro setpoint
 ARG BASE=debian:bookworm-slim

@@ -74,6 +74,36 @@ fn blocks(name: &str, text: &str) -> Vec<Block> {
     found
 }
 
+#[test]
+fn the_documented_unit_is_one_that_systemd_takes() {
+    let text = std::fs::read_to_string(Path::new(ROOT).join("docs/daemon.md")).unwrap();
+    let unit = blocks("docs/daemon.md", &text).into_iter().find(|block| block.language == "ini").unwrap().text;
+    for line in ["Restart=always", "RestartSec=", "StartLimitIntervalSec=0", "StateDirectoryMode=0700", "User="] {
+        assert!(unit.contains(line), "{line} is missing");
+    }
+    // The program need not be installed here, nor its user and group exist.
+    let true_program = unit.replace("/usr/local/bin/setpoint", "/bin/true");
+    let known = true_program
+        .replace("User=setpoint", "User=daemon")
+        .replace("SupplementaryGroups=docker", "SupplementaryGroups=tty");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("setpoint-documented.service");
+    std::fs::write(&path, known).unwrap();
+    let run = |words: &[&str]| {
+        Command::new("systemd-analyze").args(words).arg(&path).env("SYSTEMD_LOG_LEVEL", "warning").output()
+    };
+    let Ok(output) = run(&["verify", "--man=no"]) else {
+        println!("skipped: systemd-analyze is not installed");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    let about: Vec<&str> = said.lines().filter(|line| line.contains("setpoint-documented")).collect();
+    assert!(output.status.success() && about.is_empty(), "{said}");
+    // 0 is the safest; the unit of the first version had 96.
+    let output = run(&["security", "--offline=true", "--threshold=25"]).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 fn entry(content: &[u8], kind: FileKind) -> FileEntry {
     let mut hasher = DefaultHasher::new();
     content.hash(&mut hasher);
