@@ -1,8 +1,7 @@
 //! How calls reach the engine: connections that are kept open, and the version that is spoken now.
 //!
-//! bollard agrees on a version once and only ever lowers it. So it is left at its newest, and the version in each request's
-//! path is replaced here by the one that was agreed on last; none is agreed on yet is no version at all, which an engine
-//! takes for its own.
+//! bollard leaves the version out of a request's path, so an engine answers in its newest form, which may be newer than what is
+//! understood here; and what it agrees on it only ever lowers. So the version that was agreed on last is put into each path here.
 
 use super::EngineError;
 use super::connect::{Defaults, TIMEOUT};
@@ -143,17 +142,13 @@ where
     bollard::Docker::connect_with_custom_transport(send, Some(address.to_owned()), TIMEOUT, API_DEFAULT_VERSION)
 }
 
-/// `/v1.53/info` with another version, or none; `None` when there is nothing to change.
+/// The address with this version in its path; without one for what is asked before a version is agreed on.
 fn versioned(uri: &Uri, version: Option<Version>) -> Option<Uri> {
-    let (first, rest) = uri.path_and_query()?.as_str().strip_prefix("/v")?.split_once('/')?;
-    Version::parse(first)?;
+    let path = uri.path_and_query()?.as_str();
     // What tells the version has to be understood whichever is spoken.
-    let path = match version.filter(|_| rest != "version") {
-        Some(version) => format!("/v{version}/{rest}"),
-        None => format!("/{rest}"),
-    };
+    let version = version.filter(|_| path != "/version")?;
     let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
+    parts.path_and_query = Some(PathAndQuery::try_from(format!("/v{version}{path}")).ok()?);
     Uri::from_parts(parts).ok()
 }
 
@@ -180,10 +175,9 @@ mod tests {
             versioned(&uri, version.and_then(Version::parse))
                 .map_or_else(|| path.to_owned(), |uri| uri.path_and_query().unwrap().to_string())
         };
-        assert_eq!(spoken("/v1.53/containers/json?all=true", Some("1.41")), "/v1.41/containers/json?all=true");
-        assert_eq!(spoken("/v1.53/info", None), "/info");
-        assert_eq!(spoken("/v1.53/version", Some("1.41")), "/version");
-        assert_eq!(spoken("/volumes/v1", Some("1.41")), "/volumes/v1");
+        assert_eq!(spoken("/containers/json?all=true", Some("1.41")), "/v1.41/containers/json?all=true");
+        assert_eq!(spoken("/info", None), "/info");
+        assert_eq!(spoken("/version", Some("1.41")), "/version");
         assert!(Version::parse("1.9") < Version::parse("1.41"));
     }
 }
