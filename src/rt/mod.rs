@@ -26,7 +26,7 @@ pub use clock::{Anchor, Monotonic};
 pub use lateness::{DecodeError, Lateness};
 pub use memory::{lock_memory, locked_bytes, prefault_stack};
 pub use policy::{Applied, InForce, Thread, apply, current};
-pub use queue::{NotSent, Receiver, Sender, queue};
+pub use queue::{NotSent, Receiver, Sender, queue, queue_of_one};
 pub use refusal::NotApplied;
 pub use thread::{DEFAULT_STACK, Prepared, Running, Settings, ThreadError, launch};
 pub use throttling::{RtGroup, Throttling, throttling, waited};

@@ -8,7 +8,6 @@
 //!
 //! Nothing is allocated after [`queue`].
 
-use std::array;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 
@@ -17,15 +16,25 @@ const LANES: usize = 4;
 
 /// A queue with room for this many values of each of its senders.
 pub fn queue<T: Send>(capacity: usize) -> (Sender<T>, Receiver<T>) {
-    let capacity = capacity.max(1);
-    let lanes: [Arc<Lane<T>>; LANES] = array::from_fn(|_| Arc::new(Lane::new(capacity)));
+    with_lanes(LANES, capacity)
+}
+
+/// The same for one thread that sends.
+pub fn queue_of_one<T: Send>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    with_lanes(1, capacity)
+}
+
+fn with_lanes<T: Send>(lanes: usize, capacity: usize) -> (Sender<T>, Receiver<T>) {
+    let lanes: Vec<Arc<Lane<T>>> = (0..lanes).map(|_| Arc::new(Lane::new(capacity.max(1)))).collect();
+    let fillers = lanes.iter().map(|lane| Mutex::new(Filler { lane: Arc::clone(lane), given: 0 }));
     let shared = Arc::new(Shared {
-        lanes: lanes.clone().map(|lane| Mutex::new(Filler { lane, given: 0 })),
+        lanes: fillers.collect(),
         next: AtomicU64::new(0),
         senders: AtomicUsize::new(1),
         is_received: AtomicBool::new(true),
     });
-    (Sender { shared: Arc::clone(&shared) }, Receiver { shared, lanes: lanes.map(|lane| Taker { lane, taken: 0 }) })
+    let lanes = lanes.into_iter().map(|lane| Taker { lane, taken: 0 }).collect();
+    (Sender { shared: Arc::clone(&shared) }, Receiver { shared, lanes })
 }
 
 /// A value with its number.
@@ -106,7 +115,7 @@ impl<T> Taker<T> {
 
 #[derive(Debug)]
 struct Shared<T> {
-    lanes: [Mutex<Filler<T>>; LANES],
+    lanes: Box<[Mutex<Filler<T>>]>,
     /// The number of the next value.
     next: AtomicU64,
     senders: AtomicUsize,
@@ -172,7 +181,7 @@ impl<T> Drop for Sender<T> {
 #[derive(Debug)]
 pub struct Receiver<T> {
     shared: Arc<Shared<T>>,
-    lanes: [Taker<T>; LANES],
+    lanes: Box<[Taker<T>]>,
 }
 
 impl<T> Receiver<T> {

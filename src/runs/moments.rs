@@ -1,7 +1,7 @@
 //! What happens in a run, for who looks on: from the timekeeper, which never waits for that.
 
 use super::timekeeper::Moment;
-use crate::rt::{Alarm, Monotonic, Receiver, Sender, Waker, alarm, queue};
+use crate::rt::{Alarm, Monotonic, Receiver, Sender, Waker, alarm, queue_of_one};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub struct Moments {
 
 /// Both ends, with room for so many moments; who is further behind misses some.
 pub fn moments(room: usize) -> (Onlooker, Moments) {
-    let (sender, receiver) = queue(room);
+    let (sender, receiver) = queue_of_one(room);
     let (alarm, waker) = alarm();
     (Onlooker { sender: Some(sender), waker }, Moments { receiver, alarm })
 }

@@ -1,6 +1,6 @@
 //! What the timekeeper hands to the thread that makes the calls: it never waits for that thread, which has a lower priority.
 
-use crate::rt::{NotSent, Receiver, Sender, queue};
+use crate::rt::{NotSent, Receiver, Sender, queue_of_one};
 use crate::schedule::Effect;
 use futures_util::task::AtomicWaker;
 use std::future::poll_fn;
@@ -24,7 +24,7 @@ pub(super) struct Effects {
 
 /// Orders, with room for so many.
 pub(super) fn orders(room: usize) -> (Orders, Effects) {
-    let (sender, receiver) = queue(room);
+    let (sender, receiver) = queue_of_one(room);
     let waker = Arc::new(AtomicWaker::new());
     (Orders { sender: Some(sender), waker: Arc::clone(&waker) }, Effects { receiver, waker })
 }
