@@ -68,9 +68,13 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ("futures_util", &["*"], "streams; likewise"),
     ("bytes", &["source", "engine", "wire", "daemon", "api"], "build contexts stream from git to the engine; messages"),
     ("secrecy", &["*"], "a secret has no Debug wherever it passes"),
-    ("sha2", &["model", "manifest", "source", "task"], "digests of fields, of build contexts, of clone folders"),
+    (
+        "sha2",
+        &["model", "manifest", "plan", "source", "task"],
+        "digests of fields, of plans, of build contexts, of clone folders",
+    ),
     ("strsim", &["manifest", "source", "cli"], "«did you mean» for keys, branches and names of services"),
-    ("fastrand", &["process", "source", "store", "runs", "daemon", "task"], "jitter and ids"),
+    ("fastrand", &["process", "source", "engine", "store", "runs", "daemon", "task"], "jitter and ids"),
     (
         "rustix",
         &["process", "rt", "store", "wire", "api", "cli", "task"],

@@ -236,6 +236,13 @@ impl Host {
         run.out
     }
 
+    /// An apply in which nothing fails and something is held; its output.
+    pub fn held(&self, args: &[&str]) -> String {
+        let run = self.run(&[&["apply", "--yes"], args].concat());
+        assert_eq!(run.code, Some(3), "{args:?}\n{}{}", run.out, run.err);
+        run.out
+    }
+
     pub fn json(&self, args: &[&str]) -> Value {
         let text = self.ok(&[args, &["--json"]].concat());
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))

@@ -1,6 +1,7 @@
 //! A new version that does not come up: the old one serves on, and everything that can be asked says what happened.
 
-use super::cli::{Host, docker, host, image, port, text, within};
+use super::cli::{Host, block_on, docker, host, image, port, text, within};
+use super::support::import;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -149,7 +150,7 @@ fn what_failed_is_not_tried_again_until_it_is_asked_for() {
     assert!(run.out.contains(&release), "{}", run.out);
     let steps = || host.events().iter().filter(|event| event["kind"] == "step_started").count();
     let before = steps();
-    host.ok(&["apply", "--yes"]);
+    host.held(&[]);
     assert_eq!((steps(), host.id("app")), (before, id.clone()), "it is not tried again by itself");
 
     let retry = format!("retry:{}/app", host.name);
@@ -277,4 +278,57 @@ fn one_by_one_or_several_at_once() {
         .count(),
         4
     );
+}
+
+/// A need is met by a state, not by the absence of a step: what failed once is not forgotten by the next apply.
+#[test]
+fn what_needs_a_failed_job_does_not_start_in_later_applies() {
+    let Some(host) = host() else { return };
+    host.settings("startup-timeout \"20s\"");
+    let job = |code: u8| format!("command: [sh, -c, 'exit {code}']\nrestart: 'no'");
+    host.want(&[("migrate", &job(1)), ("api", "depends_on: {migrate: completed}")]);
+    host.fails();
+    assert_eq!(host.containers(), ["migrate-1"]);
+    for _ in 0..2 {
+        let out = host.held(&[]);
+        assert!(out.contains("needs"), "{out}");
+        assert_eq!(host.containers(), ["migrate-1"], "the job failed, so that what needs it does not start");
+    }
+    host.want(&[("migrate", &job(0)), ("api", "depends_on: {migrate: completed}")]);
+    host.apply();
+    assert_eq!(host.containers(), ["api-1", "migrate-1"]);
+    let job = host.id("migrate");
+    host.apply();
+    assert_eq!(host.id("migrate"), job, "a job that ended well is done");
+}
+
+/// What an image keeps in a volume that nobody declared is not lost by a replacement.
+#[test]
+fn anonymous_volumes_go_over_to_the_replacement() {
+    let Some(host) = host() else { return };
+    let image = format!("{}:volume", host.named("app"));
+    block_on(import(&image, &["VOLUME /data"]));
+    host.want(&[("db", &format!("image: {image}"))]);
+    host.apply();
+    let volume = |host: &Host| text(&host.inspect("db")["Mounts"][0]["Name"]).to_owned();
+    let first = volume(&host);
+    docker(&["exec", &host.container("db"), "sh", "-c", "echo kept > /data/file"]);
+    for round in 0..2 {
+        let before = host.id("db");
+        host.want(&[("db", &format!("image: {image}\nenv: {{ROUND: '{round}'}}"))]);
+        let plan = host.plan();
+        assert!(text(&plan["steps"][0]["reason"]).contains("stop-first"), "{plan}");
+        host.apply();
+        assert_ne!(host.id("db"), before);
+        assert_eq!(volume(&host), first);
+        assert_eq!(docker(&["exec", &host.container("db"), "cat", "/data/file"]).trim(), "kept");
+    }
+    // Something else mounted there would leave the content behind.
+    host.want(&[("db", &format!("image: {image}\nvolumes: ['fresh:/data']"))]);
+    let out = host.held(&[]);
+    assert!(out.contains("it would lose what is at /data") && out.contains("--allow data-loss:"), "{out}");
+    assert_eq!(volume(&host), first);
+    let out = host.ok(&["apply", "--yes", "--allow", &format!("data-loss:{}/db/1", host.name)]);
+    assert!(out.contains("DATA LOSS: 1"), "{out}");
+    docker(&["volume", "rm", &first]);
 }

@@ -150,9 +150,9 @@ fn a_removal_beyond_the_budget_waits_for_a_word() {
     assert_eq!(run.code, Some(3), "{}", run.out);
     assert!(run.out.contains("3 instances would be pruned, the budget allows 1"), "{}", run.out);
     assert!(run.out.contains(&format!("setpoint apply --allow prune:{second}/x")), "{}", run.out);
-    host.ok(&["apply", "--yes"]);
+    host.held(&[]);
     assert_eq!(host.containers().len(), 4, "nothing held is removed");
-    host.ok(&["apply", "--yes", "--allow", &format!("prune:{second}/x")]);
+    host.held(&["--allow", &format!("prune:{second}/x")]);
     assert_eq!(host.containers(), ["a-1", "second-y-1", "second-z-1"], "what was named goes, and nothing else");
     host.apply_with(&["--allow", &format!("prune:{second}")]);
     assert_eq!(host.containers(), ["a-1"]);
@@ -201,7 +201,7 @@ fn what_is_not_ours_is_in_the_way() {
     assert!(held("volume ").contains("exists and is not ours"), "{}", run.out);
     assert!(held("/net/1").contains("needs network"), "{}", run.out);
     assert!(held("/vol/1").contains("needs volume"), "{}", run.out);
-    host.ok(&["apply", "--yes"]);
+    host.held(&[]);
     assert_eq!(host.containers(), ["foreign", "free-1", "holder"]);
     let run = host.run(&["plan", "--detailed-exitcode"]);
     assert_eq!(run.code, Some(3), "{}", run.out);
