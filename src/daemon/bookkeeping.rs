@@ -119,12 +119,11 @@ impl<'a> Books<'a> {
             self.keep(|job| job.ledger.release(instance).map(drop));
         }
         match &step.action {
-            Action::CreateInstance(_) => self.stands(step, outcome),
+            Action::CreateInstance(_) | Action::UpdateInstance { .. } => self.stands(step, outcome),
             Action::ReplaceInstance { old, .. } => {
                 self.stands(step, outcome);
                 self.keep(|job| job.ledger.forget(old.as_str()));
             }
-            Action::UpdateInstance { .. } => self.stands(step, outcome),
             Action::RemoveInstance { container, .. } => {
                 let instance = self.instance_of(step, container);
                 self.keep(|job| job.ledger.forget(container.as_str()));

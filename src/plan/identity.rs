@@ -47,7 +47,7 @@ pub(super) fn identity(plan: &Plan) -> PlanId {
     let Revision { commit: _, reference: _, summary: _, author: _, time: _ } = revision;
     let mut out = Writer(Sha256::new());
     out.text(environment);
-    out.each(missing, |out, text| out.text(text));
+    out.each(missing, Writer::text);
     out.each(steps, step);
     out.each(held, held_wish);
     out.each(strategies, |out, (name, of)| {

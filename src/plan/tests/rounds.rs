@@ -415,15 +415,19 @@ fn shown(plan: &Plan) -> String {
     anstream::adapter::strip_str(&text(&View::new(plan))).to_string()
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test has no command line of its own")]
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 /// Whatever happens one after the other: what needs a failed thing never runs, nothing is made twice for one cause, the host
 /// comes to rest, nothing foreign is touched, and «in sync» is true.
 #[test]
 fn promises_hold_over_rounds() {
-    if let Some(seed) = std::env::var("SETPOINT_SEED").ok().and_then(|text| text.parse().ok()) {
+    if let Some(seed) = setting("SETPOINT_SEED") {
         return sequence(seed);
     }
-    let count = std::env::var("SETPOINT_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEQUENCES);
-    let first: u64 = std::env::var("SETPOINT_FIRST").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let (first, count) = (setting("SETPOINT_FIRST").unwrap_or(0), setting("SETPOINT_ROUNDS").unwrap_or(SEQUENCES));
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
     std::thread::scope(|scope| {
         for worker in 0..workers {
