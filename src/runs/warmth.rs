@@ -112,7 +112,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = TaskAddress::Tcp("127.0.0.1".to_owned(), listener.local_addr().unwrap().port());
         let channel = TaskChannel::new(address, None, None);
-        let (instant, begin) = (Duration::from_millis(3_400), Monotonic::now());
+        let (instant, begin) = (Duration::from_secs(4), Monotonic::now());
         let release = Release::Timed { at: instant, repeat: None };
         let task = Task { release, ..task() };
         let warm = keep(&channel, begin, || std::iter::once(&task));
