@@ -70,7 +70,7 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ("secrecy", &["*"], "a secret has no Debug wherever it passes"),
     ("sha2", &["model", "manifest", "source", "task"], "digests of fields, of build contexts, of clone folders"),
     ("strsim", &["manifest", "source", "cli"], "«did you mean» for keys, branches and names of services"),
-    ("fastrand", &["process", "source", "store", "runs", "daemon", "task"], "jitter and ids"),
+    ("fastrand", &["process", "source", "engine", "store", "runs", "daemon", "task"], "jitter and ids"),
     (
         "rustix",
         &["process", "rt", "store", "wire", "api", "cli", "task"],

@@ -19,9 +19,8 @@ const FILES: u64 = 1024;
 
 /// Whether the state folder can be used; the remedy follows from the cause.
 pub(super) fn state_dir(folder: &Path) -> Finding {
-    let error = match Store::open(folder) {
-        Ok(_) => return Finding::good("state", format!("{} can be written", folder.display())),
-        Err(error) => error,
+    let Err(error) = Store::open(folder) else {
+        return Finding::good("state", format!("{} can be written", folder.display()));
     };
     let text = chain(&error);
     let told = |words: &[&str]| words.iter().any(|words| text.to_ascii_lowercase().contains(words));
