@@ -171,9 +171,10 @@ pub fn prepare(
     };
     let caller = prepared("sp-calls", CALLS_STACK, below(settings.real_time), move || calls.run(), &mut remarks);
     let caller = caller.map_err(RunError::Caller)?.start();
-    // Dropped before the thread that waits for it is joined: a run that is refused must not wait for itself.
-    let begin_calls = begin_calls;
     let (servers, caller) = found(&servers_rx, caller)?;
+    // What is declared last is dropped first: this one before the thread that waits for it is joined. A run that is refused must
+    // not wait for itself.
+    let begin_calls = begin_calls;
     match exchange {
         Ok(exchange) => remarks.extend(exchange.remarks().iter().cloned()),
         // Our own runners tell the end of a task to whoever started it.
