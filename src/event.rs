@@ -181,6 +181,17 @@ pub enum Fact {
         /// Commit.
         revision: String,
     },
+    /// A due time of a schedule, or several in a row, did not run.
+    RunLeftOut {
+        /// The schedule.
+        schedule: ScheduleName,
+        /// The due time, the latest of several.
+        due: String,
+        /// How many.
+        count: u64,
+        /// Why, in words.
+        because: String,
+    },
     /// A run of a schedule ended.
     RunEnded {
         /// Its id.

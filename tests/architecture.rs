@@ -77,8 +77,8 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ("fastrand", &["process", "source", "engine", "store", "runs", "daemon", "task"], "jitter and ids"),
     (
         "rustix",
-        &["process", "rt", "store", "wire", "api", "cli", "task"],
-        "users, locks and permissions of files and sockets; threads",
+        &["process", "rt", "store", "wire", "engine", "api", "cli", "task"],
+        "users, locks and permissions of files and sockets; threads; the name of this host",
     ),
     ("tempfile", &["engine", "cli", "runs"], "the demo's repo; elsewhere tests only"),
     ("git2", &["source"], ""),

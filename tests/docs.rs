@@ -257,6 +257,17 @@ fn every_command_and_option_that_is_shown_exists() {
 }
 
 #[test]
+fn what_does_not_work_on_podman_is_the_same_in_the_docs_and_in_doctor() {
+    let text = std::fs::read_to_string(Path::new(ROOT).join("docs/engines.md")).unwrap();
+    let section = text.split("## Podman").nth(1).unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| ")).skip(2);
+    let rows: Vec<String> = rows.map(str::to_owned).collect();
+    let gaps = setpoint::engine::docker::PODMAN_GAPS;
+    let listed: Vec<String> = gaps.iter().map(|gap| format!("| {} | {} |", gap.what, gap.instead)).collect();
+    assert_eq!(rows, listed);
+}
+
+#[test]
 fn every_link_leads_somewhere() {
     for (name, text) in documents() {
         let folder = Path::new(ROOT).join(&name).parent().unwrap().to_owned();

@@ -33,6 +33,9 @@ pub fn run() {
     let schedule = schedule(&address);
     let started = |row: &Row| row.started.unwrap() - row.released;
     let (mut released, mut armed) = (Vec::new(), Vec::new());
+    // What the machine does without us, before and after: beside us it has a neighbour of its own priority.
+    let alone = || Cyclictest::start(TASKS, GAP).join().micros();
+    note("cyclictest alone, before", &alone());
     for _ in 0..ROUNDS {
         let peer = Cyclictest::start(TASKS, GAP);
         let rows = run_schedule(folder.path(), &schedule, &["--no-send-ahead"]).rows;
@@ -49,6 +52,7 @@ pub fn run() {
         note("cyclictest beside it", &peer.micros());
         armed.push((ours, peer));
     }
+    note("cyclictest alone, after", &alone());
     for share in [0.5, 0.99] {
         compare("let go by the orchestrator", &released, share, 1.5);
     }

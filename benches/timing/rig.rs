@@ -70,7 +70,8 @@ pub fn run(folder: &Path, schedule: &str, more: &[&str]) -> Ran {
     let listen = format!("unix:{}", folder.join("orchestrator.sock").display());
     let has_address = more.contains(&"--listen");
     let out = Command::new(program())
-        .args(["run", "--json", "--policy", "fifo", "--priority", "80", "--lock-memory"])
+        .env("SETPOINT_STATE_DIR", folder.join("state"))
+        .args(["run", "--foreground", "--json", "--policy", "fifo", "--priority", "80", "--lock-memory"])
         .args(if has_address { Vec::new() } else { vec!["--listen", &listen] })
         .args(more)
         .arg(&file)

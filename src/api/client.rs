@@ -2,9 +2,10 @@
 
 use super::{Accepted, EventsPage, Problem};
 use crate::daemon::status::Status;
+use crate::daemon::timing::Asked;
 use crate::daemon::why::Why;
-use crate::model::{DeploymentName, InstanceId};
-use crate::store::EventFilter;
+use crate::model::{DeploymentName, InstanceId, ScheduleName};
+use crate::store::{EventFilter, RunRecord, RunRow};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::header::HOST;
@@ -119,6 +120,31 @@ impl Client {
     /// See [`ClientError`].
     pub async fn why(&self, instance: &InstanceId) -> Result<Why, ClientError> {
         self.ask(Method::GET, &format!("/v1/why/{}", encoded(&instance.to_string(), true)), self.timeout).await
+    }
+
+    /// Runs a schedule of the commit in force, once, now.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; refused when its `overlap` says that it does not run now.
+    pub async fn run(&self, schedule: &ScheduleName) -> Result<Asked, ClientError> {
+        self.ask(Method::POST, &format!("/v1/run/{}", encoded(schedule.as_str(), false)), self.timeout).await
+    }
+
+    /// The newest runs of a schedule.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn runs(&self, schedule: &ScheduleName, limit: usize) -> Result<Vec<RunRow>, ClientError> {
+        let path = format!("/v1/runs?schedule={}&limit={limit}", encoded(schedule.as_str(), false));
+        self.ask(Method::GET, &path, self.timeout).await
+    }
+
+    /// A run with its tasks.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn run_record(&self, id: &str) -> Result<RunRecord, ClientError> {
+        self.ask(Method::GET, &format!("/v1/runs/{}", encoded(id, false)), self.timeout).await
     }
 
     /// Asks for a fetch and a look, now.

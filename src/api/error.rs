@@ -1,6 +1,7 @@
 //! The one form of every error.
 
 use crate::daemon::HandleError;
+use crate::daemon::timing::AskError;
 use crate::process::supervise::chain;
 use crate::store::StoreError;
 use axum::Json;
@@ -13,8 +14,8 @@ use serde::{Deserialize, Serialize};
 pub struct Problem {
     /// What is wrong, for people.
     pub error: String,
-    /// What is wrong, for programs: `not_found`, `bad_request`, `too_large`, `method_not_allowed`, `unavailable`,
-    /// `internal`.
+    /// What is wrong, for programs: `not_found`, `bad_request`, `too_large`, `method_not_allowed`, `conflict`,
+    /// `unavailable`, `internal`.
     pub code: String,
     /// What to do about it, when that is known.
     pub hint: Option<String>,
@@ -53,6 +54,13 @@ impl From<HandleError> for Failure {
             HandleError::NoInstance { .. } => {
                 missing("`setpoint status` lists the instances, as deployment/service/slot")
             }
+            HandleError::NoRun { .. } => missing("`setpoint runs` lists the runs"),
+            HandleError::Run(AskError::NoSchedule(_)) => missing("`setpoint plan` shows the schedules of a commit"),
+            HandleError::Run(AskError::UnderWay(_)) => {
+                let hint = "wait for them, or choose another `overlap`; `setpoint runs` lists them";
+                Self::new(StatusCode::CONFLICT, "conflict", text, Some(hint))
+            }
+            HandleError::Run(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text, None),
             HandleError::Store(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", text, None),
         }
     }

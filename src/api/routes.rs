@@ -4,11 +4,12 @@ use super::Socket;
 use super::error::Failure;
 use crate::daemon::Handle;
 use crate::daemon::status::{InstanceStatus, Status};
+use crate::daemon::timing::Asked;
 use crate::daemon::why::Why;
-use crate::model::{DeploymentName, InstanceId, Timestamp};
+use crate::model::{DeploymentName, InstanceId, ScheduleName, Timestamp};
 use crate::plan::render::View;
 use crate::process::supervise::TaskResult;
-use crate::store::{EventFilter, Recorded};
+use crate::store::{EventFilter, Recorded, RunFilter, RunRecord, RunRow};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
@@ -67,6 +68,9 @@ fn router(shared: Shared) -> Router {
         .route("/v1/events", get(events))
         .route("/v1/plan", get(plan))
         .route("/v1/why/{*instance}", get(why))
+        .route("/v1/runs", get(runs))
+        .route("/v1/runs/{id}", get(run_record))
+        .route("/v1/run/{schedule}", post(run))
         .route("/v1/poke", post(poke))
         .route("/v1/suspend/{deployment}", post(suspend))
         .route("/v1/resume/{deployment}", post(resume))
@@ -141,6 +145,32 @@ async fn why(State(shared): State<Shared>, Path(instance): Path<String>) -> Resu
     Ok(Json(shared.handle.why(&instance)?))
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RunsQuery {
+    schedule: Option<String>,
+    #[serde(default)]
+    limit: usize,
+}
+
+async fn runs(
+    State(shared): State<Shared>,
+    query: Result<Query<RunsQuery>, QueryRejection>,
+) -> Result<Json<Vec<RunRow>>, Failure> {
+    let refused = |error: QueryRejection| Failure::bad_request(error.body_text(), "parameters: schedule, limit");
+    let Query(query) = query.map_err(refused)?;
+    let schedule = query.schedule.map(ScheduleName::new);
+    Ok(Json(shared.handle.runs(&RunFilter { schedule, limit: query.limit, ..RunFilter::default() })?))
+}
+
+async fn run_record(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Json<RunRecord>, Failure> {
+    Ok(Json(shared.handle.run_record(&id)?))
+}
+
+async fn run(State(shared): State<Shared>, Path(schedule): Path<String>) -> Result<(StatusCode, Json<Asked>), Failure> {
+    Ok((StatusCode::ACCEPTED, Json(shared.handle.run(ScheduleName::new(schedule)).await?)))
+}
+
 async fn poke(State(shared): State<Shared>) -> (StatusCode, Json<Accepted>) {
     shared.handle.poke();
     (StatusCode::ACCEPTED, Json(Accepted { changed: true }))
@@ -164,8 +194,8 @@ async fn resume(
 
 async fn unknown(request: Request) -> Failure {
     let error = format!("there is no {}", request.uri().path());
-    let hint =
-        "routes: /v1/status, instances, events, plan, why/{instance}, poke, suspend/{deployment}, resume/{deployment}";
+    let hint = "routes: /v1/status, instances, events, plan, why/{instance}, runs, runs/{id}, run/{schedule}, poke, \
+         suspend/{deployment}, resume/{deployment}";
     Failure::new(StatusCode::NOT_FOUND, "not_found", error, Some(hint))
 }
 

@@ -222,3 +222,29 @@ async fn a_dead_socket_is_replaced_and_a_file_is_not() {
     assert!(matches!(error, BindError::Occupied { .. }), "{error:?}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 }
+
+#[tokio::test]
+async fn runs_are_read_and_a_run_is_asked_for() {
+    use crate::model::ScheduleName;
+    use crate::schedule::RunVerdict;
+    use crate::store::{DueKey, FireOutcome, RunState};
+    let bench = Bench::new();
+    bench.loaded();
+    let (ledger, nightly) = (bench.store.ledger("prod"), ScheduleName::new("nightly"));
+    let (due, at) = (DueKey::Manual("m1".to_owned()), Timestamp::UNIX_EPOCH);
+    ledger.fire(&nightly, &due, FireOutcome::Started, Some("r1"), at).unwrap();
+    ledger.settle_interrupted("r1", RunVerdict::Aborted, "gone", at).unwrap();
+    bench
+        .with(async |client| {
+            let runs = client.runs(&nightly, 10).await.unwrap();
+            assert_eq!((runs.len(), &runs[0].due, runs[0].state), (1, &due, RunState::Interrupted));
+            assert!(client.runs(&ScheduleName::new("hourly"), 10).await.unwrap().is_empty());
+            assert_eq!(client.run_record("r1").await.unwrap().run, runs[0]);
+            let error = client.run_record("r9").await.unwrap_err();
+            assert!(matches!(&error, ClientError::Refused { status: 404, .. }), "{error}");
+            // There is no daemon behind this API.
+            let error = client.run(&nightly).await.unwrap_err();
+            assert!(matches!(&error, ClientError::Refused { status: 503, .. }), "{error}");
+        })
+        .await;
+}

@@ -18,6 +18,7 @@ use crate::process::shutdown::Signals;
 use crate::store::{ApplyLock, Ledger, RevisionOutcome};
 use clap::Args;
 use serde_json::json;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -88,6 +89,9 @@ pub(super) async fn run(session: &Session, args: &ApplyArgs) -> Result<Exit, Fai
     }
     let ledger =
         host.ledger.store().claim_environment(&desired.settings.environment, &files.repo, args.adopt, clock::now())?;
+    for deployment in &host.removed {
+        ledger.resume(deployment, clock::now())?;
+    }
     record_in_place(&ledger, &host.input(&desired, &files.revision, &ledger.owner(), &args.allow))?;
     if plan.steps.is_empty() {
         if session.printer.json {
@@ -158,12 +162,12 @@ pub(super) async fn carry_out(
         archive: archive.as_ref().map(|archive| archive as Archive<'_>),
         interrupt: &job.interrupt,
     };
-    let mut display = Display::new(plan);
-    let work = apply(&job, |id, news| steps.run(id, news), |progress| display.show(&progress));
+    let display = RefCell::new(Display::new(plan));
+    let work = apply(&job, |id, news| steps.run(id, news), |progress| display.borrow_mut().show(&progress));
     // Dropping `drive` loses nothing: it only waits for signals. `work` is never dropped before its end.
     let applied = tokio::select! {
         applied = work => applied,
-        never = signals.drive(stop.clone()) => match never {},
+        never = signals.drive_with(stop.clone(), |_| display.borrow().stopping()) => match never {},
     };
     let applied = applied.map_err(|error| Failure::new(crate::process::supervise::chain(&error)))?;
     if wanted.is_some() {

@@ -104,7 +104,6 @@ pub(super) fn loaded(files: &TlsFiles) -> Result<Tls, Failure> {
 
 /// How runs are conducted.
 pub(super) fn orchestrator(raw: RawOrchestrator) -> Result<Orchestrator, Failure> {
-    let default = Orchestrator::default();
     let priority = raw.priority.unwrap_or(50);
     let policy = match raw.policy {
         None | Some(KeeperPolicy::None) => RtPolicy::Other,
@@ -121,7 +120,7 @@ pub(super) fn orchestrator(raw: RawOrchestrator) -> Result<Orchestrator, Failure
         }
     };
     Ok(Orchestrator {
-        listen: raw.listen.map_or(default.listen, |address| address.0),
+        listen: raw.listen.map(|address| address.0),
         real_time: RealTime { policy, cpu: raw.cpu_affinity },
         lock_memory: raw.lock_memory.unwrap_or(false),
         tls,

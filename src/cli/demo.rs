@@ -6,11 +6,11 @@ use crate::api::Client;
 use crate::daemon::status::InstanceStatus;
 use crate::engine::docker::{Docker, Scope};
 use crate::event::Fact;
-use crate::model::{Container, Health, Image, OwnerId, Status};
+use crate::model::{Container, Health, OwnerId, Status};
 use crate::process::shutdown::Signals;
 use crate::process::supervise::chain;
 use crate::process::{clock, config};
-use crate::source::{Author, commit_all, init_repository, read_folder};
+use crate::source::{Author, commit_all, init_repository};
 use crate::store::{EventFilter, RunFilter, RunState, Store};
 use clap::Args;
 use include_dir::{Dir, include_dir};
@@ -107,6 +107,7 @@ impl<'a> Demo<'a> {
         self.say(&["validate"])?;
         self.chapter("The plan: what the commit would change here, before it happens")?;
         self.say(&["plan"])?;
+        self.nothing_in_the_way()?;
 
         self.chapter("The daemon carries it out, waits for healthy, and keeps it so")?;
         self.start_daemon()?;
@@ -151,6 +152,22 @@ impl<'a> Demo<'a> {
         self.session.printer.line(&format!("$ setpoint {}", arguments.join(" ")))?;
         let status = self.command(arguments).status()?;
         if status.success() { Ok(()) } else { Err(Failure::new(format!("`setpoint {}` failed", arguments.join(" ")))) }
+    }
+
+    /// Ends the demo when the plan holds something: a container, network or volume that is not the demo's has its name or port.
+    fn nothing_in_the_way(&self) -> Result<(), Failure> {
+        let output = self.command(&["plan", "--json"]).stderr(Stdio::inherit()).output()?;
+        let plan: serde_json::Value = serde_json::from_slice(&output.stdout)
+            .map_err(|error| Failure::new(format!("the plan cannot be read: {error}")))?;
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let held = plan["plan"]["held"].as_array().or_else(|| plan["held"].as_array()).into_iter().flatten();
+        let held: Vec<String> =
+            held.map(|held| format!("{}: {}", text(&held["subject"]), text(&held["why"]))).collect();
+        if held.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(format!("something on this host is in the way of the demo:\n  {}", held.join("\n  ")))
+            .hint("the demo takes nothing from anybody; remove or rename what is in the way, and run it again"))
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -299,22 +316,9 @@ impl<'a> Demo<'a> {
             daemon.wait()?;
         }
         let cleaned = self.command(&["cleanup", "--yes"]).stdout(Stdio::null()).status()?;
-        let (tree, _) = read_folder(&self.repo)?;
-        let mut left = Vec::new();
-        if let Ok(desired) = crate::manifest::compile(&tree) {
-            for deployment in desired.deployments.values() {
-                for volume in deployment.volumes.values().filter(|volume| !volume.external) {
-                    left.extend(self.docker.remove_volume(&volume.name).await.err().map(|error| chain(&error)));
-                }
-                for service in &deployment.services {
-                    if let Image::Build(build) = &service.image {
-                        for name in [build.reference(), build.friendly()] {
-                            left.extend(self.docker.remove_tag(&name).await.err().map(|error| chain(&error)));
-                        }
-                    }
-                }
-            }
-        }
+        // What carries the demo's label is the demo's, and nothing else is: a name says nothing.
+        let left = self.docker.remove_all_of(&self.owner()?).await?;
+        let left: Vec<String> = left.iter().map(|error| chain(error)).collect();
         for problem in &left {
             self.session.printer.note(&format!("left behind: {problem}"));
         }

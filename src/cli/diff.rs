@@ -5,7 +5,7 @@ use super::exit::{Exit, Failure};
 use super::plan::shown;
 use super::session::{Files, Session, Which};
 use crate::manifest;
-use crate::model::{Desired, FileTree, Observed, OwnerId};
+use crate::model::{Desired, FileTree, Observed, OwnerId, masked_lines};
 use crate::plan::render::{View, text};
 use crate::plan::{Allow, AllowedGuard, Memory, Plan, PlanInput, plan, pretend};
 use crate::process::clock;
@@ -40,7 +40,8 @@ pub(super) async fn run(session: &Session, args: &DiffArgs) -> Result<Exit, Fail
     let (old, new) = (manifest::compile(&from.tree)?, session.compile(&to)?);
     let plan = offline(&old, &new, &from, &to);
     let view = View::new(&plan);
-    let files = changed(&from.tree, &to.tree);
+    let secret: BTreeSet<&String> = old.env_files.union(&new.env_files).collect();
+    let files = changed(&from.tree, &to.tree, &secret);
     let schedules = preview(&old.schedules, &new.schedules, clock::now());
     if session.printer.json {
         session.printer.data(&serde_json::json!({
@@ -77,8 +78,9 @@ fn offline(old: &Desired, new: &Desired, from: &Files, to: &Files) -> Plan {
     })
 }
 
-/// Unified diff of every text file that differs; others are named.
-fn changed(from: &FileTree, to: &FileTree) -> String {
+/// Unified diff of every text file that differs, without the secrets in it; others are named. `secret` are files of which no value
+/// is shown.
+fn changed(from: &FileTree, to: &FileTree, secret: &BTreeSet<&String>) -> String {
     let mut out = String::new();
     let paths: BTreeSet<&String> = from.files.keys().chain(to.files.keys()).collect();
     for path in paths {
@@ -94,10 +96,8 @@ fn changed(from: &FileTree, to: &FileTree) -> String {
             (Some(before), Some(after)) => {
                 let name =
                     |there: bool, side: &str| if there { format!("{side}/{path}") } else { "/dev/null".to_owned() };
-                let diff = TextDiff::from_lines(&before, &after);
-                let mut unified = diff.unified_diff();
-                let unified = unified.header(&name(old.is_some(), "a"), &name(new.is_some(), "b")).to_string();
-                out.push_str(&unified);
+                let _ = write!(out, "--- {}\n+++ {}\n", name(old.is_some(), "a"), name(new.is_some(), "b"));
+                out.push_str(&hunks(&before, &after, secret.contains(path)));
             }
             _ => {
                 let _ = writeln!(out, "binary or large file {path} differs");
@@ -106,6 +106,27 @@ fn changed(from: &FileTree, to: &FileTree) -> String {
     }
     if !out.is_empty() {
         out.push('\n');
+    }
+    out
+}
+
+/// The hunks of a unified diff. The lines themselves are compared, so that a change of a secret is a change, and shown masked.
+fn hunks(before: &str, after: &str, secret: bool) -> String {
+    let mut out = String::new();
+    let shown = (masked_lines(before, secret), masked_lines(after, secret));
+    for hunk in TextDiff::from_lines(before, after).unified_diff().iter_hunks() {
+        let _ = writeln!(out, "{}", hunk.header());
+        for change in hunk.iter_changes() {
+            let line = match (change.old_index(), change.new_index()) {
+                (_, Some(index)) => shown.1.get(index),
+                (Some(index), None) => shown.0.get(index),
+                (None, None) => None,
+            };
+            let _ = writeln!(out, "{}{}", change.tag(), line.map_or("", String::as_str));
+            if change.missing_newline() {
+                let _ = writeln!(out, "\\ No newline at end of file");
+            }
+        }
     }
     out
 }

@@ -146,6 +146,10 @@ pub(super) fn words(fact: &Fact) -> (String, Vec<String>) {
         Fact::RunBegun { run, schedule, revision } => {
             (format!("{schedule}: run {run} of {} begins", short(revision)), vec![])
         }
+        Fact::RunLeftOut { schedule, due, count, because } => {
+            let more = if *count > 1 { format!(" and {} before it", count - 1) } else { String::new() };
+            (format!("{schedule}: {due}{more} does not run: {because}"), vec![])
+        }
         Fact::RunEnded { run, schedule, verdict, note } => {
             (format!("{schedule}: run {run} {verdict}"), note.iter().cloned().collect())
         }

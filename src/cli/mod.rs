@@ -17,6 +17,8 @@ mod plan;
 mod printer;
 mod progress;
 mod run;
+mod run_asked;
+mod run_record;
 mod runs;
 mod schema;
 mod session;
@@ -27,8 +29,8 @@ mod timeline;
 mod validate;
 mod why;
 
-use crate::process::orphans;
 use crate::process::telemetry::{self, LogFormat};
+use crate::process::{limits, orphans};
 use args::{Cli, Command};
 use clap::Parser;
 use exit::{Exit, Failure, USAGE};
@@ -51,6 +53,7 @@ pub fn main() -> ExitCode {
     };
     let printer = Printer::new(&cli.global);
     let session = Session { global: cli.global, printer: printer.clone() };
+    limits::raise_open_files();
     orphans::watch();
     match run(&session, &cli.command) {
         Ok(exit) => exit.into(),

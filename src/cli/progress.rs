@@ -2,10 +2,10 @@
 //! standard error; what is left on standard output is the result.
 
 use crate::daemon::apply::{Progress, ProgressKind, StepResult};
-use crate::model::{coloured, plain};
+use crate::model::{coloured, duration_text, plain};
 use crate::plan::{Milestone, Plan};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use std::time::Duration;
 pub(super) struct Display<'a> {
     plan: &'a Plan,
     bars: Option<Bars>,
+    /// The steps in progress.
+    running: BTreeSet<usize>,
 }
 
 struct Bars {
@@ -25,13 +27,18 @@ impl<'a> Display<'a> {
     pub(super) fn new(plan: &'a Plan) -> Self {
         let bars =
             std::io::stderr().is_terminal().then(|| Bars { all: MultiProgress::new(), running: BTreeMap::new() });
-        Self { plan, bars }
+        Self { plan, bars, running: BTreeSet::new() }
     }
 
     /// Takes one turn of events.
     pub(super) fn show(&mut self, progress: &Progress<'_>) {
         let Some(step) = self.plan.steps.get(progress.step) else { return };
         let what = format!("{} {}", step.action.verb(), step.subject);
+        match &progress.what {
+            ProgressKind::Started => drop(self.running.insert(progress.step)),
+            ProgressKind::Ended(_) => drop(self.running.remove(&progress.step)),
+            _ => {}
+        }
         match &mut self.bars {
             Some(bars) => bars.show(progress, &what),
             None => {
@@ -40,6 +47,35 @@ impl<'a> Display<'a> {
                 }
             }
         }
+    }
+
+    /// Says what is in progress when the command is asked to stop, how long that may take, and what a second signal does.
+    pub(super) fn stopping(&self) {
+        let steps = self.running.iter().filter_map(|id| self.plan.steps.get(*id));
+        let names: Vec<String> = steps.clone().map(|step| format!("{} {}", step.action.verb(), step.subject)).collect();
+        let grace = steps.filter_map(|step| step.action.grace()).max().unwrap_or_default();
+        let text = stopping_text(&names, grace);
+        match &self.bars {
+            Some(bars) => drop(bars.all.println(text)),
+            None => drop(writeln!(anstream::stderr(), "{text}")),
+        }
+    }
+}
+
+fn stopping_text(names: &[String], grace: Duration) -> String {
+    let end = "A second Ctrl-C ends the command at once; the next apply, or the daemon, then puts the old container back or \
+               finishes the new one.";
+    let patience = match grace {
+        Duration::ZERO => String::new(),
+        grace => format!(" A container may take up to {} to stop.", duration_text(grace)),
+    };
+    match names {
+        [] => format!("Stopping: no step is in progress, and no other is started. {end}"),
+        names => format!(
+            "Stopping: in progress is {}. It is not waited for to become healthy: a replacement is undone, anything else is \
+             finished.{patience} No other step is started. {end}",
+            names.join(", ")
+        ),
     }
 }
 
@@ -95,5 +131,21 @@ pub(super) fn ended(result: &StepResult) -> String {
             format!("FAILED: {}{back}", coloured(error))
         }
         StepResult::Skipped { because } => format!("skipped: {because}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_says_what_is_in_progress_how_long_it_may_take_and_what_a_second_one_does() {
+        let text = stopping_text(&["replace shop/api/1".to_owned()], Duration::from_secs(10));
+        assert_eq!(
+            text,
+            "Stopping: in progress is replace shop/api/1. It is not waited for to become healthy: a replacement is undone, \
+             anything else is finished. A container may take up to 10s to stop. No other step is started. A second Ctrl-C ends \
+             the command at once; the next apply, or the daemon, then puts the old container back or finishes the new one."
+        );
     }
 }

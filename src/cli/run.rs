@@ -4,14 +4,15 @@ use super::args::{EnvironmentArgs, RepoArgs, TlsArgs};
 use super::daemon::loaded;
 use super::exit::{Exit, Failure};
 use super::plan::Format;
+use super::run_record::Book;
 use super::session::{Session, Which};
-use super::timeline::{self, WIDTH, name, rows, told};
+use super::timeline::{self, Ran, Shown, WIDTH, name, rows, told};
 use crate::manifest;
 use crate::model::{FileEntry, FileKind, FileTree, RealTime, RtPolicy, Schedule, ScheduleName, TaskAddress};
 use crate::process::clock;
 use crate::process::shutdown::Signals;
 use crate::process::supervise::chain;
-use crate::runs::{self, Conducted, Exchange, Hand, Planned, RunError};
+use crate::runs::{self, Exchanges, Hand, Planned, Recorder, RunError};
 use crate::schedule::feasibility::{Proof, feasibility, line};
 use crate::schedule::{Record, RunVerdict, chart, expected, gantt, short_time};
 use crate::wire::ListenError;
@@ -23,9 +24,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Run a schedule once, now, in the foreground
+/// Run a schedule once, now
 ///
 /// WHAT is the name of a schedule of the config repo, or a schedule file by itself. The schedule's `start` is not looked at.
+/// A running daemon is asked for a run of its schedule in force, with its own settings, and the end is waited for. A file, and
+/// everything with --foreground, --dry-run, --repo, --rev or a setting of the thread that keeps the time, runs here.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -48,15 +51,19 @@ pub(super) struct RunArgs {
     pub(super) repo: RepoArgs,
     #[command(flatten)]
     pub(super) environment: EnvironmentArgs,
+    /// Run it here, although a daemon runs
+    #[arg(long)]
+    foreground: bool,
     /// Show what it plans and start nothing
     #[arg(long)]
     dry_run: bool,
     /// Play the plan, this many times as fast as it would run
     #[arg(long, requires = "dry_run", value_name = "N")]
     speed: Option<f64>,
-    /// Where task servers tell that a task has ended: host:port, tls://host:port or unix:/path
-    #[arg(long, default_value = "0.0.0.0:50050", value_name = "ADDRESS")]
-    listen: String,
+    /// Where existing task servers tell that a task has ended: host:port, tls://host:port or unix:/path. Without, port 50050 of
+    /// this machine as it and its containers reach it, and only if the run has such a task server
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
     #[command(flatten)]
     tls: TlsArgs,
     /// Scheduling policy of the thread that keeps the time
@@ -106,12 +113,31 @@ impl PolicyArg {
     }
 }
 
+impl RunArgs {
+    /// Whether a daemon may run it: nothing is asked for that only a run here can have.
+    fn may_be_asked(&self) -> bool {
+        let real_time = self.policy != PolicyArg::None || self.cpu_affinity.is_some() || self.lock_memory;
+        let here = self.foreground || self.dry_run || self.no_send_ahead || self.listen.is_some();
+        let other = self.repo.repo.is_some() || self.repo.rev.is_some() || is_file(&self.what);
+        !(real_time || here || other)
+    }
+}
+
+fn is_file(what: &str) -> bool {
+    [".yaml", ".yml", ".kdl"].iter().any(|ending| what.ends_with(ending))
+}
+
 pub(super) async fn run(session: &Session, args: &RunArgs) -> Result<Exit, Failure> {
     match (args.what.as_str(), &args.id) {
         ("show", Some(id)) => return super::runs::show(session, args, id).await,
         ("show", None) => return Err(Failure::Usage("`run show` wants the id of a run".to_owned())),
         (_, Some(id)) => return Err(Failure::Usage(format!("`{id}` is one argument too many"))),
         (_, None) => {}
+    }
+    if args.may_be_asked()
+        && let Some(exit) = super::run_asked::run(session, args, &args.what).await?
+    {
+        return Ok(exit);
     }
     let schedule = Arc::new(schedule(session, args).await?);
     let infeasible = findings(session, &schedule);
@@ -142,8 +168,7 @@ pub(super) async fn run(session: &Session, args: &RunArgs) -> Result<Exit, Failu
 
 /// The schedule that is meant.
 async fn schedule(session: &Session, args: &RunArgs) -> Result<Schedule, Failure> {
-    let is_file = [".yaml", ".yml", ".kdl"].iter().any(|ending| args.what.ends_with(ending));
-    if is_file && args.repo.repo.is_none() && args.repo.rev.is_none() {
+    if is_file(&args.what) && args.repo.repo.is_none() && args.repo.rev.is_none() {
         let content: Arc<[u8]> = std::fs::read(&args.what)
             .map_err(|error| Failure::new(format!("cannot read {}: {error}", args.what)))?
             .into();
@@ -223,7 +248,7 @@ fn play(session: &Session, schedule: &Schedule, record: &Record, speed: f64) {
     }
 }
 
-async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) -> Result<Conducted, Failure> {
+async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) -> Result<Ran, Failure> {
     if args.policy == PolicyArg::Deadline {
         return Err(Failure::Usage("the thread that keeps the time has `fifo` or `rr`, not `deadline`".to_owned()));
     }
@@ -235,27 +260,36 @@ async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) ->
         tls: args.tls.files().as_ref().map(loaded).transpose()?,
         ..runs::Settings::default()
     };
-    let exchange =
-        Exchange::open(&address(&args.listen)?, settings.real_time, settings.output_limit, settings.tls.clone())
-            .map_err(|error| refused(&error, args))?;
+    let listen = args.listen.as_deref().map(address).transpose()?;
+    let exchanges = Exchanges::new(listen, settings.real_time, settings.output_limit, settings.tls.clone());
     let hand = Hand::default();
     let (onlooker, mut moments) = runs::moments(4 * schedule.tasks.len() + 64);
     let id = runs::new_id(schedule, clock::now());
+    let book = Book::open(session, &args.environment, schedule, &id);
     let run = {
         let (schedule, hand) = (Arc::clone(schedule), hand.clone());
+        let (session, book) = (session.clone(), book.clone());
         tokio::task::spawn_blocking(move || {
-            let ready = runs::prepare(&schedule, &id, &settings, Ok(&exchange), Some(onlooker))?;
-            ready.conduct(Planned::at(clock::now()), Some(&exchange), &hand)
+            let ready = runs::prepare(&schedule, &id, &settings, &exchanges, onlooker)?;
+            let planned = Planned::at(clock::now());
+            if let Some(book) = &book {
+                book.begin(&session, planned.wall());
+            }
+            ready.conduct(planned, &hand)
         })
     };
     let progress = {
-        let (schedule, session) = (Arc::clone(schedule), session.clone());
+        let (schedule, session, kept) = (Arc::clone(schedule), session.clone(), book.clone());
         tokio::task::spawn_blocking(move || {
-            while let Some(moment) = moments.recv() {
-                if let Some(text) = told(&schedule, &moment) {
+            let mut shown = Shown::default();
+            let show = |moment: &runs::Moment| {
+                if let Some(text) = told(&schedule, moment) {
                     session.printer.note(&text);
                 }
-            }
+            };
+            let kept = kept.map(|book| (book.ledger, book.run));
+            let notes = Recorder::new(kept, Arc::clone(&schedule)).follow(&mut moments, show, |one| shown.add(one));
+            (shown, notes)
         })
     };
     let (stop, mut asked) = (CancellationToken::new(), false);
@@ -273,12 +307,31 @@ async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) ->
             }
         }
     };
-    let _ = progress.await;
-    match conducted {
-        Ok(Ok(conducted)) => Ok(conducted),
-        Ok(Err(error)) => Err(refused(&error, args)),
-        Err(error) => Err(Failure::new(format!("the run broke off: {error}"))),
+    let shown = progress.await;
+    if let Some(book) = &book {
+        let (verdict, notes) = match &conducted {
+            Ok(Ok(run)) => {
+                let notes = shown.as_ref().map(|(_, notes)| notes.as_slice()).unwrap_or_default();
+                (run.ended.map_or(RunVerdict::Failed, |(_, verdict)| verdict), [&run.remarks, notes].concat())
+            }
+            Ok(Err(error)) => (RunVerdict::Failed, vec![chain(error)]),
+            Err(error) => (RunVerdict::Failed, vec![error.to_string()]),
+        };
+        book.end(session, schedule, verdict, &notes);
     }
+    match conducted {
+        Ok(Ok(run)) => {
+            let (Shown { mut record, details, left_out }, _) = shown.map_err(|error| broke_off(&error))?;
+            record.ended = run.ended;
+            Ok(Ran { id: run.id, started: run.started, record, details, remarks: run.remarks, left_out })
+        }
+        Ok(Err(error)) => Err(refused(&error, args)),
+        Err(error) => Err(broke_off(&error)),
+    }
+}
+
+fn broke_off(error: &tokio::task::JoinError) -> Failure {
+    Failure::new(format!("the run broke off: {error}"))
 }
 
 fn refused(error: &RunError, args: &RunArgs) -> Failure {
@@ -287,7 +340,7 @@ fn refused(error: &RunError, args: &RunArgs) -> Failure {
         RunError::Listen(ListenError::NoTls { .. }) => failure,
         RunError::Listen(_) => failure.hint(format!(
             "is an orchestrator running already? `--listen` takes another address than {}, which task servers must know",
-            args.listen
+            args.listen.as_deref().unwrap_or("port 50050")
         )),
         _ => failure,
     }
@@ -300,7 +353,7 @@ pub(super) fn address(text: &str) -> Result<TaskAddress, Failure> {
         .map_err(|error| Failure::Usage(error.to_string()))
 }
 
-fn picture(args: &RunArgs, schedule: &Schedule, run: Option<&Conducted>) -> Result<(), Failure> {
+fn picture(args: &RunArgs, schedule: &Schedule, run: Option<&Ran>) -> Result<(), Failure> {
     let Some(path) = &args.svg else { return Ok(()) };
     let subtitle = run.map_or_else(|| "planned".to_owned(), |run| format!("run {}, started {}", run.id, run.started));
     let svg = gantt::svg(&chart(schedule, run.map(|run| (&run.record, end(run))), &subtitle));
@@ -311,6 +364,6 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(path, text).map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))
 }
 
-fn end(run: &Conducted) -> Duration {
+fn end(run: &Ran) -> Duration {
     run.record.ended.map_or(Duration::ZERO, |(at, _)| at)
 }

@@ -54,7 +54,7 @@ pub(super) fn list(session: &Session, args: &RunsArgs) -> Result<Exit, Failure> 
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["RUN", "DUE", "STARTED", "COMMIT", "RESULT", ""]);
     for run in &runs {
-        let started = run.started_at.map_or_else(|| "never".to_owned(), |at| format!("{at:.0}"));
+        let started = run.started_at.map_or_else(|| not_begun(run), |at| format!("{at:.0}"));
         let commit = run.revision.as_deref().map_or("-", |commit| commit.get(..7).unwrap_or(commit));
         let (result, note) = (result(run), run.note.clone().unwrap_or_default());
         table.add_row([run.id.clone(), due(run), started, commit.to_owned(), result, note]);
@@ -68,9 +68,13 @@ pub(super) fn list(session: &Session, args: &RunsArgs) -> Result<Exit, Failure> 
     for one in &figures {
         let kind = match one.kind {
             FigureKind::Lateness => "late",
+            FigureKind::Sent => "sent late",
+            FigureKind::Early => "early",
             FigureKind::Duration => "took",
+            FigureKind::Overrun => "left out",
         };
-        let time = |micros: u64| short_time(Duration::from_micros(micros));
+        let counted = one.kind == FigureKind::Overrun;
+        let time = |micros: u64| if counted { "-".to_owned() } else { short_time(Duration::from_micros(micros)) };
         let [p50, p99, max] = [one.figures.p50_us, one.figures.p99_us, one.figures.max_us].map(time);
         table.add_row([one.task.to_string(), kind.to_owned(), one.figures.count.to_string(), p50, p99, max]);
     }
@@ -83,6 +87,11 @@ pub(super) async fn show(session: &Session, args: &RunArgs, id: &str) -> Result<
     let run = session.ledger(&args.environment)?.run(id)?.ok_or_else(|| {
         Failure::new(format!("there is no run `{id}` on record here")).hint("`setpoint runs` lists them")
     })?;
+    print(session, args, &run).await
+}
+
+/// Prints a run and says how it went.
+pub(super) async fn print(session: &Session, args: &RunArgs, run: &RunRecord) -> Result<Exit, Failure> {
     let good = run.run.verdict.is_none_or(|verdict| verdict == RunVerdict::Succeeded);
     let exit = if good { Exit::Ok } else { Exit::Failed };
     if session.printer.json && args.svg.is_none() {
@@ -98,15 +107,15 @@ pub(super) async fn show(session: &Session, args: &RunArgs, id: &str) -> Result<
             None
         }
     };
-    let chart = schedule.as_ref().map(|schedule| picture(schedule, &run));
+    let chart = schedule.as_ref().map(|schedule| picture(schedule, run));
     if let (Some(path), Some(chart)) = (&args.svg, &chart) {
         write(path, &gantt::svg(chart))?;
     }
     let lines = chart.as_ref().map(|chart| gantt::text(chart, WIDTH));
     match args.format {
         _ if session.printer.json => session.printer.data(&json!({ "version": 1, "run": run }))?,
-        Format::Text => text(session, &run, lines.as_deref())?,
-        Format::Markdown => session.printer.out(&markdown(&run, lines.as_deref()))?,
+        Format::Text => text(session, run, lines.as_deref())?,
+        Format::Markdown => session.printer.out(&markdown(run, lines.as_deref()))?,
     }
     Ok(exit)
 }
@@ -126,8 +135,13 @@ fn picture(schedule: &Schedule, run: &RunRecord) -> Chart {
     let took = row.ended_at.zip(row.started_at).map(|(ended, started)| ended.duration_since(started));
     let took = took.filter(|took| !took.is_negative()).map_or(Duration::ZERO, SignedDuration::unsigned_abs);
     let record = Record::written(run.tasks.iter().map(TaskRecord::row), row.verdict.map(|verdict| (took, verdict)));
-    let started = row.started_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
+    let started = row.started_at.map_or_else(|| not_begun(row), |at| at.to_string());
     chart(schedule, Some((&record, took)), &format!("run {}, started {started}", row.id))
+}
+
+/// What stands in the place of the start of a run that has none: one that is prepared may yet begin.
+fn not_begun(run: &RunRow) -> String {
+    if run.state == RunState::Running { "not yet" } else { "never" }.to_owned()
 }
 
 /// Characters of an output that people are shown; `--json` has all of it.
@@ -142,7 +156,7 @@ fn facts(run: &RunRow) -> Vec<(&'static str, String)> {
         ("due", due(run)),
         ("planned", run.planned_at.to_string()),
         ("commit", run.revision.clone().unwrap_or_else(|| "none: it never began".to_owned())),
-        ("started", run.started_at.map_or_else(|| "never".to_owned(), |at| started(at, run.planned_at))),
+        ("started", run.started_at.map_or_else(|| not_begun(run), |at| started(at, run.planned_at))),
         ("result", result(run)),
     ];
     facts.extend(run.note.clone().map(|note| ("note", note)));
@@ -273,6 +287,7 @@ fn due(run: &RunRow) -> String {
 
 fn result(run: &RunRow) -> String {
     match (run.state, run.verdict) {
+        (RunState::Running, _) if run.started_at.is_none() => "prepared".to_owned(),
         (RunState::Running, _) => "running".to_owned(),
         (RunState::Interrupted, _) => "interrupted".to_owned(),
         (RunState::Ended, Some(verdict)) => verdict.word().to_owned(),

@@ -4,9 +4,10 @@ use super::args::{EnvironmentArgs, Global, LoginArgs, RepoArgs};
 use super::exit::Failure;
 use super::printer::Printer;
 use crate::daemon::observe;
+use crate::daemon::probes::{ask, check_now, targets};
 use crate::engine::docker::{Credentials, Docker};
 use crate::manifest;
-use crate::model::{Desired, FileTree, Observed, OwnerId, Revision, Settings};
+use crate::model::{DeploymentName, Desired, FileTree, Observed, OwnerId, Revision, Settings};
 use crate::plan::{Allow, Memory, Plan, PlanInput, keep_former_volumes, lint, plan};
 use crate::process::{clock, config};
 use crate::schedule::feasibility::{line, refusals};
@@ -14,6 +15,7 @@ use crate::source::{
     Address, Blobs, Credentials as GitCredentials, Source, SourceConfig, is_bare, read_folder, read_index,
 };
 use crate::store::{Ledger, RepoIdentity, Store};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// One run of the program.
@@ -50,6 +52,9 @@ pub(super) struct Host {
     pub(super) ledger: Ledger,
     pub(super) observed: Observed,
     pub(super) memory: Memory,
+    /// Deployments that `setpoint cleanup` removed and a daemon leaves alone. They are not in `memory.suspended`: whoever plans or
+    /// applies by hand wants them back.
+    pub(super) removed: BTreeSet<DeploymentName>,
 }
 
 impl Session {
@@ -166,10 +171,16 @@ impl Session {
     pub(super) async fn observe(&self, desired: Desired) -> Result<(Desired, Host), Failure> {
         let docker = self.engine().await?;
         let ledger = self.store()?.ledger(&desired.settings.environment);
-        let observed = docker.observe(&observe::scope(&desired, &ledger.owner())).await?;
-        let memory = ledger.memory(clock::now())?;
+        let mut observed = docker.observe(&observe::scope(&desired, &ledger.owner())).await?;
+        let mut memory = ledger.memory(clock::now())?;
+        let recalled = observe::recall(&ledger.instances()?, &observed);
+        let targets = targets(&desired, &observed, &ledger.owner(), &recalled, &memory.bases);
+        let checked = check_now(&ask(docker.clone()), targets.clone()).await;
+        observe::overlay(&mut observed, &targets, &checked);
+        let removed = removed(&memory.suspended, &observed, &ledger.owner());
+        memory.suspended.retain(|deployment| !removed.contains(deployment));
         let desired = keep_former_volumes(&desired, &observed, &ledger.owner()).into_owned();
-        Ok((desired, Host { docker, ledger, observed, memory }))
+        Ok((desired, Host { docker, ledger, observed, memory, removed }))
     }
 
     /// Plans, and has the plan checked.
@@ -197,6 +208,13 @@ impl Host {
     ) -> PlanInput<'a> {
         PlanInput { desired, revision, observed: &self.observed, owner, memory: &self.memory, allow }
     }
+}
+
+/// The suspended deployments of which nothing is left on the host.
+fn removed(suspended: &BTreeSet<DeploymentName>, observed: &Observed, owner: &OwnerId) -> BTreeSet<DeploymentName> {
+    let ours = observed.containers.iter().filter(|one| one.owner.as_ref() == Some(owner));
+    let there: BTreeSet<_> = ours.filter_map(|one| Some(&one.instance.as_ref()?.service.deployment)).collect();
+    suspended.iter().filter(|deployment| !there.contains(deployment)).cloned().collect()
 }
 
 /// Refuses files with a schedule that cannot hold its times and says that this is a mistake.

@@ -5,10 +5,11 @@ use super::events::mistakes_text;
 use super::exit::{Exit, Failure};
 use super::session::Session;
 use crate::api::{Client, ClientError};
-use crate::daemon::observe::by_instance;
+use crate::daemon::observe::{by_instance, recall};
 use crate::daemon::status::{EngineStatus, InstanceStatus, Status};
 use crate::engine::docker::Scope;
 use crate::model::{Container, Health, InstanceId, Observed};
+use crate::process::clock;
 use crate::store::Ledger;
 use clap::Args;
 use comfy_table::{Table, presets};
@@ -129,7 +130,13 @@ async fn of_engine(session: &Session, args: &StatusArgs) -> Result<Exit, Failure
     let docker = session.engine().await?;
     let ledger = session.ledger(&args.environment)?;
     let owner = ledger.owner();
-    let observed = docker.observe(&Scope { owner: owner.clone(), images: BTreeSet::new() }).await?;
+    let mut observed = docker.observe(&Scope { owner: owner.clone(), images: BTreeSet::new() }).await?;
+    // Which checks there are stands in the files, which need not be here; what the last apply or daemon found is on record.
+    let recalled = recall(&ledger.instances()?, &observed);
+    for container in observed.containers.iter_mut().filter(|container| container.health == Health::Unchecked) {
+        container.health = recalled.get(&container.id).copied().unwrap_or(Health::Unchecked);
+    }
+    let suspended = ledger.memory(clock::now())?.suspended;
     let rows: Vec<Row> = by_instance(&observed, &owner)
         .into_iter()
         .map(|(instance, container)| Row {
@@ -138,7 +145,10 @@ async fn of_engine(session: &Session, args: &StatusArgs) -> Result<Exit, Failure
             health: container.health,
             revision: container.revision.clone(),
             container: Some(container.id.short().to_owned()),
-            remark: String::new(),
+            remark: match &instance.service.deployment {
+                name if suspended.contains(name) => format!("stopped by hand; `setpoint start {name}` starts it"),
+                _ => String::new(),
+            },
         })
         .collect();
     if session.printer.json {

@@ -32,7 +32,7 @@ pub(super) struct StartArgs {
 
 /// Remove deployments from this host: containers, dependants first, then networks; images and volumes stay
 ///
-/// A daemon leaves a removed deployment alone until `setpoint start`; drop it from the repo to be rid of it for good.
+/// A daemon leaves a removed deployment alone until `setpoint start` or `setpoint apply`; drop it from the repo to be rid of it for good.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -68,13 +68,8 @@ pub(super) async fn cleanup(session: &Session, args: &CleanupArgs) -> Result<Exi
 }
 
 async fn run(session: &Session, args: &WhichArgs, what: Teardown, name: &str) -> Result<Exit, Failure> {
-    let lock = lock(session, name).await?;
-    let docker = session.engine().await?;
-    let ledger = session.ledger(&args.environment)?;
-    let owner = ledger.owner();
-    let observed = docker.observe(&Scope { owner: owner.clone(), images: BTreeSet::new() }).await?;
-    let memory = ledger.memory(clock::now())?;
-    let host = Host { docker, ledger: ledger.clone(), observed, memory };
+    let mut host = observed(session, args).await?;
+    let ledger = host.ledger.clone();
     let known = deployments(&host.observed, &host);
     let chosen: BTreeSet<DeploymentName> = args.deployments.iter().cloned().collect();
     if let Some(unknown) = chosen.iter().find(|name| !known.contains(*name) && !host.memory.suspended.contains(*name)) {
@@ -89,13 +84,22 @@ async fn run(session: &Session, args: &WhichArgs, what: Teardown, name: &str) ->
             format!("there are: {}", names.join(", "))
         }));
     }
-    let plan = planned(&host, what, &chosen)?;
-    if !session.printer.json && !plan.steps.is_empty() {
-        session.printer.out(&text(&View::new(&plan)))?;
+    let shown = planned(&host, what, &chosen)?;
+    if !session.printer.json && !shown.steps.is_empty() {
+        session.printer.out(&text(&View::new(&shown)))?;
     }
-    if !plan.steps.is_empty() && !args.yes && !session.printer.confirm("\nGo ahead?")? {
+    let asked = !shown.steps.is_empty() && !args.yes;
+    if asked && !session.printer.confirm("\nGo ahead?")? {
         session.printer.note("nothing was changed");
         return Ok(Exit::Failed);
+    }
+    // A person may take their time: nobody is kept from the host meanwhile, and what they approve is what is done.
+    let lock = lock(session, name).await?;
+    host = observed(session, args).await?;
+    let plan = planned(&host, what, &chosen)?;
+    if asked && plan.id != shown.id {
+        let failure = Failure::new("the host changed while you were asked, and nothing was done");
+        return Err(failure.hint("run the command again"));
     }
     let affected = if chosen.is_empty() { known.union(&host.memory.suspended).cloned().collect() } else { chosen };
     // A daemon must not repair meanwhile what is being stopped, so that is written first; and it must not start anything before
@@ -107,9 +111,23 @@ async fn run(session: &Session, args: &WhichArgs, what: Teardown, name: &str) ->
     let exit = carry_out(session, &plan, None, &host, &ledger).await?;
     if what == Teardown::Start {
         suspend(&host, &affected, false)?;
+        for removed in affected.iter().filter(|name| host.memory.suspended.contains(*name) && !known.contains(*name)) {
+            session
+                .printer
+                .note(&format!("{removed} was removed; a daemon creates it again, or `setpoint apply` does"));
+        }
     }
     drop(lock);
     Ok(exit)
+}
+
+/// A look at the host.
+async fn observed(session: &Session, args: &WhichArgs) -> Result<Host, Failure> {
+    let docker = session.engine().await?;
+    let ledger = session.ledger(&args.environment)?;
+    let observed = docker.observe(&Scope { owner: ledger.owner(), images: BTreeSet::new() }).await?;
+    let memory = ledger.memory(clock::now())?;
+    Ok(Host { docker, ledger, observed, memory, removed: BTreeSet::new() })
 }
 
 /// Deployments that have containers of ours.

@@ -2,13 +2,47 @@
 
 use super::exit::Failure;
 use super::session::Session;
-use crate::model::{Schedule, nanos};
-use crate::runs::{Conducted, Detail, Moment};
+use crate::model::{Schedule, Timestamp, nanos};
+use crate::runs::{Detail, Moment, Occurrence};
 use crate::schedule::{Attempt, Effect, End, Input, Record, Row, Try, Verdict, chart, gantt, short_time};
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// Occurrences of a run in the foreground that are kept for its picture; of those beyond there is a count.
+const KEPT: usize = 100_000;
+
+/// A run that took place in the foreground.
+#[derive(Debug)]
+pub(super) struct Ran {
+    pub(super) id: String,
+    pub(super) started: Timestamp,
+    pub(super) record: Record,
+    pub(super) details: BTreeMap<Attempt, Detail>,
+    pub(super) remarks: Vec<String>,
+    /// Occurrences that are not in the record.
+    pub(super) left_out: u64,
+}
+
+/// What is kept of a run while it goes on.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    pub(super) record: Record,
+    pub(super) details: BTreeMap<Attempt, Detail>,
+    pub(super) left_out: u64,
+}
+
+impl Shown {
+    pub(super) fn add(&mut self, occurrence: Occurrence) {
+        if self.record.len() < KEPT {
+            self.record.put(occurrence.row);
+            self.details.extend(occurrence.details);
+        } else {
+            self.left_out += 1;
+        }
+    }
+}
 
 /// The name of an occurrence.
 pub(super) fn name(schedule: &Schedule, row: &Row) -> String {
@@ -57,7 +91,7 @@ pub(super) fn told(schedule: &Schedule, moment: &Moment) -> Option<String> {
 pub(super) const WIDTH: usize = 110;
 
 /// A run as people read it.
-pub(super) fn text(session: &Session, schedule: &Schedule, run: &Conducted) -> Result<(), Failure> {
+pub(super) fn text(session: &Session, schedule: &Schedule, run: &Ran) -> Result<(), Failure> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["TASK", "DUE", "STARTED", "LATE", "TOOK", "TRIES", "RESULT"]);
     for row in run.record.rows() {
@@ -79,6 +113,9 @@ pub(super) fn text(session: &Session, schedule: &Schedule, run: &Conducted) -> R
     }
     let (at, verdict) = run.record.ended.map_or((Duration::ZERO, "broken off"), |(at, verdict)| (at, verdict.word()));
     session.printer.line(&format!("{table}"))?;
+    if run.left_out > 0 {
+        session.printer.line(&format!("and {} occurrences more", run.left_out))?;
+    }
     session.printer.line("")?;
     let subtitle = format!("run {}, started {}", run.id, run.started);
     session.printer.out(&gantt::text(&chart(schedule, Some((&run.record, at)), &subtitle), WIDTH))?;
@@ -139,7 +176,7 @@ fn result(schedule: &Schedule, row: &Row, detail: Option<&Detail>) -> String {
 }
 
 /// A run as programs read it.
-pub(super) fn json(schedule: &Schedule, run: &Conducted) -> Value {
+pub(super) fn json(schedule: &Schedule, run: &Ran) -> Value {
     json!({
         "version": 1,
         "run": run.id,
@@ -148,6 +185,7 @@ pub(super) fn json(schedule: &Schedule, run: &Conducted) -> Value {
         "verdict": run.record.ended.map(|(_, verdict)| verdict),
         "took_ns": run.record.ended.map(|(at, _)| nanos(at)),
         "remarks": run.remarks,
+        "left_out": run.left_out,
         "tasks": rows(schedule, &run.record, &run.details),
     })
 }

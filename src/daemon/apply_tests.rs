@@ -1,7 +1,8 @@
 use super::*;
 use crate::daemon::testing::{plan_of, strategy};
 use crate::engine::docker::Interruption;
-use crate::model::{ContainerId, OnFailure, StrategyKind, Timestamp};
+use crate::manifest::compile;
+use crate::model::{ContainerId, Desired, FileEntry, FileKind, FileTree, OnFailure, StrategyKind, Timestamp};
 use crate::plan::{Action, Need, Origin, Reason, Subject};
 use crate::store::{EventFilter, Store};
 use std::cell::RefCell;
@@ -169,6 +170,30 @@ async fn a_newer_commit_ends_the_wait_and_is_no_failure() {
     assert!(bench.ledger.memory(clock::now()).unwrap().quarantine.is_empty());
 }
 
+/// A repo that wants the instance `shop/s0/1`.
+fn wanted() -> Desired {
+    let content = &b"services: [{id: s0, image: nginx}]\n"[..];
+    let entry = FileEntry { oid: String::new(), kind: FileKind::Regular, size: 35, content: Some(content.into()) };
+    let mut tree = FileTree::default();
+    tree.files.insert("deployments/shop.yaml".to_owned(), entry);
+    compile(&tree).unwrap()
+}
+
+/// Also under `continue`, where the new container takes the place of the old one all the same: it would be started again and again.
+#[tokio::test]
+async fn settings_that_failed_their_gate_are_not_tried_again_whatever_a_failure_leads_to() {
+    let desired = wanted();
+    for policy in [OnFailure::Rollback, OnFailure::Halt, OnFailure::Continue] {
+        let bench = Bench::new();
+        let plan = plan_of(1, &[("shop", strategy(StrategyKind::Parallel, 1, policy))]);
+        let job = Job { desired: Some(&desired), ..bench.job(&plan) };
+        apply(&job, |_, _| async { Err(gate_error("exited (1)")) }, |_| {}).await.unwrap();
+        let quarantine = bench.ledger.memory(clock::now()).unwrap().quarantine;
+        let failed: Vec<_> = quarantine.iter().map(|one| (one.instance.to_string(), one.verdict.as_str())).collect();
+        assert_eq!(failed, [("shop/s0/1".to_owned(), "exited (1)")], "{policy:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_in_place_is_remembered_and_a_repair_counted() {
     let bench = Bench::new();
@@ -179,6 +204,7 @@ async fn what_is_in_place_is_remembered_and_a_repair_counted() {
         new: Some("2GiB".to_owned()),
         origin,
         at: None,
+        hidden: false,
     };
     plan.steps[0].changes = vec![change(Origin::Git)];
     plan.steps[1].changes = vec![change(Origin::Drift)];

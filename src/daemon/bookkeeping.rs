@@ -1,10 +1,11 @@
 //! What is written down while a plan is carried out: events, what changed in place, failures, repairs.
 
 use super::apply::{Applied, Job, StepResult, failure, title};
+use super::observe::seen;
 use super::pace::is_repair;
 use crate::engine::docker::{ActError, Made, Outcome};
 use crate::event::{Event, Fact};
-use crate::model::{ContainerId, Health, InstanceId, OnFailure, Test};
+use crate::model::{ContainerId, Health, InstanceId, Test};
 use crate::plan::render::{change_line, reason_text, verdict};
 use crate::plan::{
     Action, Base, Gate, PlanInput, Quarantine, Reason, Step, Subject, fought_over, found_in_place, not_granted,
@@ -198,25 +199,24 @@ impl<'a> Books<'a> {
             Gate::Healthy { .. } | Gate::Started => ("running", Health::Unchecked),
         };
         let state = state.to_owned();
-        let seen = Seen { instance: instance.clone(), container: Some(container.clone()), state, health, revision };
+        let (instance, container) = (instance.clone(), Some(container.clone()));
+        let seen = Seen { instance, container, state, health, revision, since: None };
         let why = why(step);
         self.keep(|job| job.ledger.saw(&[seen], &why, clock::now()).map(drop));
     }
 
-    /// Settings that failed their gate are not tried again. A repair is no try of new settings: what ran before with the
-    /// same ones is worth another attempt.
+    /// Settings that failed their gate are not tried again, wherever the new container is left. A repair is no try of new settings:
+    /// what ran before with the same ones is worth another attempt.
     fn gate_failed(&mut self, step: &Step, verdict: &str) {
         let Subject::Instance(instance) = &step.subject else { return };
-        let policy = step.deployment.as_ref().and_then(|name| self.job.plan.strategies.get(name));
-        let keeps = policy.is_none_or(|strategy| strategy.on_failure != OnFailure::Continue);
         let wanted = self.job.desired.and_then(|desired| desired.service(&instance.service));
-        if !keeps || is_repair(step) || matches!(step.action, Action::AwaitInstance { .. }) {
+        if is_repair(step) || matches!(step.action, Action::AwaitInstance { .. }) {
             return;
         }
         let Some(service) = wanted else { return };
         let entry = Quarantine {
             instance: instance.clone(),
-            spec: spec_digest(&service.spec.fields()),
+            spec: spec_digest(&service.fields()),
             revision: self.job.plan.revision.commit.clone(),
             verdict: verdict.to_owned(),
         };
@@ -246,7 +246,8 @@ impl<'a> Books<'a> {
     }
 }
 
-/// Puts on record what the host has already of what a commit asks for ([`found_in_place`]).
+/// Puts on record what the host has already of what a commit asks for ([`found_in_place`]), and the instances that are there
+/// although the step that made them failed: when one vanishes later, that is drift.
 ///
 /// # Errors
 /// When the database cannot be written.
@@ -259,6 +260,9 @@ pub fn record_in_place(ledger: &Ledger, input: &PlanInput<'_>) -> Result<(), Sto
         let gone = input.memory.bases.keys().filter(|object| !there.contains(object.as_str()));
         gone.into_iter().try_for_each(|object| ledger.forget(object))?;
     }
+    let mut there = seen(input.observed, input.owner, &BTreeSet::new());
+    there.retain(|one| !input.memory.known.contains(&one.instance));
+    ledger.saw(&there, "found on the host", now)?;
     found_in_place(input).iter().try_for_each(|(object, base)| ledger.record_base(object, base, now))
 }
 

@@ -1,12 +1,13 @@
 //! What the API may see and ask of a running daemon.
 
 use super::status::Status;
+use super::timing::{AskError, Asked, Asking};
 use super::trigger::Triggers;
 use super::why::{Why, why};
-use crate::model::{DeploymentName, InstanceId};
+use crate::model::{DeploymentName, InstanceId, ScheduleName};
 use crate::plan::render::View;
 use crate::process::clock;
-use crate::store::{EventFilter, Ledger, Recorded, Store, StoreError};
+use crate::store::{EventFilter, Ledger, Recorded, RunFilter, RunRecord, RunRow, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -18,6 +19,7 @@ pub struct Handle {
     pub(super) status: watch::Receiver<Arc<Status>>,
     pub(super) view: watch::Receiver<Option<Arc<View>>>,
     pub(super) triggers: Triggers,
+    pub(super) asking: Asking,
 }
 
 /// A request that cannot be met.
@@ -38,6 +40,15 @@ pub enum HandleError {
         /// As asked for.
         instance: InstanceId,
     },
+    /// There is no such run.
+    #[error("there is no run `{id}` on record")]
+    NoRun {
+        /// As asked for.
+        id: String,
+    },
+    /// A run that was asked for does not take place.
+    #[error("{0}")]
+    Run(AskError),
     /// The store failed.
     #[error("the store does not work")]
     Store(#[from] StoreError),
@@ -83,6 +94,33 @@ impl Handle {
     pub fn why(&self, instance: &InstanceId) -> Result<Why, HandleError> {
         let found = why(&self.ledger()?, instance, clock::now())?;
         found.ok_or_else(|| HandleError::NoInstance { instance: instance.clone() })
+    }
+
+    /// Runs a schedule of the commit in force, once, now.
+    ///
+    /// # Errors
+    /// When there is no such schedule, when its `overlap` says that it does not run now, or when the store fails.
+    pub async fn run(&self, schedule: ScheduleName) -> Result<Asked, HandleError> {
+        self.asking.ask(schedule).await.map_err(|error| match error {
+            AskError::Store(error) => HandleError::Store(error),
+            other => HandleError::Run(other),
+        })
+    }
+
+    /// The runs that pass `filter`, the newest first.
+    ///
+    /// # Errors
+    /// When no commit was good yet, or the store cannot be read.
+    pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, HandleError> {
+        Ok(self.ledger()?.runs(filter)?)
+    }
+
+    /// A run with its tasks.
+    ///
+    /// # Errors
+    /// When there is none of this id, or the store cannot be read.
+    pub fn run_record(&self, id: &str) -> Result<RunRecord, HandleError> {
+        self.ledger()?.run(id)?.ok_or_else(|| HandleError::NoRun { id: id.to_owned() })
     }
 
     /// Asks for a fetch and a look, now.

@@ -1,8 +1,9 @@
-//! Looking at the engine: which images matter, which container stands for which instance, what a probe from outside adds.
+//! Looking at the engine: which images matter, which container stands for which instance, what Setpoint's own checks add.
 
+use super::probes::Target;
 use crate::engine::docker::Scope;
 use crate::model::{Container, ContainerId, Desired, Health, Image, InstanceId, NEXT, Observed, OwnerId, PREV, Status};
-use crate::store::Seen;
+use crate::store::{InstanceRow, Seen};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What to look at for a plan: our containers, and the images that Desired names under any of their names.
@@ -18,16 +19,40 @@ pub fn scope(desired: &Desired, owner: &OwnerId) -> Scope {
     Scope { owner: owner.clone(), images }
 }
 
-/// Puts what probes from outside say in the place of an absent health check.
-pub fn overlay(observed: &mut Observed, probed: &BTreeMap<ContainerId, Health>) {
+/// Puts the health that Setpoint's own checks found in the place of an absent one. What was not checked yet is as it is on record,
+/// or still starting; what waits for another check than before is as it is on record, or unknown.
+pub fn overlay(observed: &mut Observed, targets: &[Target], checked: &BTreeMap<ContainerId, Health>) {
+    let health = |target: &Target| match target.pending {
+        true => target.recalled.unwrap_or(Health::Unchecked),
+        false => checked.get(&target.container.id).copied().or(target.recalled).unwrap_or(Health::Starting),
+    };
+    let healths: BTreeMap<&ContainerId, Health> =
+        targets.iter().map(|target| (&target.container.id, health(target))).collect();
     for container in &mut observed.containers {
-        if container.health == Health::Unchecked
-            && container.status == Status::Running
-            && let Some(health) = probed.get(&container.id)
-        {
+        if let Some(health) = healths.get(&container.id) {
             container.health = *health;
         }
     }
+}
+
+/// The health on record of each container that was not started anew since.
+pub fn recall(rows: &[InstanceRow], observed: &Observed) -> BTreeMap<ContainerId, Health> {
+    let rows: BTreeMap<&ContainerId, &InstanceRow> =
+        rows.iter().filter_map(|row| Some((row.container.as_ref()?, row))).collect();
+    let mut recalled = BTreeMap::new();
+    let running = observed.containers.iter().filter(|container| container.status == Status::Running);
+    for container in running {
+        let row = rows.get(&container.id);
+        let same = |row: &&&InstanceRow| {
+            row.health != Health::Unchecked
+                && row.state == container.status.to_string()
+                && container.started_at.is_none_or(|at| at <= row.since)
+        };
+        if let Some(row) = row.filter(same) {
+            recalled.insert(container.id.clone(), row.health);
+        }
+    }
+    recalled
 }
 
 /// Our containers by instance. Of several (a replacement under way or interrupted), the one with the lasting name.
@@ -58,6 +83,7 @@ pub fn seen(observed: &Observed, owner: &OwnerId, known: &BTreeSet<InstanceId>) 
         state: container.status.to_string(),
         health: container.health,
         revision: container.revision.clone(),
+        since: container.started_at.filter(|_| container.status == Status::Running),
     });
     present.chain(absent).collect()
 }
@@ -65,27 +91,9 @@ pub fn seen(observed: &Observed, owner: &OwnerId, known: &BTreeSet<InstanceId>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ContainerSpec, Timestamp};
-
-    fn container(id: &str, name: &str, instance: &str, status: Status) -> Container {
-        Container {
-            id: ContainerId::new(id),
-            name: name.to_owned(),
-            owner: Some(OwnerId::new("me/prod")),
-            instance: Some(instance.parse().unwrap()),
-            revision: Some("3f2a91c".to_owned()),
-            applied: BTreeMap::new(),
-            needs: Vec::new(),
-            anonymous_volumes: BTreeMap::new(),
-            image_id: String::new(),
-            status,
-            health: Health::Unchecked,
-            restart_count: 0,
-            started_at: None,
-            addresses: BTreeMap::new(),
-            spec: ContainerSpec::default(),
-        }
-    }
+    use crate::daemon::testing::container;
+    use crate::model::{Probe, Timestamp};
+    use std::time::Duration;
 
     #[test]
     fn the_lasting_name_wins_over_what_is_under_way() {
@@ -107,18 +115,64 @@ mod tests {
         assert_eq!(seen(&observed, &owner, &known).len(), 1, "absence is not known on half a look");
     }
 
+    fn target(container: &Container, recalled: Option<Health>) -> Target {
+        let probe = Probe {
+            http_path: None,
+            port: 80,
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(1),
+            retries: 3,
+            start_period: Duration::ZERO,
+        };
+        Target { container: container.clone(), probe, patience: Duration::from_secs(60), recalled, pending: false }
+    }
+
     #[test]
-    fn a_probe_stands_in_for_a_missing_check_only() {
+    fn health_is_what_was_checked_else_what_is_on_record_else_starting() {
         let mut observed = Observed::empty(Timestamp::UNIX_EPOCH);
-        observed.containers = vec![
-            container("a", "a", "shop/a/1", Status::Running),
-            container("b", "b", "shop/b/1", Status::Running),
-            container("c", "c", "shop/c/1", Status::Paused),
-        ];
-        observed.containers[1].health = Health::Healthy;
-        let probed = ["a", "b", "c"].map(|id| (ContainerId::new(id), Health::Unhealthy)).into();
-        overlay(&mut observed, &probed);
+        observed.containers = ["a", "b", "c", "d"].map(|id| container(id, id, "shop/a/1", Status::Running)).to_vec();
+        let known = [Some(Health::Healthy), Some(Health::Healthy), None];
+        let targets: Vec<Target> =
+            observed.containers.iter().zip(known).map(|(one, known)| target(one, known)).collect();
+        overlay(&mut observed, &targets, &[(ContainerId::new("a"), Health::Unhealthy)].into());
         let healths: Vec<Health> = observed.containers.iter().map(|it| it.health).collect();
-        assert_eq!(healths, [Health::Unhealthy, Health::Healthy, Health::Unchecked]);
+        assert_eq!(healths, [Health::Unhealthy, Health::Healthy, Health::Starting, Health::Unchecked]);
+    }
+
+    #[test]
+    fn nothing_is_judged_by_a_check_that_is_not_in_force_yet() {
+        let mut observed = Observed::empty(Timestamp::UNIX_EPOCH);
+        observed.containers = ["a", "b"].map(|id| container(id, id, "shop/a/1", Status::Running)).to_vec();
+        let known = [Some(Health::Healthy), None];
+        let targets: Vec<Target> = observed
+            .containers
+            .iter()
+            .zip(known)
+            .map(|(one, known)| Target { pending: true, ..target(one, known) })
+            .collect();
+        overlay(&mut observed, &targets, &[(ContainerId::new("a"), Health::Unhealthy)].into());
+        let healths: Vec<Health> = observed.containers.iter().map(|it| it.health).collect();
+        assert_eq!(healths, [Health::Healthy, Health::Unchecked]);
+    }
+
+    #[test]
+    fn health_on_record_holds_for_the_same_container_until_it_is_started_anew() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let row = |id: &str, since| InstanceRow {
+            instance: "shop/a/1".parse().unwrap(),
+            container: Some(ContainerId::new(id)),
+            state: "running".to_owned(),
+            health: Health::Healthy,
+            revision: None,
+            since: at(since),
+        };
+        let rows = [row("same", 100), row("restarted", 100), row("gone", 100), row("stopped", 100)];
+        let mut observed = Observed::empty(at(300));
+        observed.containers =
+            ["same", "restarted", "other", "stopped"].map(|id| container(id, id, "shop/a/1", Status::Running)).to_vec();
+        observed.containers[0].started_at = Some(at(100));
+        observed.containers[1].started_at = Some(at(200));
+        observed.containers[3].status = Status::Exited { code: 0, oom: false };
+        assert_eq!(recall(&rows, &observed), [(ContainerId::new("same"), Health::Healthy)].into());
     }
 }

@@ -92,7 +92,7 @@ impl Pace {
 /// Whether a step only takes back what the host did.
 pub fn is_repair(step: &Step) -> bool {
     match step.reason {
-        Reason::Vanished | Reason::NotRunning(_) | Reason::Unhealthy => true,
+        Reason::Vanished | Reason::NotRunning(_) | Reason::Unhealthy | Reason::Suspended => true,
         Reason::Changed => !step.changes.is_empty() && step.changes.iter().all(|it| it.origin == Origin::Drift),
         _ => false,
     }

@@ -1,39 +1,72 @@
-//! Health checks from outside, for services whose containers have none: each at its own interval, a few at once.
+//! Health checks that Setpoint makes itself, for services whose containers have none: each at its own interval, a few at once.
 
 use super::trigger::Triggers;
+use crate::engine::docker::{Docker, ProbeResult};
 use crate::model::{Container, ContainerId, Desired, Health, Observed, OwnerId, Probe, Status, Timestamp};
+use crate::plan::{Base, check_is_in_force};
 use crate::process::clock;
 use crate::process::supervise::TaskResult;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Probes under way at once.
+/// Checks under way at once.
 const AT_ONCE: usize = 16;
+/// Pause between the checks of [`check_now`].
+const AGAIN: Duration = Duration::from_millis(200);
 
-/// A container to probe.
+/// A container to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The container.
     pub container: Container,
     /// How.
     pub probe: Probe,
+    /// How long after its start it may leave the check unanswered: the deployment's `startup_timeout`.
+    pub patience: Duration,
+    /// What was known of it before this process began.
+    pub recalled: Option<Health>,
+    /// Whether this check is not in force yet: a commit changed it, and its step is to be done. Nothing is judged by it before.
+    pub pending: bool,
 }
 
-/// Makes one probe.
-pub type Ask = Arc<dyn Fn(Container, Probe) -> BoxFuture<'static, Health> + Send + Sync>;
+/// Makes one check.
+pub type Ask = Arc<dyn Fn(Container, Probe) -> BoxFuture<'static, ProbeResult> + Send + Sync>;
 
-/// The running containers of services that want a probe and have no check of their own.
-pub fn targets(desired: &Desired, observed: &Observed, owner: &OwnerId) -> Vec<Target> {
+/// Checks by way of an engine.
+pub fn ask(docker: Docker) -> Ask {
+    Arc::new(move |container, probe| {
+        let docker = docker.clone();
+        Box::pin(async move { docker.probe(&container, &probe).await })
+    })
+}
+
+/// The running containers of services that want such a check and have none of their own. `recalled` is the health on record, by
+/// container; `bases` says which check was last asked for.
+pub fn targets(
+    desired: &Desired,
+    observed: &Observed,
+    owner: &OwnerId,
+    recalled: &BTreeMap<ContainerId, Health>,
+    bases: &BTreeMap<String, Base>,
+) -> Vec<Target> {
     let ours = observed.containers.iter().filter(|it| it.owner.as_ref() == Some(owner) && it.status == Status::Running);
     ours.filter(|container| container.health == Health::Unchecked)
         .filter_map(|container| {
-            let service = desired.service(&container.instance.as_ref()?.service)?;
-            Some(Target { container: container.clone(), probe: service.probe.clone()? })
+            let reference = &container.instance.as_ref()?.service;
+            let service = desired.service(reference)?;
+            Some(Target {
+                container: container.clone(),
+                probe: service.probe.clone()?,
+                patience: desired.deployments.get(&reference.deployment)?.strategy.startup_timeout,
+                recalled: recalled.get(&container.id).copied(),
+                pending: !check_is_in_force(service, container, bases),
+            })
         })
         .collect()
 }
@@ -46,64 +79,96 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn new() -> Self {
-        Self { health: Health::Starting, failures: 0 }
+    fn new(recalled: Option<Health>) -> Self {
+        Self { health: recalled.unwrap_or(Health::Starting), failures: 0 }
     }
 
-    /// Takes the result of one probe into account. `up` is how long the container has been running.
-    fn on(&mut self, good: bool, probe: &Probe, up: Duration) {
-        if good {
-            *self = Self { health: Health::Healthy, failures: 0 };
-            return;
-        }
-        // A failure during the start counts only once the container had been healthy, as with Docker's own checks.
-        if self.health == Health::Starting && up < probe.start_period {
-            return;
-        }
-        self.failures = self.failures.saturating_add(1);
-        if self.failures >= probe.retries.max(1) {
-            self.health = Health::Unhealthy;
+    /// Takes the result of one check into account. `up` is how long the container has been running.
+    fn on(&mut self, result: &ProbeResult, target: &Target, up: Duration) {
+        let starting = matches!(self.health, Health::Starting | Health::Unchecked);
+        match result {
+            ProbeResult::Good(_) => *self = Self { health: Health::Healthy, failures: 0 },
+            ProbeResult::Unreachable(_) => *self = Self { health: Health::Unchecked, failures: 0 },
+            // During the start a failure counts only once the container was healthy, as with Docker's own checks; silence counts
+            // only when the time to start is over.
+            ProbeResult::Bad(_) if starting && up < target.probe.start_period => {}
+            ProbeResult::Silent(_) if starting && up < target.probe.start_period.max(target.patience) => {
+                self.health = Health::Starting;
+            }
+            ProbeResult::Bad(_) | ProbeResult::Silent(_) => {
+                self.failures = self.failures.saturating_add(1);
+                if self.failures >= target.probe.retries.max(1) {
+                    self.health = Health::Unhealthy;
+                }
+            }
         }
     }
 }
 
-/// The task that probes.
+/// Checks all targets now, for a command that does not wait for intervals: failures are made sure of at once.
+pub async fn check_now(ask: &Ask, targets: Vec<Target>) -> BTreeMap<ContainerId, Health> {
+    let checks = targets.into_iter().filter(|target| !target.pending).map(|target| async move {
+        let mut verdict = Verdict::new(target.recalled);
+        for round in 0..target.probe.retries.max(1) {
+            if round > 0 {
+                tokio::time::sleep(AGAIN).await;
+            }
+            let result = ask(target.container.clone(), target.probe.clone()).await;
+            let before = verdict.failures;
+            verdict.on(&result, &target, up(target.container.started_at, clock::now()));
+            if verdict.failures == before {
+                break;
+            }
+        }
+        (target.container.id, verdict.health)
+    });
+    futures_util::stream::iter(checks).buffer_unordered(AT_ONCE).collect().await
+}
+
+/// The task that makes the checks.
 pub struct Prober {
-    /// What to probe; replaced after each look at the engine.
+    /// What to check; replaced after each look at the engine.
     pub targets: watch::Receiver<Arc<Vec<Target>>>,
-    /// What is known.
+    /// What is known; a container that was not checked yet is absent.
     pub healths: watch::Sender<Arc<BTreeMap<ContainerId, Health>>>,
-    /// Told when a container's health changes.
+    /// Triggered when a container's health changes.
     pub triggers: Triggers,
-    /// Makes one probe.
+    /// Makes one check.
     pub ask: Ask,
     /// When to end.
     pub stop: CancellationToken,
 }
 
-/// One container under probe.
+/// One container under check.
 struct Probed {
     target: Target,
     verdict: Verdict,
-    due: Instant,
+    /// When the next check begins; absent while one is under way.
+    due: Option<Instant>,
+    /// Whether it was checked at all.
+    checked: bool,
 }
 
+/// A check under way: whose, of which start, and its result.
+type Check = BoxFuture<'static, (ContainerId, Option<Timestamp>, ProbeResult)>;
+
 impl Prober {
-    /// Runs until it is asked to stop. Sleeps while there is nothing to probe.
+    /// Runs until it is asked to stop. Sleeps while there is nothing to check.
     ///
     /// # Errors
-    /// When whoever says what to probe is gone.
+    /// When whoever says what to check is gone.
     pub async fn run(mut self) -> TaskResult {
         let mut probed: BTreeMap<ContainerId, Probed> = BTreeMap::new();
+        let mut checks: FuturesUnordered<Check> = FuturesUnordered::new();
         loop {
-            let next = probed.values().map(|it| it.due).min();
+            let next = probed.values().filter_map(|it| it.due).min().filter(|_| checks.len() < AT_ONCE);
             let due = async {
                 match next {
                     Some(at) => tokio::time::sleep_until(at.into()).await,
                     None => std::future::pending().await,
                 }
             };
-            // Every arm is cancel-safe. The stop comes first: it also closes the channel.
+            // Every arm is cancel-safe: a check that is under way stays in `checks`. The stop comes first: it also closes the channel.
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Ok(()),
@@ -112,31 +177,34 @@ impl Prober {
                     let wanted = Arc::clone(&self.targets.borrow_and_update());
                     merge(&mut probed, &wanted, clock::monotonic());
                 }
-                () = due => self.round(&mut probed).await,
+                Some((id, started_at, result)) = checks.next(), if !checks.is_empty() => {
+                    if let Some(entry) = probed.get_mut(&id) {
+                        entry.take(started_at, &result);
+                    }
+                }
+                () = due => self.begin(&mut probed, &mut checks),
             }
             self.publish(&probed);
         }
     }
 
-    /// Probes all that are due.
-    async fn round(&self, probed: &mut BTreeMap<ContainerId, Probed>) {
-        let begin = clock::monotonic();
-        let due: Vec<Target> = probed.values().filter(|it| it.due <= begin).map(|it| it.target.clone()).collect();
-        let asked = due.into_iter().map(|target| {
-            let answer = (self.ask)(target.container.clone(), target.probe);
-            async move { (target.container.id, answer.await) }
-        });
-        let mut answers = futures_util::stream::iter(asked).buffer_unordered(AT_ONCE);
-        while let Some((id, health)) = answers.next().await {
-            let Some(entry) = probed.get_mut(&id) else { continue };
-            let up = up(entry.target.container.started_at, clock::now());
-            entry.verdict.on(health == Health::Healthy, &entry.target.probe, up);
-            entry.due = begin + entry.target.probe.interval.max(Duration::from_millis(100));
+    /// Begins the checks that are due, as far as there is room for them.
+    fn begin(&self, probed: &mut BTreeMap<ContainerId, Probed>, checks: &mut FuturesUnordered<Check>) {
+        let now = clock::monotonic();
+        for (id, entry) in probed.iter_mut().filter(|(_, entry)| entry.due.is_some_and(|due| due <= now)) {
+            if checks.len() >= AT_ONCE {
+                break;
+            }
+            entry.due = None;
+            let (id, started_at) = (id.clone(), entry.target.container.started_at);
+            let answer = (self.ask)(entry.target.container.clone(), entry.target.probe.clone());
+            checks.push(Box::pin(async move { (id, started_at, answer.await) }));
         }
     }
 
     fn publish(&self, probed: &BTreeMap<ContainerId, Probed>) {
-        let healths: BTreeMap<_, _> = probed.iter().map(|(id, entry)| (id.clone(), entry.verdict.health)).collect();
+        let checked = probed.iter().filter(|(_, entry)| entry.checked);
+        let healths: BTreeMap<_, _> = checked.map(|(id, entry)| (id.clone(), entry.verdict.health)).collect();
         let changed = self.healths.send_if_modified(|known| {
             let news = **known != healths;
             if news {
@@ -150,17 +218,51 @@ impl Prober {
     }
 }
 
-/// Takes over what is to be probed now; what was known of a container stays while it has not been started anew.
+impl Probed {
+    /// Takes the result of a check over; one of an earlier start says nothing about this one.
+    fn take(&mut self, started_at: Option<Timestamp>, result: &ProbeResult) {
+        let now = clock::monotonic();
+        self.due = Some(now + self.target.probe.interval.max(Duration::from_millis(100)));
+        if started_at != self.target.container.started_at {
+            self.due = Some(now);
+            return;
+        }
+        let before = self.verdict.health;
+        self.verdict.on(result, &self.target, up(started_at, clock::now()));
+        let first = !std::mem::replace(&mut self.checked, true);
+        if let ProbeResult::Unreachable(why) = result
+            && (first || before != Health::Unchecked)
+        {
+            tracing::warn!(container = self.target.container.name, why, "a health check cannot be made");
+        }
+    }
+}
+
+/// Takes over what is to be checked now; what was known of a container stays while it has not been started anew.
 fn merge(probed: &mut BTreeMap<ContainerId, Probed>, wanted: &[Target], now: Instant) {
     let mut next = BTreeMap::new();
-    for target in wanted {
+    for target in wanted.iter().filter(|target| !target.pending) {
         let id = target.container.id.clone();
-        let same = |old: &Probed| {
-            old.target.probe == target.probe && old.target.container.started_at == target.container.started_at
-        };
-        let entry = match probed.remove(&id).filter(same) {
-            Some(old) => Probed { target: target.clone(), ..old },
-            None => Probed { target: target.clone(), verdict: Verdict::new(), due: now },
+        let entry = match probed.remove(&id) {
+            Some(old)
+                if old.target.probe == target.probe
+                    && old.target.container.started_at == target.container.started_at =>
+            {
+                Probed { target: target.clone(), ..old }
+            }
+            // A check of the earlier start that is still under way says by its end when the first of this one begins.
+            Some(old) => Probed {
+                target: target.clone(),
+                verdict: Verdict::new(None),
+                due: old.due.map(|_| now),
+                checked: false,
+            },
+            None => Probed {
+                target: target.clone(),
+                verdict: Verdict::new(target.recalled),
+                due: Some(now),
+                checked: false,
+            },
         };
         next.insert(id, entry);
     }
@@ -175,6 +277,8 @@ fn up(started: Option<Timestamp>, now: Timestamp) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::testing::container;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn probe() -> Probe {
         Probe {
@@ -187,27 +291,90 @@ mod tests {
         }
     }
 
+    fn target(id: &str) -> Target {
+        let container = container(id, id, "shop/a/1", Status::Running);
+        Target { container, probe: probe(), patience: Duration::from_secs(60), recalled: None, pending: false }
+    }
+
+    fn bad() -> ProbeResult {
+        ProbeResult::Bad("503".to_owned())
+    }
+
+    fn silent() -> ProbeResult {
+        ProbeResult::Silent("refused".to_owned())
+    }
+
     #[test]
     fn failures_count_after_the_start_and_in_a_row() {
-        let (mut verdict, probe) = (Verdict::new(), probe());
-        verdict.on(false, &probe, Duration::from_secs(3));
-        verdict.on(false, &probe, Duration::from_secs(6));
+        let (mut verdict, target) = (Verdict::new(None), target("a"));
+        verdict.on(&bad(), &target, Duration::from_secs(3));
+        verdict.on(&bad(), &target, Duration::from_secs(6));
         assert_eq!(verdict, Verdict { health: Health::Starting, failures: 0 });
-        verdict.on(true, &probe, Duration::from_secs(7));
+        verdict.on(&ProbeResult::Good(None), &target, Duration::from_secs(7));
         assert_eq!(verdict.health, Health::Healthy);
-        verdict.on(false, &probe, Duration::from_secs(8));
+        verdict.on(&silent(), &target, Duration::from_secs(8));
         assert_eq!(verdict.health, Health::Healthy, "one failure is not yet two");
-        verdict.on(false, &probe, Duration::from_secs(9));
+        verdict.on(&bad(), &target, Duration::from_secs(9));
         assert_eq!(verdict.health, Health::Unhealthy, "it was healthy before: the start is over");
-        verdict.on(true, &probe, Duration::from_secs(20));
+        verdict.on(&ProbeResult::Good(None), &target, Duration::from_secs(20));
         assert_eq!(verdict, Verdict { health: Health::Healthy, failures: 0 });
     }
 
     #[test]
-    fn a_container_that_never_comes_up_is_unhealthy_after_the_start() {
-        let (mut verdict, probe) = (Verdict::new(), probe());
-        verdict.on(false, &probe, Duration::from_secs(11));
-        verdict.on(false, &probe, Duration::from_secs(16));
+    fn silence_is_starting_until_the_time_to_start_is_over_and_a_bad_answer_is_not() {
+        let (mut verdict, target) = (Verdict::new(None), target("a"));
+        for second in (11..60).step_by(5) {
+            verdict.on(&silent(), &target, Duration::from_secs(second));
+        }
+        assert_eq!(verdict, Verdict { health: Health::Starting, failures: 0 });
+        verdict.on(&silent(), &target, Duration::from_secs(61));
+        verdict.on(&silent(), &target, Duration::from_secs(66));
         assert_eq!(verdict.health, Health::Unhealthy);
+        let mut verdict = Verdict::new(None);
+        verdict.on(&bad(), &target, Duration::from_secs(11));
+        verdict.on(&bad(), &target, Duration::from_secs(16));
+        assert_eq!(verdict.health, Health::Unhealthy, "bad answers count once the start period is over");
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_not_unhealthy() {
+        let (mut verdict, target) = (Verdict::new(Some(Health::Healthy)), target("a"));
+        for _ in 0..10 {
+            verdict.on(&ProbeResult::Unreachable("no way".to_owned()), &target, Duration::MAX);
+        }
+        assert_eq!(verdict, Verdict { health: Health::Unchecked, failures: 0 });
+    }
+
+    #[tokio::test]
+    async fn a_slow_check_delays_neither_the_others_nor_the_end() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let ask: Ask = Arc::new(move |container, _| {
+            let count = Arc::clone(&count);
+            Box::pin(async move {
+                if container.id.as_str() == "slow" {
+                    std::future::pending::<()>().await;
+                }
+                count.fetch_add(1, Ordering::SeqCst);
+                ProbeResult::Good(None)
+            })
+        });
+        let (mut quick, slow) = (target("quick"), target("slow"));
+        quick.probe.interval = Duration::from_millis(100);
+        let (wanted, targets) = watch::channel(Arc::new(Vec::new()));
+        wanted.send_replace(Arc::new(vec![quick, slow]));
+        let (healths, mut known) = watch::channel(Arc::new(BTreeMap::new()));
+        let stop = CancellationToken::new();
+        let prober = Prober { targets, healths, triggers: Triggers::default(), ask, stop: stop.clone() };
+        let watching = async {
+            known.wait_for(|known| known.get(&ContainerId::new("quick")) == Some(&Health::Healthy)).await.unwrap();
+            while asked.load(Ordering::SeqCst) < 3 {
+                tokio::task::yield_now().await;
+            }
+            assert!(!known.borrow().contains_key(&ContainerId::new("slow")), "it was not checked yet");
+            stop.cancel();
+        };
+        let (ended, ()) = tokio::join!(prober.run(), watching);
+        ended.unwrap();
     }
 }

@@ -5,7 +5,7 @@ use super::bookkeeping::record_in_place;
 use super::commits::Unusable;
 use super::follow::Head;
 use super::load::{LoadError, Loaded, Loader};
-use super::observe::{overlay, seen};
+use super::observe::{overlay, recall, seen};
 use super::pace::{Pace, Tempo, is_repair};
 use super::probes::{Target, targets};
 use super::show::{begin, show, update};
@@ -87,6 +87,8 @@ pub(super) struct State {
     /// The commit for which values found in place are on record.
     pub(super) recorded: Option<String>,
     pub(super) trouble: Option<Backoff>,
+    /// Whether another process applied at the last look.
+    pub(super) locked: bool,
     pub(super) pruned: Option<Instant>,
 }
 
@@ -152,6 +154,11 @@ impl Reconciler {
             self.state.pace.clear();
         }
         self.folder.check()?;
+        if std::mem::take(&mut self.state.locked) {
+            // While it goes on, a look at every container each second would only cost the engine.
+            let what = "setpoint daemon";
+            drop(ApplyLock::acquire(&self.state_dir, what, Duration::ZERO).await.map_err(Trouble::Lock)?);
+        }
         self.prune();
         let head = self.head.borrow_and_update().clone();
         self.publish(|status| status.follow(&head));
@@ -163,17 +170,9 @@ impl Reconciler {
         if let Cow::Owned(desired) = keep_former_volumes(&current.desired, &observed, &current.owner) {
             current.desired = Arc::new(desired);
         }
-        let probes = targets(&current.desired, &observed, &current.owner);
-        self.targets.send_if_modified(|known| {
-            let news = **known != probes;
-            if news {
-                *known = Arc::new(probes);
-            }
-            news
-        });
-        overlay(&mut observed, &self.healths.borrow());
         let now = clock::now();
         let memory = current.ledger.memory(now)?;
+        self.check_health(&current, &mut observed, &memory)?;
         let looks = seen(&observed, &current.owner, &memory.known);
         for (instance, change) in current.ledger.saw(&looks, "seen on the engine", now)? {
             tracing::info!(%instance, from = change.old, to = change.new, "instance changed");
@@ -182,6 +181,21 @@ impl Reconciler {
         let Some(plan) = self.planned(&current, &observed, &memory)? else { return Ok(self.resync) };
         self.finish(&current, &plan)?;
         self.carry_out(&current, &observed, &plan).await
+    }
+
+    /// Has the containers checked that have no health check of their own, and takes over what is known of them.
+    fn check_health(&self, current: &Loaded, observed: &mut Observed, memory: &Memory) -> Result<(), Trouble> {
+        let recalled = recall(&current.ledger.instances()?, observed);
+        let targets = targets(&current.desired, observed, &current.owner, &recalled, &memory.bases);
+        overlay(observed, &targets, &self.healths.borrow());
+        self.targets.send_if_modified(|known| {
+            let news = **known != targets;
+            if news {
+                *known = Arc::new(targets);
+            }
+            news
+        });
+        Ok(())
     }
 
     /// Remembers what a new commit asks for and the host has already, once for each commit and a full look.
@@ -390,6 +404,7 @@ impl Reconciler {
         let error = match trouble {
             // Normal: one at a time.
             Trouble::Lock(LockError::Held { holder, .. }) => {
+                self.state.locked = true;
                 self.publish(|status| status.waits_for = Some(holder.clone()));
                 return LOCKED;
             }

@@ -4,10 +4,10 @@ use super::follow::{Head, SourceFollower, follow_engine};
 use super::handle::Handle;
 use super::load::Loader;
 use super::look;
-use super::probes::{Ask, Prober};
+use super::probes::{Prober, ask};
 use super::reconcile::{Reconciler, State};
 use super::status::{DaemonStatus, Status};
-use super::timing::{Orchestrator, Timing};
+use super::timing::{Asking, Orchestrator, Request, Timing, requests};
 use super::trigger::Triggers;
 use crate::engine::docker::Docker;
 use crate::event::{Event, Fact};
@@ -19,7 +19,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// What a daemon is made of. All of it is ready to be used: nothing fails any more for want of a file or an address.
@@ -51,6 +51,8 @@ pub struct Daemon {
     status: watch::Sender<Arc<Status>>,
     view: watch::Sender<Option<Arc<crate::plan::render::View>>>,
     triggers: Triggers,
+    asking: Asking,
+    requests: mpsc::Receiver<Request>,
 }
 
 /// A daemon could not be built, or did not end in order.
@@ -84,7 +86,9 @@ impl Daemon {
             installation: store.installation().to_owned(),
         };
         let status = watch::Sender::new(Arc::new(Status::new(Some(daemon), &config.source.place())));
-        Ok(Self { config, store, folder, status, view: watch::Sender::new(None), triggers: Triggers::default() })
+        let (asking, requests) = requests();
+        let (view, triggers) = (watch::Sender::new(None), Triggers::default());
+        Ok(Self { config, store, folder, status, view, triggers, asking, requests })
     }
 
     /// What an API may see and ask.
@@ -94,6 +98,7 @@ impl Daemon {
             status: self.status.subscribe(),
             view: self.view.subscribe(),
             triggers: self.triggers.clone(),
+            asking: self.asking.clone(),
         }
     }
 
@@ -113,7 +118,7 @@ impl Daemon {
         let (targets, targets_seen) = watch::channel(Arc::default());
         let (healths, healths_seen) = watch::channel(Arc::default());
         let (applied, applied_seen) = watch::channel(None);
-        let Self { config, store, folder, status, view, triggers } = self;
+        let Self { config, store, folder, status, view, triggers, asking: _, requests } = self;
         let reference = config.source.config().reference.as_deref().unwrap_or("HEAD");
         tracing::info!(
             version = config.version,
@@ -161,10 +166,11 @@ impl Daemon {
         tasks.spawn("engine events", Policy::Restart(backoff), move || {
             follow_engine(docker.clone(), owner_seen.clone(), look.clone(), ending.clone())
         });
-        let ask = asker(config.docker.clone());
+        let ask = ask(config.docker.clone());
         let prober = Prober { targets: targets_seen, healths, triggers, ask, stop: stop.clone() };
         once(&tasks, "probes", prober.run());
-        once(&tasks, "schedules", Timing::new(config.orchestrator, applied_seen, stop.clone(), config.shutdown).run());
+        let timing = Timing::new(config.orchestrator, applied_seen, requests, stop.clone(), config.shutdown);
+        once(&tasks, "schedules", timing.run());
         once(&tasks, "reconcile", reconciler.run());
         once(&tasks, "api", serve(handle, stop));
 
@@ -193,12 +199,4 @@ where
             }
         }
     });
-}
-
-/// Asks the engine's side of a probe.
-fn asker(docker: Docker) -> Ask {
-    Arc::new(move |container, probe| {
-        let docker = docker.clone();
-        Box::pin(async move { docker.probe(&container, &probe).await })
-    })
 }

@@ -4,7 +4,8 @@ use super::handle::Handle;
 use super::status::{DaemonStatus, Status};
 use super::trigger::Triggers;
 use crate::model::{
-    ContainerId, DeploymentName, OnFailure, Revision, ServiceId, ServiceRef, Strategy, StrategyKind, Timestamp,
+    Container, ContainerId, DeploymentName, OnFailure, OwnerId, Revision, ServiceId, ServiceRef, Status as State,
+    Strategy, StrategyKind, Timestamp,
 };
 pub(crate) use crate::plan::render::View;
 use crate::plan::{Action, Disruption, Gate, Guard, Plan, Reason, Step, Subject};
@@ -30,8 +31,20 @@ pub(crate) fn channel(store: &Store) -> Ends {
         status: status.subscribe(),
         view: view.subscribe(),
         triggers: Triggers::default(),
+        asking: super::timing::requests().0,
     };
     (handle, status, view)
+}
+
+/// A container of the owner `me/prod`, without a health check.
+pub(crate) fn container(id: &str, name: &str, instance: &str, status: State) -> Container {
+    Container {
+        owner: Some(OwnerId::new("me/prod")),
+        instance: Some(instance.parse().unwrap()),
+        revision: Some("3f2a91c".to_owned()),
+        status,
+        ..Container::bare(id, name)
+    }
 }
 
 pub(crate) fn revision(commit: &str) -> Revision {

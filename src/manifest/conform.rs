@@ -3,6 +3,7 @@
 //! What has a mistake is left out, so that the rest of the file can be looked at all the same: an optional key by itself, a
 //! required one with the map that needs it.
 
+use super::free::{free, integer};
 use super::raw::units;
 use super::report::{Certainty, Diagnostic};
 use super::shape::{Object, Shape, Shapes};
@@ -153,7 +154,7 @@ impl<'a> Walk<'a> {
                 Some(Json::Object(map))
             }
             (Shape::Object(object), Value::Map(entries)) => self.object(object, entries, node),
-            (Shape::Free, _) => Some(free(node)),
+            (Shape::Free, _) => Some(free(node, self.source.path().ends_with(".kdl"))),
             (_, Value::Scalar { text, .. }) => self.scalar(form, text, node.span),
             _ => None,
         }
@@ -363,50 +364,4 @@ impl<'a> Walk<'a> {
 
 fn is_scalar(form: &Shape) -> bool {
     matches!(form, Shape::Words(_) | Shape::Unit(_) | Shape::Text | Shape::Integer(..) | Shape::Bool)
-}
-
-/// A value with the types that it is written with: a text without quotes is a number, `true`, `false` or nothing when it
-/// looks like one (the core schema of YAML 1.2), and a text otherwise.
-fn free(node: &Node) -> Json {
-    match &node.value {
-        Value::Null => Json::Null,
-        Value::Scalar { text, quoted: true } => Json::String(text.to_string()),
-        Value::Scalar { text, quoted: false } => match &**text {
-            "true" | "True" | "TRUE" => Json::Bool(true),
-            "false" | "False" | "FALSE" => Json::Bool(false),
-            plain => number(plain).unwrap_or_else(|| Json::String(plain.to_owned())),
-        },
-        Value::Seq(items) => items.iter().map(|item| free(item)).collect(),
-        Value::Map(entries) => entries.iter().map(|(key, value)| (key.text.to_string(), free(value))).collect(),
-    }
-}
-
-/// A number without quotes; what JSON has no number for (`.inf`, a version such as `1.2.3`) is none.
-fn number(text: &str) -> Option<Json> {
-    if let Some(whole) = integer(text) {
-        let whole_number = i64::try_from(whole).map(Json::from).or_else(|_| u64::try_from(whole).map(Json::from));
-        return whole_number.ok().or_else(|| serde_json::Number::from_f64(whole as f64).map(Json::Number));
-    }
-    let numeric = text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '-' | '+' | '.'));
-    let float = text.parse().ok().filter(|_| numeric && text.contains(|letter: char| letter.is_ascii_digit()))?;
-    serde_json::Number::from_f64(float).map(Json::Number)
-}
-
-/// A whole number as YAML and KDL write it: decimal, `0x`, `0o`, `0b`, with `_` between digits.
-fn integer(text: &str) -> Option<i128> {
-    let text = text.trim().replace('_', "");
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => (-1, digits),
-        None => (1, text.strip_prefix('+').unwrap_or(&text)),
-    };
-    if digits.starts_with(['-', '+']) {
-        return None;
-    }
-    let number = match digits.get(..2) {
-        Some("0x") => i128::from_str_radix(&digits[2..], 16),
-        Some("0o") => i128::from_str_radix(&digits[2..], 8),
-        Some("0b") => i128::from_str_radix(&digits[2..], 2),
-        _ => digits.parse(),
-    };
-    number.ok().map(|number: i128| number * sign)
 }

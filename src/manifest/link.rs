@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// The report of all mistakes.
 pub(super) fn link(tree: &FileTree, files: Files) -> Result<Desired, Report> {
     let Files { manifests, mistakes, notices } = files;
-    let mut cx = Context { tree, mistakes, notices };
+    let mut cx = Context { tree, mistakes, notices, env_files: BTreeSet::new() };
     let mut settings = Settings::default();
     let partial = Partial {
         files: manifests.iter().filter(|file| file.partial).map(|file| Arc::clone(file.source.path())).collect(),
@@ -93,7 +93,7 @@ pub(super) fn link(tree: &FileTree, files: Files) -> Result<Desired, Report> {
         })
         .collect();
     cx.notices.sort_by(|a, b| a.at.cmp(&b.at));
-    Ok(Desired { settings, deployments, schedules, builds, notices: cx.notices })
+    Ok(Desired { settings, deployments, schedules, builds, notices: cx.notices, env_files: cx.env_files })
 }
 
 /// The schedules by their names, which are unique.
@@ -324,5 +324,6 @@ fn finish(draft: Draft<'_>, depends_on: BTreeMap<ServiceRef, Dependency>, one_sh
         probe: draft.probe,
         order: draft.order.unwrap_or(Order::Auto),
         origins,
+        hidden: draft.hidden,
     }
 }

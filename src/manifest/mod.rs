@@ -15,6 +15,7 @@ mod conform;
 mod cursor;
 mod daemon;
 mod files;
+mod free;
 pub mod kdl;
 mod link;
 mod parallel;
@@ -39,6 +40,8 @@ mod schedule_tests;
 mod seed_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod written_tests;
 
 pub use daemon::daemon_config;
 pub use raw::daemon::DaemonConfig;

@@ -64,6 +64,33 @@ fn every_key_arrives() {
     assert_eq!(calibrate.real_time.policy, RtPolicy::Other);
 }
 
+/// What JSON would hold as another value stays the text that it is.
+#[test]
+fn a_number_arrives_as_it_is_written_or_as_a_text() {
+    let of = |parameters: &str| {
+        let text = format!("schedule:\n  tasks:\n    - {{id: a, address: \"h:1\", parameters: {parameters}}}\n");
+        serde_json::Value::Object(tasks(&text).remove(0).parameters)
+    };
+    for (written, expected) in [
+        ("12_34", json!("12_34")),
+        ("1_0.5", json!("1_0.5")),
+        ("18446744073709551616", json!("18446744073709551616")),
+        ("-9223372036854775809", json!("-9223372036854775809")),
+        ("340282366920938463463374607431768211456", json!("340282366920938463463374607431768211456")),
+        ("18446744073709551615", json!(u64::MAX)),
+        ("-9223372036854775808", json!(i64::MIN)),
+        ("9007199254740993", json!(9_007_199_254_740_993_u64)),
+        ("0x1F", json!(31)),
+        ("1e3", json!(1000.0)),
+        ("-.5", json!(-0.5)),
+    ] {
+        assert_eq!(of(&format!("{{n: {written}}}"))["n"], expected, "{written}");
+    }
+    let kdl = "schedule {\n  task \"a\" address=\"h:1\" {\n    parameters {\n      n 12_34\n    }\n  }\n}\n";
+    let kdl = schedule("schedules/s.kdl", kdl).tasks.remove(0);
+    assert_eq!(kdl.parameters["n"], 1234, "KDL has `_` between digits");
+}
+
 #[test]
 fn both_formats_mean_the_same() {
     let yaml = schedule("schedules/control.yaml", include_str!("testdata/control.yaml"));

@@ -26,7 +26,7 @@ pub(super) fn desired(files: &[(&str, &str)]) -> Desired {
     compile(&tree(&files)).unwrap_or_else(|report| panic!("{}", report.render(Style::default())))
 }
 
-fn mistakes(files: &[(&str, &str)]) -> String {
+pub(super) fn mistakes(files: &[(&str, &str)]) -> String {
     let files: Vec<(&str, &[u8])> = files.iter().map(|(path, text)| (*path, text.as_bytes())).collect();
     compile(&tree(&files)).map(|_| ()).unwrap_err().to_string()
 }

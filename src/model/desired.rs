@@ -1,13 +1,14 @@
 //! What the config repo wants: the result of compiling one revision.
 
 use super::spec::{ContainerSpec, Probe};
+use super::text::probe_text;
 use super::{
-    DeploymentName, Field, FileKind, Location, OnFailure, Order, Schedule, ScheduleName, ServiceId, ServiceRef,
-    Settings, StrategyKind,
+    DeploymentName, Field, FieldKind, Fields, FileKind, Location, OnFailure, Order, Schedule, ScheduleName, ServiceId,
+    ServiceRef, Settings, StrategyKind,
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub struct Desired {
     pub builds: Vec<BuildFile>,
     /// What the reader should know although it is no mistake (a file kind that is not supported yet, a deprecated key).
     pub notices: Vec<Notice>,
+    /// Paths of the env files that services read, whose values are not shown.
+    pub env_files: BTreeSet<String>,
 }
 
 impl Desired {
@@ -148,12 +151,26 @@ pub struct Service {
     pub order: Order,
     /// Where each field is set; a field that is not listed follows from a default.
     pub origins: BTreeMap<Field, Location>,
+    /// Fields whose values are not shown, whatever they are: those from an env file.
+    pub hidden: BTreeSet<Field>,
 }
 
 impl Service {
     /// The name of the container in `slot`: `container_name`, else `<deployment>-<service>-<slot>`.
     pub fn container_name(&self, deployment: &DeploymentName, slot: u32) -> String {
         self.container_name.clone().unwrap_or_else(|| self.id.container_name(deployment, slot))
+    }
+
+    /// Its settings as fields: those of its containers, and the check that Setpoint makes itself.
+    pub fn fields(&self) -> Fields {
+        let mut fields = self.spec.fields();
+        fields.insert(Field::one(FieldKind::Probe), probe_text(self.probe.as_ref()));
+        fields
+    }
+
+    /// Whether the value of a field must not be shown, whatever it is.
+    pub fn hides(&self, field: &Field) -> bool {
+        self.hidden.contains(field)
     }
 
     /// The place that sets `field`, or the service itself.

@@ -38,6 +38,8 @@ pub enum FieldKind {
     CpuShares,
     Ulimit,
     Healthcheck,
+    /// The health check that Setpoint makes itself (`http`, `tcp` of `healthcheck`). No engine knows of it.
+    Probe,
     User,
     WorkingDir,
     Hostname,
@@ -102,6 +104,7 @@ impl FieldKind {
             Self::CpuShares => "cpu_shares",
             Self::Ulimit => "ulimit",
             Self::Healthcheck => "healthcheck",
+            Self::Probe => "probe",
             Self::User => "user",
             Self::WorkingDir => "working_dir",
             Self::Hostname => "hostname",
@@ -136,6 +139,7 @@ impl FieldKind {
         match self {
             Self::Name
             | Self::Network
+            | Self::Probe
             | Self::Restart
             | Self::Cpu
             | Self::Memory
@@ -184,17 +188,6 @@ impl Field {
     pub fn of(kind: FieldKind, key: impl Into<String>) -> Self {
         Self { kind, key: key.into() }
     }
-
-    /// Whether the value must not be shown: an environment variable or build argument whose name says so.
-    pub fn is_sensitive(&self) -> bool {
-        self.kind == FieldKind::Env && looks_secret(&self.key)
-    }
-}
-
-/// Whether a name says that its value is a secret.
-pub fn looks_secret(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    ["PASS", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "AUTH", "PRIVATE", "DSN"].iter().any(|word| name.contains(word))
 }
 
 impl fmt::Display for Field {

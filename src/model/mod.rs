@@ -13,6 +13,7 @@ mod observed;
 mod plain;
 mod quantity;
 mod schedule;
+mod secrecy;
 mod settings;
 mod spec;
 mod suffix;
@@ -25,13 +26,14 @@ pub use desired::{
     BuildFile, BuildImage, BuildSettings, Condition, ContextFile, Dependency, Deployment, Desired, Image, ImageBuild,
     Network, Notice, PullPolicy, Registry, Role, Service, Strategy, Volume,
 };
-pub use field::{Change, Field, FieldKind, Fields, digest, looks_secret};
+pub use field::{Change, Field, FieldKind, Fields, digest};
 pub use id::{
     ContainerId, DeploymentName, InstanceId, OwnerId, ParseIdError, ScheduleName, ServiceId, ServiceRef, TaskId,
 };
 pub use location::Location;
 pub use observed::{
-    Container, Health, HealthReport, ImageConfig, ImageState, NetworkState, Observed, Status, VolumeState,
+    Address, Container, Health, HealthReport, ImageConfig, ImageState, NetworkState, Observed, Status, Unread,
+    VolumeState,
 };
 pub use plain::{coloured, plain};
 pub use quantity::{QuantityError, cpus_text, duration_text, nanos, parse_cpus, parse_duration, parse_size, size_text};
@@ -39,6 +41,7 @@ pub use schedule::{
     Deadline, DeadlineFrom, FeasibilityPolicy, Missed, Need, On, OnDeadline, Overlap, RealTime, Release, Repeat,
     RtPolicy, Schedule, Start, Target, Task, TaskAddress, TaskProtocol,
 };
+pub use secrecy::{HIDDEN, looks_secret, masked, masked_lines, shown};
 pub use settings::{DriftPolicy, OnFailure, Order, Prune, Settings, StrategyKind};
 pub use spec::{
     Attachment, ConfigFile, ContainerSpec, Device, Healthcheck, Logging, Mount, OnChange, PortBinding, Probe, Protocol,

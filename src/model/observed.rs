@@ -3,7 +3,8 @@
 use super::spec::ContainerSpec;
 use super::{ContainerId, DeploymentName, InstanceId, OwnerId, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 
 /// One look at an engine.
 #[derive(Clone, Debug)]
@@ -12,6 +13,8 @@ pub struct Observed {
     pub at: Timestamp,
     /// What could not be read. Anything here makes the snapshot incomplete, and nothing is removed on it.
     pub missing: Vec<String>,
+    /// The part of it that may be there nevertheless: absence from the lists below means nothing for these.
+    pub unread: BTreeSet<Unread>,
     /// Every container, ours with its settings, foreign ones with name and ports only.
     pub containers: Vec<Container>,
     /// Every network by name.
@@ -28,6 +31,7 @@ impl Observed {
         Self {
             at,
             missing: Vec::new(),
+            unread: BTreeSet::new(),
             containers: Vec::new(),
             networks: BTreeMap::new(),
             volumes: BTreeMap::new(),
@@ -39,6 +43,19 @@ impl Observed {
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty()
     }
+}
+
+/// What an engine did not say.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unread {
+    /// A container of this instance is there and was not read.
+    Instance(InstanceId),
+    /// Which networks there are.
+    Networks,
+    /// Which volumes there are.
+    Volumes,
+    /// Whether there is an image with this reference.
+    Image(String),
 }
 
 /// A container as the engine reports it.
@@ -72,9 +89,61 @@ pub struct Container {
     /// When it last started.
     pub started_at: Option<Timestamp>,
     /// Address on each network it is connected to.
-    pub addresses: BTreeMap<String, String>,
+    pub addresses: BTreeMap<String, Address>,
+    /// Where its TCP ports are published on the engine's host, by container port; an unspecified address is every one.
+    pub published: BTreeMap<u16, SocketAddr>,
     /// Its settings, normalised. For a foreign container only image and ports are filled.
     pub spec: ContainerSpec,
+}
+
+#[cfg(test)]
+impl Container {
+    /// A running container of nobody, with nothing set, for tests.
+    pub(crate) fn bare(id: &str, name: &str) -> Self {
+        Self {
+            id: ContainerId::new(id),
+            name: name.to_owned(),
+            owner: None,
+            instance: None,
+            revision: None,
+            applied: BTreeMap::new(),
+            needs: Vec::new(),
+            anonymous_volumes: BTreeMap::new(),
+            image_id: String::new(),
+            status: Status::Running,
+            health: Health::Unchecked,
+            restart_count: 0,
+            started_at: None,
+            addresses: BTreeMap::new(),
+            published: BTreeMap::new(),
+            spec: ContainerSpec::default(),
+        }
+    }
+}
+
+/// An address within its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The address.
+    pub ip: IpAddr,
+    /// How many bits of it name the network.
+    pub prefix: u8,
+}
+
+impl Address {
+    /// Whether another address lies in the same network.
+    pub fn is_beside(&self, other: IpAddr) -> bool {
+        let shift = |bits: u32| bits.saturating_sub(u32::from(self.prefix));
+        match (self.ip, other) {
+            (IpAddr::V4(one), IpAddr::V4(other)) => {
+                (one.to_bits() ^ other.to_bits()).checked_shr(shift(32)).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(one), IpAddr::V6(other)) => {
+                (one.to_bits() ^ other.to_bits()).checked_shr(shift(128)).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What a container does.

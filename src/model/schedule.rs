@@ -124,7 +124,7 @@ pub struct Task {
     pub max_retries: u32,
     /// Pause before the first further attempt; doubled for each one after it.
     pub retry_delay: Duration,
-    /// Its failure ends the whole run.
+    /// That it fails, is cancelled, or is left out for a failure ends the whole run.
     pub critical: bool,
     /// Scheduling policy and CPU of the thread that runs it.
     pub real_time: RealTime,
@@ -180,6 +180,15 @@ pub enum TaskAddress {
     Tcp(String, u16),
     /// Host and port, with mutual TLS.
     Tls(String, u16),
+    /// A service of ours, with mutual TLS: its port is published at host and port, and its certificate says the name.
+    TlsService {
+        /// What its certificate is for: the name that it is reached by in its own network.
+        name: String,
+        /// Where it is published.
+        host: String,
+        /// The port there.
+        port: u16,
+    },
     /// Path of a Unix socket.
     Unix(String),
 }
@@ -187,9 +196,14 @@ pub enum TaskAddress {
 impl TaskAddress {
     /// Host and port as a URL has them; `None` for a socket.
     pub fn authority(&self) -> Option<String> {
+        let (host, port) = self.place()?;
+        Some(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+    }
+
+    /// The host and port to connect to; `None` for a socket.
+    pub fn place(&self) -> Option<(&str, u16)> {
         match self {
-            Self::Tcp(host, port) | Self::Tls(host, port) if host.contains(':') => Some(format!("[{host}]:{port}")),
-            Self::Tcp(host, port) | Self::Tls(host, port) => Some(format!("{host}:{port}")),
+            Self::Tcp(host, port) | Self::Tls(host, port) | Self::TlsService { host, port, .. } => Some((host, *port)),
             Self::Unix(_) => None,
         }
     }
@@ -197,12 +211,13 @@ impl TaskAddress {
 
 impl fmt::Display for TaskAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, rest) = match self {
-            Self::Tcp(..) => ("", self.authority()),
-            Self::Tls(..) => ("tls://", self.authority()),
-            Self::Unix(path) => ("unix:", Some(path.clone())),
-        };
-        f.pad(&format!("{scheme}{}", rest.unwrap_or_default()))
+        let rest = self.authority().unwrap_or_default();
+        f.pad(&match self {
+            Self::Tcp(..) => rest,
+            Self::Tls(..) => format!("tls://{rest}"),
+            Self::TlsService { name, .. } => format!("tls://{rest} ({name})"),
+            Self::Unix(path) => format!("unix:{path}"),
+        })
     }
 }
 
@@ -386,6 +401,8 @@ mod tests {
         assert_eq!(text(TaskAddress::Tcp("task1".to_owned(), 50051)), "task1:50051");
         assert_eq!(text(TaskAddress::Tls("task1".to_owned(), 50051)), "tls://task1:50051");
         assert_eq!(text(TaskAddress::Tls("::1".to_owned(), 50051)), "tls://[::1]:50051");
+        let (name, host) = ("task1".to_owned(), "127.0.0.1".to_owned());
+        assert_eq!(text(TaskAddress::TlsService { name, host, port: 50051 }), "tls://127.0.0.1:50051 (task1)");
         assert_eq!(text(TaskAddress::Unix("/run/task1.sock".to_owned())), "unix:/run/task1.sock");
     }
 }

@@ -1,7 +1,7 @@
 //! The exact, readable text of each kind of setting: what is compared, and what people read.
 
 use super::quantity::{duration_text, size_text};
-use super::spec::{Attachment, ConfigFile, Healthcheck, Mount, OnChange, Restart, Test, Ulimit};
+use super::spec::{Attachment, ConfigFile, Healthcheck, Mount, OnChange, Probe, Restart, Test, Ulimit};
 use std::collections::BTreeMap;
 
 /// Words as a JSON list, so that spaces and quotes in them are exact.
@@ -42,6 +42,18 @@ pub(super) fn config_text(file: &ConfigFile) -> String {
     };
     let short = file.oid.get(..12).unwrap_or(&file.oid);
     format!("{} @{short} {:04o} {}:{}{on_change}", file.source, file.mode, file.uid, file.gid)
+}
+
+/// A check that Setpoint makes itself; `none` where there is none, so that one that was never recorded is told from it.
+pub(super) fn probe_text(probe: Option<&Probe>) -> String {
+    let Some(Probe { http_path, port, interval, timeout, retries, start_period }) = probe else {
+        return "none".to_owned();
+    };
+    let target = http_path.as_ref().map_or_else(|| format!("tcp {port}"), |path| format!("http :{port}{path}"));
+    let start =
+        if start_period.is_zero() { String::new() } else { format!(", from {} on", duration_text(*start_period)) };
+    let (interval, timeout) = (duration_text(*interval), duration_text(*timeout));
+    format!("{target} every {interval}, within {timeout}, {retries} tries{start}")
 }
 
 pub(super) fn attachment_text(attachment: &Attachment) -> String {

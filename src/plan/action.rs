@@ -225,6 +225,16 @@ pub enum Guard {
 }
 
 impl Action {
+    /// How long the container that it stops may take to end; `None` when it stops none.
+    pub fn grace(&self) -> Option<Duration> {
+        match self {
+            Self::ReplaceInstance { grace, .. }
+            | Self::StopInstance { grace, .. }
+            | Self::RemoveInstance { grace, .. } => Some(*grace),
+            _ => None,
+        }
+    }
+
     /// One word for what is done, the same in plans, events and summaries.
     pub fn verb(&self) -> &'static str {
         match self {

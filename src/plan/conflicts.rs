@@ -5,7 +5,7 @@ use super::context::Context;
 use super::draft::{Draft, Drafts, Handover, Phase, Rank};
 use super::instances::grace;
 use super::step::{Disruption, HeldReason, Milestone, Reason, Subject};
-use crate::model::{Container, InstanceId, MOVING, PortBinding, Protocol, Status};
+use crate::model::{Container, ContainerSpec, InstanceId, MOVING, PortBinding, Protocol, Status};
 use std::collections::{BTreeSet, HashMap};
 
 /// Something that one container at a time can hold.
@@ -25,7 +25,7 @@ pub(super) fn conflicts(cx: &Context<'_>, drafts: &mut Drafts) {
         .steps
         .iter()
         .filter(|(subject, _)| matches!(subject, Subject::Instance(_)))
-        .map(|(subject, draft)| (subject.clone(), claims(&draft.action)))
+        .map(|(subject, draft)| (subject.clone(), claims(cx, &draft.action)))
         .filter(|(_, claims)| !claims.is_empty())
         .collect();
     for (subject, claims) in claims {
@@ -56,21 +56,26 @@ fn holders<'a>(cx: &Context<'a>) -> HashMap<Claim, Vec<&'a Container>> {
 }
 
 /// What a step takes hold of.
-fn claims(action: &Action) -> Vec<Wish> {
+fn claims(cx: &Context<'_>, action: &Action) -> Vec<Wish> {
     let name = |name: &String| (Claim::Name(name.clone()), None);
+    let ports = |spec: &ContainerSpec| -> Vec<Wish> {
+        let fixed = |port: &PortBinding| Some((Claim::Port(port.protocol, port.host_port?), Some(port.clone())));
+        spec.ports.iter().filter_map(fixed).collect()
+    };
     match action {
-        Action::UpdateInstance { updates, .. } => updates
-            .iter()
-            .filter_map(|update| if let Update::Rename(to) = update { Some(name(to)) } else { None })
-            .collect(),
-        action => action.launch().map_or_else(Vec::new, |launch| {
-            let ports = launch
-                .spec
-                .ports
-                .iter()
-                .filter_map(|port| Some((Claim::Port(port.protocol, port.host_port?), Some(port.clone()))));
-            std::iter::once(name(&launch.name)).chain(ports).collect()
-        }),
+        Action::UpdateInstance { container, updates, .. } => {
+            let renamed = updates.iter().filter_map(|update| match update {
+                Update::Rename(to) => Some(name(to)),
+                _ => None,
+            });
+            // A container that is started takes the ports that it was created with.
+            let started =
+                updates.contains(&Update::Start).then(|| cx.ours().find(|one| one.id == *container)).flatten();
+            renamed.chain(started.into_iter().flat_map(|container| ports(&container.spec))).collect()
+        }
+        action => action
+            .launch()
+            .map_or_else(Vec::new, |launch| std::iter::once(name(&launch.name)).chain(ports(&launch.spec)).collect()),
     }
 }
 

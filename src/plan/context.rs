@@ -2,7 +2,7 @@
 
 use super::input::{AllowedGuard, PlanInput};
 use super::wanted::{Present, Wanted, present, wanted};
-use crate::model::{Container, Desired, InstanceId, Observed, ServiceRef};
+use crate::model::{Container, Desired, InstanceId, Observed, ServiceRef, Unread};
 use std::collections::BTreeMap;
 
 /// What the parts of the planner share. Nothing here changes while a plan is made.
@@ -39,6 +39,11 @@ impl<'a> Context<'a> {
 
     pub(super) fn foreign_on_network(&self, network: &str) -> Option<&'a Container> {
         self.foreign().find(|container| container.addresses.contains_key(network))
+    }
+
+    /// Whether it was not read if this is there: it is left as it is then, and nothing is made in its place.
+    pub(super) fn is_unread(&self, what: &Unread) -> bool {
+        self.input.observed.unread.contains(what)
     }
 
     /// How many instances of the service have a container.

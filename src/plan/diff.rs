@@ -108,6 +108,7 @@ impl Comparison<'_> {
         changes.extend(self.state());
         changes.extend(self.name());
         changes.extend(self.image());
+        changes.extend(self.probe());
         self.configs(&mut changes);
         self.others(&mut changes);
         changes.sort_by(|a, b| a.field.cmp(&b.field));
@@ -116,7 +117,8 @@ impl Comparison<'_> {
 
     fn change(&self, field: Field, old: Option<String>, new: Option<String>, origin: Origin) -> FieldChange {
         let at = self.service.origin(&field).clone();
-        FieldChange { field, old, new, origin, at: Some(at) }
+        let hidden = self.service.hides(&field);
+        FieldChange { field, old, new, origin, at: Some(at), hidden }
     }
 
     /// A container that should run and does not, or whose health went bad.
@@ -129,7 +131,9 @@ impl Comparison<'_> {
             _ if is_done(container, self.service) => return None,
             (status, _) => (status.to_string(), if self.service.one_shot { "completed" } else { "running" }),
         };
-        Some(self.change(Field::one(FieldKind::State), Some(old), Some(new.to_owned()), Origin::Drift))
+        // What never ran is what a step left that failed half-way: nobody on the host brings a container there.
+        let origin = if container.status == Status::Created { Origin::Git } else { Origin::Drift };
+        Some(self.change(Field::one(FieldKind::State), Some(old), Some(new.to_owned()), origin))
     }
 
     fn name(&self) -> Option<FieldChange> {
@@ -160,6 +164,18 @@ impl Comparison<'_> {
         let old = image_text(old, Some(&self.container.image_id));
         let new = image_text(new, self.image.map(|image| image.id.as_str()));
         Some(self.change(field, Some(old), Some(new), origin))
+    }
+
+    /// The check that Setpoint makes itself: only what was last asked for is known of it. A container of an earlier version has no
+    /// record of it; it gets one with the next look.
+    fn probe(&self) -> Option<FieldChange> {
+        let field = Field::one(FieldKind::Probe);
+        let (asked, new) = (self.asked.get(FieldKind::Probe.as_str())?, self.own.get(&field)?);
+        if *asked == digest(new) {
+            return None;
+        }
+        let old = if *asked == digest("none") { "none".to_owned() } else { format!("applied {asked}") };
+        Some(self.change(field, Some(old), Some(new.clone()), Origin::Git))
     }
 
     /// The engine cannot report a file's content, so the digest of what was last applied stands in for it.

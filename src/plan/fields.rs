@@ -20,7 +20,7 @@ impl FieldCache {
     /// What the service itself sets.
     pub(super) fn own(&mut self, wanted: &Wanted<'_>) -> Arc<Fields> {
         self.turn_to(&wanted.id.service);
-        Arc::clone(self.own.get_or_init(|| Arc::new(wanted.service.spec.fields())))
+        Arc::clone(self.own.get_or_init(|| Arc::new(wanted.service.fields())))
     }
 
     /// The service's settings over those of the image that the container runs; its own alone when that image is gone.

@@ -148,7 +148,7 @@ fn step(out: &mut Writer, of: &Step) {
 }
 
 fn change(out: &mut Writer, change: &FieldChange) {
-    let FieldChange { field, old, new, origin, at: _ } = change;
+    let FieldChange { field, old, new, origin, at: _, hidden: _ } = change;
     out.text(field.to_string());
     out.option(old.as_ref(), Writer::text);
     out.option(new.as_ref(), Writer::text);

@@ -12,11 +12,12 @@ use super::leftovers::Main;
 use super::objects::needed_by;
 use super::record::{applied, asked};
 use super::step::{Disruption, FieldChange, HeldReason, Milestone, Origin, Reason, Subject};
+use super::suspended;
 use super::unmet::is_done;
 use super::update::{class, updates};
 use super::wanted::{Present, Wanted};
 use crate::model::{
-    Change, Condition, Container, Field, FieldKind, Health, Mount, OnFailure, Order, ServiceRef, Status,
+    Change, Condition, Container, Field, FieldKind, Health, Mount, OnFailure, Order, ServiceRef, Status, Unread,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -55,6 +56,14 @@ pub(super) fn instances(cx: &Context<'_>, drafts: &mut Drafts) -> Seen {
                 let subject = Subject::Deployment(wanted.deployment.name.clone());
                 drafts.hold(subject, "keep running", HeldReason::Suspended, Vec::new());
             }
+            for container in cx.present.get(&wanted.id).into_iter().flat_map(|present| &present.main) {
+                suspended::stop_again(cx, wanted, container, drafts);
+            }
+            continue;
+        }
+        if cx.is_unread(&Unread::Instance(wanted.id.clone())) {
+            let subject = Subject::Instance(wanted.id.clone());
+            drafts.hold_absent(subject, "change", HeldReason::Incomplete);
             continue;
         }
         let deployment_rank = deployment_ranks.get(&wanted.deployment.name).copied().unwrap_or(0);
@@ -108,7 +117,7 @@ impl<'a> Instance<'_, 'a> {
     fn compare(&mut self, main: &Main<'a>, drafts: &mut Drafts, seen: &mut Seen) {
         let container: &Container = &main.container;
         let mut changes = differences(self.cx, self.wanted, self.fields, container, &asked(self.cx, container));
-        self.lose_namespaces(drafts, &mut changes);
+        self.lose_namespaces(container, drafts, &mut changes);
         let subject = Subject::Instance(self.wanted.id.clone());
         let draft = if container.status == Status::Removing {
             drafts.hold(subject.clone(), "create", HeldReason::BeingRemoved, Vec::new());
@@ -178,6 +187,7 @@ impl<'a> Instance<'_, 'a> {
             new: Some("running".to_owned()),
             origin: Origin::Drift,
             at: Some(self.wanted.service.at.clone()),
+            hidden: false,
         };
         let changes = if known { vec![state] } else { Vec::new() };
         if let Some(why) = self.hold(&changes) {
@@ -258,7 +268,7 @@ impl<'a> Instance<'_, 'a> {
         } else {
             let updates = updates(&changes, service, container);
             let disruption = if class == Change::Restart { Disruption::Restart } else { Disruption::InPlace };
-            let gate = if class == Change::Restart { self.gate.clone() } else { self.light_gate(container) };
+            let gate = if class == Change::Restart { self.gate.clone() } else { self.light_gate(container, &changes) };
             let connects = updates.iter().filter_map(|update| match update {
                 Update::Connect { network, .. } => Some((Subject::Network(network.clone()), Milestone::Done)),
                 _ => None,
@@ -275,9 +285,10 @@ impl<'a> Instance<'_, 'a> {
         Some(draft)
     }
 
-    /// After a change in place a running container has nothing to prove that it had not proved before.
-    fn light_gate(&self, container: &Container) -> Gate {
-        if container.status == Status::Running { Gate::Started } else { self.gate.clone() }
+    /// After a change in place a running container has nothing to prove that it had not proved before, unless it is the check.
+    fn light_gate(&self, container: &Container, changes: &[FieldChange]) -> Gate {
+        let same_check = changes.iter().all(|change| change.field.kind != FieldKind::Probe);
+        if container.status == Status::Running && same_check { Gate::Started } else { self.gate.clone() }
     }
 
     fn reason(&self, changes: &[FieldChange], container: &Container) -> Reason {
@@ -309,20 +320,6 @@ impl<'a> Instance<'_, 'a> {
             return Some(quarantined);
         }
         hold_repair(self.cx, &Subject::Instance(self.wanted.id.clone()), changes)
-    }
-
-    /// The old container's anonymous volumes that its replacement goes on using: those where nothing else is mounted now.
-    fn carried(&self, old: &Container) -> BTreeMap<String, String> {
-        let free = |target: &&String| !self.wanted.service.spec.mounts.contains_key(*target);
-        let volumes = old.anonymous_volumes.iter().filter(|(target, _)| free(target));
-        volumes.map(|(target, volume)| (target.clone(), volume.clone())).collect()
-    }
-
-    /// What a replacement would leave behind: the content of anonymous volumes over which something else is mounted now.
-    fn left_behind(&self, old: &Container) -> Option<String> {
-        let hidden = |target: &&String| self.wanted.service.spec.mounts.contains_key(*target);
-        let targets: Vec<&str> = old.anonymous_volumes.keys().filter(hidden).map(String::as_str).collect();
-        (!targets.is_empty()).then(|| format!("what is at {} (in an anonymous volume)", targets.join(", ")))
     }
 
     /// Whether the old container must stop before the new one starts: they cannot both have a host port, a fixed

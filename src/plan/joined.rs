@@ -5,7 +5,7 @@ use super::action::Action;
 use super::draft::Drafts;
 use super::instances::Instance;
 use super::step::{FieldChange, Origin, Subject};
-use crate::model::{Field, FieldKind};
+use crate::model::{Container, Field, FieldKind};
 
 /// A container that will be another one, and whose namespace is shared.
 pub(super) struct Renewed<'a> {
@@ -34,9 +34,31 @@ impl<'a> Instance<'_, 'a> {
         renewed
     }
 
-    /// Adds the namespaces that an existing container loses with their holders.
-    pub(super) fn lose_namespaces(&self, drafts: &Drafts, changes: &mut Vec<FieldChange>) {
-        for Renewed { kind, name, origin, .. } in self.renewed_holders(drafts) {
+    /// The namespaces of a container whose holders are gone although the container is not: the apply that renewed a holder ended
+    /// before it came to the sharer, or somebody renewed a foreign one. Such a container cannot start again.
+    fn lost_already(&self, container: &Container) -> impl Iterator<Item = (FieldKind, &'a str, Origin)> {
+        let observed = self.cx.observed();
+        let wanted = self.wanted.service.spec.joined();
+        wanted.filter_map(move |(kind, name)| {
+            let mode = match kind {
+                FieldKind::PidMode => &container.spec.pid_mode,
+                FieldKind::IpcMode => &container.spec.ipc_mode,
+                _ => &container.spec.network_mode,
+            };
+            let holder = mode.as_deref()?.strip_prefix("container:")?;
+            let there = |one: &Container| one.name == holder || one.id.as_str() == holder;
+            let has_successor = observed.containers.iter().any(|one| one.name == name);
+            let lost = observed.is_complete() && has_successor && !observed.containers.iter().any(there);
+            let is_ours = self.cx.wanted.values().any(|wanted| wanted.name == name);
+            lost.then_some((kind, name, if is_ours { Origin::Git } else { Origin::Drift }))
+        })
+    }
+
+    /// Adds the namespaces that an existing container loses with their holders, or has lost.
+    pub(super) fn lose_namespaces(&self, container: &Container, drafts: &Drafts, changes: &mut Vec<FieldChange>) {
+        let renewed = self.renewed_holders(drafts);
+        let losing = renewed.into_iter().map(|Renewed { kind, name, origin, .. }| (kind, name, origin));
+        for (kind, name, origin) in losing.chain(self.lost_already(container)) {
             let field = Field::one(kind);
             if changes.iter().all(|change| change.field != field) {
                 changes.push(FieldChange {
@@ -44,6 +66,7 @@ impl<'a> Instance<'_, 'a> {
                     new: Some(format!("container:{name}")),
                     origin,
                     at: Some(self.wanted.service.origin(&field).clone()),
+                    hidden: false,
                     field,
                 });
                 changes.sort_by(|a, b| a.field.cmp(&b.field));

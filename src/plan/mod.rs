@@ -5,6 +5,7 @@
 //! asked for. Rules that must always hold stand in [`lint()`], which shares no code with the planner.
 
 mod action;
+mod anonymous;
 mod conflicts;
 mod context;
 mod diff;
@@ -26,6 +27,7 @@ mod record;
 mod removals;
 pub mod render;
 mod step;
+mod suspended;
 mod sync;
 mod teardown;
 #[cfg(test)]
@@ -44,7 +46,7 @@ pub use lint::lint;
 pub use objects::{network_settings, volume_settings};
 pub use order::waves;
 pub use pretend::{Pretended, pretend};
-pub use record::{found_in_place, not_granted, remembered, reported};
+pub use record::{check_is_in_force, found_in_place, not_granted, remembered, reported};
 pub use step::{
     Disruption, FieldChange, Held, HeldReason, Milestone, Need, Origin, Plan, Reason, Step, StepId, Subject,
 };

@@ -10,7 +10,7 @@ use super::record::asked;
 use super::step::{Disruption, FieldChange, HeldReason, Milestone, Origin, Reason, Subject};
 use crate::model::{
     Attachment, Container, ContainerId, Deployment, DeploymentName, Field, FieldKind, Image, Location, Mount, Network,
-    NetworkState, PullPolicy, Service, ServiceRef, Volume, VolumeState, digest,
+    NetworkState, PullPolicy, Service, ServiceRef, Unread, Volume, VolumeState, digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,6 +60,7 @@ pub(super) fn networks(cx: &Context<'_>, drafts: &mut Drafts) {
             }
             let rank = Rank(Phase::Networks, index, 0, 0);
             match cx.observed().networks.get(&network.name) {
+                None if cx.is_unread(&Unread::Networks) => drafts.hold_absent(subject, "use", HeldReason::Incomplete),
                 None if network.external => drafts.hold_absent(subject, "use", HeldReason::ExternalMissing),
                 None => {
                     let action =
@@ -88,6 +89,7 @@ fn create(cx: &Context<'_>, drafts: &mut Drafts, subject: Subject, mut draft: Dr
             new: Some("present".to_owned()),
             origin: Origin::Drift,
             at: Some(at.clone()),
+            hidden: false,
         }];
         if let Some(why) = hold_repair(cx, &subject, &draft.changes) {
             drafts.absent.insert(subject.clone());
@@ -159,7 +161,7 @@ pub(super) fn network_changes(cx: &Context<'_>, network: &Network, state: &Netwo
             };
             let field = Field::of(FieldKind::Network, key.clone());
             let at = Some(network.at.clone());
-            changes.push(FieldChange { field, old: old.cloned(), new: new.cloned(), origin, at });
+            changes.push(FieldChange { field, old: old.cloned(), new: new.cloned(), origin, at, hidden: false });
         }
     }
     changes
@@ -174,6 +176,7 @@ pub(super) fn volumes(cx: &Context<'_>, drafts: &mut Drafts) {
                 continue;
             }
             match cx.observed().volumes.get(&volume.name) {
+                None if cx.is_unread(&Unread::Volumes) => drafts.hold_absent(subject, "use", HeldReason::Incomplete),
                 None if volume.external => drafts.hold_absent(subject, "use", HeldReason::ExternalMissing),
                 None => {
                     let action = Action::CreateVolume { volume: volume.clone(), deployment: deployment.name.clone() };
@@ -257,6 +260,7 @@ fn volume_changes(volume: &Volume, state: &VolumeState) -> Vec<FieldChange> {
             new: wanted.get(key).cloned(),
             origin: Origin::Git,
             at: Some(volume.at.clone()),
+            hidden: false,
         })
         .collect()
 }
@@ -273,16 +277,20 @@ pub(super) fn images(cx: &Context<'_>, drafts: &mut Drafts) {
         })
         .collect();
     let mut found: BTreeMap<Subject, Draft> = BTreeMap::new();
-    let mut missing = BTreeSet::new();
+    let mut missing = BTreeMap::new();
     let mut built: BTreeMap<String, Subject> = BTreeMap::new();
     for (wanted, rank) in launching {
         let reference = wanted.service.image.reference();
         let subject = Subject::Image(reference.clone());
+        if cx.is_unread(&Unread::Image(reference.clone())) {
+            missing.insert(reference, HeldReason::Incomplete);
+            continue;
+        }
         let here = is_here(cx, &wanted.service.image, &reference);
         let action = match &wanted.service.image {
             Image::Build(build) if !here => Action::BuildImage(build.clone()),
             Image::Pull { policy: PullPolicy::Never, .. } if !here => {
-                missing.insert(reference);
+                missing.insert(reference.clone(), HeldReason::ImageMissing { reference });
                 continue;
             }
             Image::Pull { policy, also_tag, .. } if !here || *policy == PullPolicy::Always => {
@@ -304,8 +312,8 @@ pub(super) fn images(cx: &Context<'_>, drafts: &mut Drafts) {
         found.insert(subject, draft);
     }
     drafts.steps.extend(found);
-    for reference in missing {
-        drafts.hold_absent(Subject::Image(reference.clone()), "use", HeldReason::ImageMissing { reference });
+    for (reference, why) in missing {
+        drafts.hold_absent(Subject::Image(reference), "use", why);
     }
 }
 

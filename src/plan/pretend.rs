@@ -158,6 +158,7 @@ impl Host<'_> {
             restart_count: 0,
             started_at: None,
             addresses: BTreeMap::new(),
+            published: BTreeMap::new(),
             spec,
         });
         self.pretended.memory.known.insert(launch.instance.clone());

@@ -8,7 +8,7 @@ use super::fields::FieldCache;
 use super::input::{Base, PlanInput};
 use super::objects::network_changes;
 use super::step::FieldChange;
-use crate::model::{Change, Container, ContainerSpec, Field, FieldKind, Fields, digest};
+use crate::model::{Change, Container, ContainerSpec, Field, FieldKind, Fields, Service, digest};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -73,6 +73,16 @@ pub(super) fn asked<'c>(cx: &Context<'_>, container: &'c Container) -> Cow<'c, B
         asked.retain(|_, digest| !digest.is_empty());
     }
     asked
+}
+
+/// Whether the check that a service wants setpoint to make is the one that was last asked for of this container. One of an earlier
+/// version has none on record, and is checked as it is wanted.
+pub fn check_is_in_force(service: &Service, container: &Container, bases: &BTreeMap<String, Base>) -> bool {
+    let name = FieldKind::Probe.as_str();
+    let later = bases.get(container.id.as_str()).and_then(|base| base.asked.get(name));
+    let asked = later.or_else(|| container.applied.get(name));
+    let wanted = service.fields().remove(&Field::one(FieldKind::Probe)).unwrap_or_default();
+    asked.is_none_or(|asked| *asked == digest(&wanted))
 }
 
 /// What is to be put on record although no step is to be done, by the id of the object: an object that is as it should be and

@@ -120,6 +120,8 @@ pub struct FieldChange {
     pub origin: Origin,
     /// The place in the repo that sets it.
     pub at: Option<Location>,
+    /// Whether its values are not shown, whatever they are.
+    pub hidden: bool,
 }
 
 /// Who made a difference.
@@ -173,6 +175,8 @@ pub enum Reason {
     MakesRoom(InstanceId),
     /// Others depend on it and it is still starting.
     Awaited,
+    /// Its deployment was stopped by hand, and it runs again all the same.
+    Suspended,
     /// Somebody asked for it on the command line.
     Asked,
 }
@@ -229,7 +233,7 @@ pub enum HeldReason {
     },
     /// Policy says drift is reported and not repaired.
     DriftReported,
-    /// The engine was not fully observed, and nothing is removed on half a look.
+    /// The engine was not fully observed: nothing is removed on half a look, and nothing made that may be there.
     Incomplete,
     /// The deployment was stopped by hand.
     Suspended,

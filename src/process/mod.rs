@@ -5,8 +5,11 @@
 //! ([`clock`]), starting a task ([`supervise`]), reading the environment ([`config`]).
 
 pub mod backoff;
+pub mod boot;
 pub mod clock;
 pub mod config;
+pub mod interfaces;
+pub mod limits;
 pub mod orphans;
 pub mod shutdown;
 pub mod state_folder;

@@ -20,9 +20,19 @@ impl Signals {
     }
 
     /// Waits for the first signal, cancels `stop`, and ends the process at the second.
-    pub async fn drive(mut self, stop: CancellationToken) -> std::convert::Infallible {
+    pub async fn drive(self, stop: CancellationToken) -> std::convert::Infallible {
+        let say = |name| tracing::info!(signal = name, "stopping; a second signal ends the process at once");
+        self.drive_with(stop, say).await
+    }
+
+    /// The same; `say` is given the name of the first signal and says what follows from it.
+    pub async fn drive_with(
+        mut self,
+        stop: CancellationToken,
+        say: impl FnOnce(&'static str),
+    ) -> std::convert::Infallible {
         let name = self.next().await.0;
-        tracing::info!(signal = name, "stopping; a second signal ends the process at once");
+        say(name);
         stop.cancel();
         let (name, code) = self.next().await;
         tracing::warn!(signal = name, "ended by a second signal");

@@ -1,38 +1,31 @@
 //! Carries out effects: calls task servers, takes their end notices, and tells the timekeeper what came of it.
 
-use super::flights::Flight;
+use super::flights::{Flight, Sent};
+use super::link::{Kind, Link};
 use super::orders::Effects;
-use super::parameters::parameters;
-use super::shared::{Kind, Link, Shared};
-use crate::model::{Schedule, Task, TaskAddress, TaskId};
+use super::shared::Shared;
+use super::starting::begin;
+use super::starts::{Given, LARGE, is_known_ahead, key_of, start_of, written};
+use super::stopping::{DISARM_BOUND, stop};
+use crate::model::{Schedule, Task, TaskAddress};
 use crate::process::supervise::chain;
-use crate::schedule::{Attempt, Effect, Input, Seen, TaskIndex};
-use crate::wire::{Ack, Arm, AttemptKey, CallError, Disarmed, PreparedStart, Start, TaskState, WatchFrom};
+use crate::rt::Monotonic;
+use crate::schedule::{Attempt, Effect, Input, Seen};
+use crate::wire::{
+    Arm, AttemptKey, CallError, Disarmed, Happened, PreparedStart, Start, TaskEvent, TaskState, WatchFrom,
+};
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 
 /// Effects that are taken at once, so that several that are due together leave together.
 const BATCH: usize = 256;
 /// Bound on a question about the state of a task.
 const POLL_BOUND: Duration = Duration::from_secs(2);
-/// What the answer to a request to stop may take beyond the grace itself.
-const STOP_MARGIN: Duration = Duration::from_millis(400);
 /// How much later than its instant a task that was sent ahead may begin, unless it has a deadline.
 const LATE_LIMIT: Duration = Duration::from_secs(1);
-/// Bound on the answer to a request to take a task back.
-const DISARM_BOUND: Duration = Duration::from_secs(2);
-/// A task server may be busy with what this run does not know: an existing one tells an end before it is ready for the next
-/// start, and other runs use it too. A start that it refuses for that is tried again after this, for as long as a start may
-/// take; later on after the longer pause.
-const BUSY_PAUSE: Duration = Duration::from_millis(1);
-const BUSY_PAUSE_LATER: Duration = Duration::from_millis(20);
-/// From here on it is another run.
-const BUSY_LATER: Duration = Duration::from_millis(500);
 /// Bound on the calls that are under way at the end of a run.
 const LAST_CALLS: Duration = Duration::from_secs(1);
 /// Pause before a broken stream of events is asked for again.
@@ -46,49 +39,6 @@ pub(super) struct Caller {
     pub(super) link_of: Vec<usize>,
     /// Starts whose bytes are ready.
     pub(super) prepared: BTreeMap<u32, (Attempt, PreparedStart)>,
-}
-
-/// The starts of a run that are known before it begins, ready to be sent.
-pub(super) fn first_starts(schedule: &Schedule, run: &str) -> BTreeMap<u32, (Attempt, PreparedStart)> {
-    let tasks = (0u32..).zip(&schedule.tasks).filter(|(_, task)| is_known_ahead(task));
-    let starts = tasks.map(|(at, task)| {
-        let attempt = Attempt { task: TaskIndex(at), occurrence: 0, number: 1 };
-        let start = start_of(schedule, run, attempt, task, |_| None);
-        (at, (attempt, PreparedStart::new(&start, task.protocol)))
-    });
-    starts.collect()
-}
-
-/// Whether what a task is given does not depend on how another one ends.
-fn is_known_ahead(task: &Task) -> bool {
-    task.needs.iter().all(|need| need.implied)
-}
-
-fn key_of(run: &str, task: &Task, attempt: Attempt) -> AttemptKey {
-    AttemptKey {
-        run_id: run.to_owned(),
-        task_id: task.id.clone(),
-        occurrence: attempt.occurrence,
-        attempt: attempt.number,
-    }
-}
-
-fn start_of<'o>(
-    schedule: &Schedule,
-    run: &str,
-    attempt: Attempt,
-    task: &Task,
-    output: impl Fn(&TaskId) -> Option<&'o Value>,
-) -> Start {
-    Start {
-        key: key_of(run, task, attempt),
-        scheduled: task.release.due(attempt.occurrence).unwrap_or_default(),
-        deadline: task.deadline.map(|deadline| deadline.after),
-        priority: task.priority,
-        real_time: task.real_time,
-        strict: schedule.strict,
-        parameters: parameters(task, output),
-    }
 }
 
 type Call = LocalBoxFuture<'static, Attempt>;
@@ -108,12 +58,19 @@ impl Caller {
     }
 
     fn start_of(&self, task: &Task, attempt: Attempt) -> Start {
+        let given = self.given(task);
+        start_of(&self.shared.schedule, self.shared.flights().run(), attempt, task, |id| given.get(id))
+    }
+
+    /// The outputs that a task is given.
+    fn given(&self, task: &Task) -> Given {
         let details = self.shared.details();
-        let output = |id: &TaskId| {
-            let at = self.shared.schedule.tasks.iter().position(|task| task.id == *id)?;
-            details.outputs.get(&(at as u32))
-        };
-        start_of(&self.shared.schedule, self.shared.flights().run(), attempt, task, output)
+        let outputs = task.needs.iter().filter_map(|need| {
+            let at = self.shared.schedule.tasks.iter().position(|task| task.id == need.task)?;
+            let (output, bytes) = details.outputs.get(&(at as u32))?;
+            Some((need.task.clone(), (Arc::clone(output), *bytes)))
+        });
+        Given(outputs.collect())
     }
 
     /// Carries out effects until there are no more, then lets the calls under way go.
@@ -166,12 +123,11 @@ impl Caller {
         Some((at, Arc::clone(self.links.get(at)?)))
     }
 
-    fn flies(&self, attempt: Attempt, task: &Task, link: usize) -> CancellationToken {
-        let withdrawn = CancellationToken::new();
-        let flight =
-            Flight { attempt, task: task.id.clone(), link, alias: None, refused: false, withdrawn: withdrawn.clone() };
-        self.shared.flights().add(flight);
-        withdrawn
+    fn flies(&self, attempt: Attempt, task: &Task, link: usize) -> Flight {
+        let ours = self.links.get(link).is_some_and(|link| link.is_ours());
+        let flight = Flight::new(attempt, task.id.clone(), link, ours, Monotonic::now());
+        self.shared.flights().add(flight.clone());
+        flight
     }
 
     fn start(&mut self, attempt: Attempt) -> Option<Call> {
@@ -179,27 +135,49 @@ impl Caller {
         let shared = Arc::clone(&self.shared);
         let task = shared.task(attempt)?;
         let ready = self.prepared.remove(&attempt.task.0).filter(|(prepared, _)| *prepared == attempt);
+        let given = self.given(task);
         let start = match ready {
-            Some((_, start)) => start,
-            None => PreparedStart::new(&self.start_of(task, attempt), task.protocol),
+            Some((_, start)) => Ok(start),
+            None if given.is_large() => Err(given),
+            None => Ok(PreparedStart::new(&self.start_of(task, attempt), task.protocol)),
         };
-        let withdrawn = self.flies(attempt, task, at);
+        let flight = self.flies(attempt, task, at);
         let bound = task.start_timeout;
         let shared = Arc::clone(&self.shared);
         Some(Box::pin(async move {
-            // A start that is still on its way when the task is stopped must not arrive later. Dropped, it is not sent, or
-            // it was sent and the request to stop follows it.
+            // A start that is still on its way when the task is given up must not arrive later.
+            let begun = async {
+                let start = match start {
+                    Ok(start) => start,
+                    Err(given) => written(Arc::clone(&shared), attempt, given).await?,
+                };
+                Some(begin(&link, &flight, &start, bound).await)
+            };
             let begun = tokio::select! {
                 biased;
-                () = withdrawn.cancelled() => return attempt,
-                begun = begin(&shared, &link, attempt, &start, bound) => begun,
+                () = flight.withdrawn.cancelled() => return attempt,
+                begun = begun => begun,
             };
+            // The run ends.
+            let Some(begun) = begun else { return attempt };
             match begun {
                 Ok(ack) => {
-                    shared.flights().alias(attempt, &ack.task_id);
+                    let early = shared.flights().acknowledged(attempt, &ack.task_id, ack.started);
                     shared.inbox.tell(Input::Started(attempt));
+                    if let Some((flight, notice)) = early {
+                        shared.notice(&flight, &notice);
+                    }
                 }
-                Err(error) => shared.start_failed(attempt, &error),
+                Err(error) => {
+                    let is_unclear = matches!(error, CallError::UnknownOutcome { .. });
+                    // Not within `match`: the lock would be held in its arms, which take it again.
+                    let ended = shared.flights().acknowledged(attempt, "", None).filter(|_| is_unclear);
+                    match ended {
+                        // It was begun, as its end says.
+                        Some((flight, notice)) => shared.notice(&flight, &notice),
+                        None => shared.start_failed(attempt, &error),
+                    }
+                }
             }
             attempt
         }))
@@ -209,24 +187,44 @@ impl Caller {
         let (place, link) = self.link(attempt)?;
         let shared = Arc::clone(&self.shared);
         let task = shared.task(attempt)?;
-        let arm = Arm {
-            start: self.start_of(task, attempt),
-            release: shared.begin.stamp(at),
-            boot_id: shared.begin.boot_id.to_owned(),
-            late_limit: task.deadline.map_or(LATE_LIMIT, |deadline| deadline.after),
-        };
-        let withdrawn = self.flies(attempt, task, place);
+        if self.given(task).is_large() {
+            // It starts at its instant like any other.
+            shared.over(attempt, Input::Refused(attempt));
+            return None;
+        }
+        let start = self.start_of(task, attempt);
+        let late_limit = task.deadline.map_or(LATE_LIMIT, |deadline| deadline.after);
+        let flight = self.flies(attempt, task, place);
         let (bound, protocol) = (task.start_timeout, task.protocol);
         let shared = Arc::clone(&self.shared);
         Some(Box::pin(async move {
             // That it has begun is told by the runner's events.
-            let armed = tokio::select! {
-                biased;
-                () = withdrawn.cancelled() => return attempt,
-                armed = link.channel.arm(&arm, protocol, bound) => armed,
+            let armed = async {
+                let release = shared.begin.start + at;
+                let (instance, release) = match link.agree(shared.begin.boot_id, release).await {
+                    Ok(agreed) => agreed,
+                    Err(why) => return shared.not_sent_ahead(attempt, why),
+                };
+                let arm = Arm { start, instance, release, late_limit };
+                match link.channel.arm(&arm, protocol, bound).await {
+                    Ok(()) => drop(flight.sent.send_if_modified(|sent| {
+                        // Its events may have said more by now.
+                        let is_news = *sent == Sent::UnderWay;
+                        *sent = if is_news { Sent::Armed } else { *sent };
+                        is_news
+                    })),
+                    Err(error) => {
+                        if !matches!(error, CallError::UnknownOutcome { .. }) {
+                            flight.sent.send_replace(Sent::Refused);
+                        }
+                        shared.start_failed(attempt, &error);
+                    }
+                }
             };
-            if let Err(error) = armed {
-                shared.start_failed(attempt, &error);
+            tokio::select! {
+                biased;
+                () = flight.withdrawn.cancelled() => {}
+                () = armed => {}
             }
             attempt
         }))
@@ -251,68 +249,60 @@ impl Caller {
     fn poll(&mut self, attempt: Attempt) -> Option<Call> {
         let (_, link) = self.link(attempt)?;
         let shared = Arc::clone(&self.shared);
-        let id = shared.task(attempt)?.id.clone();
+        let key = self.key(shared.task(attempt)?, attempt);
         Some(Box::pin(async move {
-            let seen = match link.channel.status(&id, POLL_BOUND).await {
-                Ok(status) => match status.state {
-                    TaskState::Starting | TaskState::Running => Seen::Running,
-                    _ => Seen::NotRunning,
-                },
-                Err(_) => Seen::Unreachable,
-            };
+            let state = link.channel.status(&key, POLL_BOUND).await.map(|status| status.state);
+            let seen = seen(&state, link.is_ours());
             shared.inbox.tell(Input::Seen(attempt, seen));
             attempt
         }))
     }
 
     fn stop(&mut self, attempt: Attempt, grace: Duration) -> Option<Call> {
-        self.shared.flights().withdraw(attempt);
         let (_, link) = self.link(attempt)?;
         let shared = Arc::clone(&self.shared);
-        let id = shared.task(attempt)?.id.clone();
+        let key = self.key(shared.task(attempt)?, attempt);
+        let flight = shared.flights().of(attempt);
         Some(Box::pin(async move {
-            match link.channel.stop(&id, grace, grace.saturating_add(STOP_MARGIN)).await {
-                // Refused: it says that nothing of that name runs there.
-                Ok(_) | Err(CallError::Refused { .. }) => shared.over(attempt, Input::Stopped(attempt)),
-                // The timeline has a bound for what comes next.
-                Err(error) => shared.details().message(attempt, &chain(&error)),
-            }
+            stop(&shared, &link, flight, attempt, &key, grace).await;
             attempt
         }))
     }
 }
 
-/// Starts a task.
-async fn begin(
-    shared: &Shared,
-    link: &Link,
-    attempt: Attempt,
-    start: &PreparedStart,
-    bound: Duration,
-) -> Result<Ack, CallError> {
-    let since = tokio::time::Instant::now();
-    loop {
-        match link.channel.start(start, bound).await {
-            Err(CallError::Refused { message, .. }) if message.contains("IDLE") && since.elapsed() < bound => {
-                shared.flights().refused(attempt, true);
-                let pause = if since.elapsed() < BUSY_LATER { BUSY_PAUSE } else { BUSY_PAUSE_LATER };
-                tokio::time::sleep(pause.min(bound.saturating_sub(since.elapsed()))).await;
-                shared.flights().refused(attempt, false);
-            }
-            answer => return answer,
-        }
+/// What an answer about the state of a task means. A server that answers is there: one that does not serve the question, or does
+/// not know, says nothing about the task, and its own bounds end it. A runner of ours does know.
+fn seen(answer: &Result<TaskState, CallError>, ours: bool) -> Seen {
+    match answer {
+        Ok(TaskState::Unknown) if ours => Seen::NotRunning,
+        Ok(TaskState::Starting | TaskState::Running | TaskState::Unknown)
+        | Err(CallError::Unsupported { .. } | CallError::Refused { .. } | CallError::Busy { .. }) => Seen::Running,
+        Ok(_) => Seen::NotRunning,
+        Err(CallError::Unreachable { .. } | CallError::UnknownOutcome { .. }) => Seen::Unreachable,
     }
+}
+
+/// Whether an event has an output that takes long to read.
+fn is_large(event: &TaskEvent) -> bool {
+    matches!(&event.what, Happened::Ended(ended) if ended.output_json.len() > LARGE)
 }
 
 /// Follows the events of our own runner, for as long as the run goes on.
 async fn watch(shared: Arc<Shared>, link: Arc<Link>) {
-    let mut from = WatchFrom::default();
+    let run = shared.flights().run().to_owned();
+    let mut from = WatchFrom { run: run.clone(), ..WatchFrom::default() };
     loop {
         match link.channel.watch(&from, POLL_BOUND).await {
             Ok(mut events) => {
                 while let Ok(Some(event)) = events.next().await {
-                    shared.event(&link, &event);
-                    from = WatchFrom { instance: event.instance, after: event.sequence };
+                    from = WatchFrom { instance: event.instance.clone(), after: event.sequence, run: run.clone() };
+                    if is_large(&event) {
+                        // Reading it takes milliseconds, in which a task may be due. Nobody waits for it here.
+                        let (shared, link) = (Arc::clone(&shared), Arc::clone(&link));
+                        drop(tokio::task::spawn_blocking(move || shared.event(&link, &event)));
+                    } else {
+                        shared.event(&link, &event);
+                    }
                 }
             }
             // Not ours after all.
@@ -336,4 +326,28 @@ pub(super) fn addresses(schedule: &Schedule, local: Option<&TaskAddress>) -> (Ve
     });
     let of = of.collect();
     (list, of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{ConnectError, NoAnswer};
+
+    #[test]
+    fn a_server_that_does_not_tell_states_is_not_taken_for_dead() {
+        let peer = || TaskAddress::Tcp("h".to_owned(), 1);
+        let unsupported = || Err(CallError::Unsupported { method: "GetTaskStatus", peer: peer() });
+        assert_eq!(seen(&unsupported(), false), Seen::Running);
+        let busy = Err(CallError::Busy { method: "GetTaskStatus", peer: peer(), message: String::new() });
+        assert_eq!(seen(&busy, true), Seen::Running);
+        assert_eq!(seen(&Ok(TaskState::Unknown), false), Seen::Running, "the state that is said by saying nothing");
+        assert_eq!(seen(&Ok(TaskState::Unknown), true), Seen::NotRunning, "a runner of ours knows what it has");
+        assert_eq!(seen(&Ok(TaskState::Idle), false), Seen::NotRunning);
+        let source = NoAnswer::TimedOut(POLL_BOUND);
+        let silent = Err(CallError::UnknownOutcome { method: "GetTaskStatus", peer: peer(), source });
+        assert_eq!(seen(&silent, false), Seen::Unreachable);
+        let source = ConnectError::TimedOut(POLL_BOUND);
+        let gone = Err(CallError::Unreachable { method: "GetTaskStatus", peer: peer(), source });
+        assert_eq!(seen(&gone, false), Seen::Unreachable);
+    }
 }

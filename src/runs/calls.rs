@@ -1,13 +1,17 @@
 //! The thread that makes the calls of a run: it connects to every task server, says what it found, and waits for the start.
 
-use super::caller::{Caller, addresses, first_starts};
+use super::caller::{Caller, addresses};
 use super::conduct::RunError;
+use super::link::{Kind, Link};
 use super::orders::Effects;
-use super::shared::{Kind, Link, Shared};
+use super::shared::Shared;
+use super::starts::first_starts;
 use super::warmth::keep_warm;
 use super::wishes::Wishes;
-use crate::model::{RealTime, Schedule, TaskAddress};
+use crate::model::{RealTime, Release, Schedule, TaskAddress};
+use crate::process::boot;
 use crate::process::supervise::chain;
+use crate::rt::Monotonic;
 use crate::wire::{CallError, KeepAlive, TaskChannel, Tls};
 use futures_util::future::join_all;
 use std::net::IpAddr;
@@ -30,10 +34,14 @@ const KEEP_ALIVE: KeepAlive = KeepAlive { interval: Duration::from_secs(10), tim
 pub(super) struct Servers {
     /// For each task, how many tasks its server runs at once if that is a runner of ours.
     pub(super) ours: Vec<Option<u32>>,
-    /// The hosts of the task servers.
+    /// The task servers.
+    pub(super) addresses: Vec<TaskAddress>,
+    /// Their hosts.
     pub(super) hosts: Vec<Option<IpAddr>>,
     /// Task servers that could not be reached.
     pub(super) remarks: Vec<String>,
+    /// Runners to which no task is sent ahead because their clocks are not known well enough, and what helps.
+    pub(super) clocks: Vec<String>,
     /// Real-time settings of tasks that their runners cannot give, and why.
     pub(super) not_applied: Vec<String>,
 }
@@ -67,13 +75,26 @@ impl Calls {
         let wishes = Wishes::new(&self.schedule, &link_of);
         let until = Instant::now() + WARM_BOUND;
         let met = join_all((0..).zip(&list).map(|(at, address)| meet(at, address, self.tls.as_ref(), &wishes, until)));
-        let mut servers = Servers { ours: Vec::new(), hosts: Vec::new(), remarks: Vec::new(), not_applied: Vec::new() };
+        let mut servers = Servers {
+            ours: Vec::new(),
+            addresses: list.clone(),
+            hosts: Vec::new(),
+            remarks: Vec::new(),
+            clocks: Vec::new(),
+            not_applied: Vec::new(),
+        };
+        let is_timed = |at| {
+            let mut tasks = self.schedule.tasks.iter().zip(&link_of).filter(|(_, of)| **of == at);
+            tasks.any(|(task, _)| matches!(task.release, Release::Timed { .. }))
+        };
         let mut links = Vec::new();
         for (at, Met { link, host, remark }) in met.await.into_iter().enumerate() {
             servers.hosts.push(host);
             servers.remarks.extend(remark);
             if let Kind::Ours(runner) = &link.kind {
                 servers.not_applied.extend(wishes.not_applied(at, runner));
+                servers.remarks.extend(link.wall_remark());
+                servers.clocks.extend(link.unsure(Monotonic::now()).filter(|_| is_timed(at)));
             }
             links.push(Arc::new(link));
         }
@@ -112,7 +133,7 @@ async fn meet(at: usize, address: &TaskAddress, tls: Option<&Tls>, wishes: &Wish
     let (host, (kind, remark)) = tokio::join!(host(address, until), greet(&channel, wishes.of(at), until));
     let channel = match (&kind, address) {
         // Its stream of events would not notice that the way to it is gone.
-        (Kind::Ours(_), TaskAddress::Tcp(..) | TaskAddress::Tls(..)) => {
+        (Kind::Ours(_), address) if address.place().is_some() => {
             let channel = TaskChannel::new(address.clone(), Some(KEEP_ALIVE), tls.cloned());
             // What fails is tried again before its first task is due.
             let _ = channel.warm(until.saturating_duration_since(Instant::now())).await;
@@ -120,7 +141,11 @@ async fn meet(at: usize, address: &TaskAddress, tls: Option<&Tls>, wishes: &Wish
         }
         _ => channel,
     };
-    Met { link: Link { channel, kind }, host, remark: remark.map(|error| chain(&error)) }
+    let link = Link::new(channel, kind);
+    if link.is_ours() {
+        link.measure(boot::id(), until.saturating_duration_since(Instant::now())).await;
+    }
+    Met { link, host, remark: remark.map(|error| chain(&error)) }
 }
 
 async fn greet(channel: &TaskChannel, wishes: &[RealTime], until: Instant) -> (Kind, Option<CallError>) {
@@ -140,7 +165,37 @@ async fn greet(channel: &TaskChannel, wishes: &[RealTime], until: Instant) -> (K
 
 /// The address of a task server's host, by which its notices are known.
 async fn host(address: &TaskAddress, until: Instant) -> Option<IpAddr> {
-    let (TaskAddress::Tcp(host, port) | TaskAddress::Tls(host, port)) = address else { return None };
-    let found = timeout_at(until, tokio::net::lookup_host((host.as_str(), *port))).await.ok()?;
+    let place = address.place()?;
+    let found = timeout_at(until, tokio::net::lookup_host(place)).await.ok()?;
     found.ok()?.next().map(|found| found.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{FileEntry, FileKind, FileTree};
+
+    fn schedule() -> Schedule {
+        let text = "schedule:\n  tasks:\n    - {id: a, address: \"h:1\", scheduled_time: 0}\n    \
+                    - {id: b, address: \"h:1\", scheduled_time: 5ms, period: 10ms, count: 3}\n    \
+                    - {id: c, address: \"h:2\", depends_on: a}\n    - {id: d, address: \"h:3\"}\n";
+        let content: Arc<[u8]> = text.as_bytes().into();
+        let entry = FileEntry { oid: String::new(), kind: FileKind::Regular, size: 0, content: Some(content) };
+        let mut tree = FileTree::default();
+        tree.files.insert("schedules/s.yaml".to_owned(), entry);
+        crate::manifest::compile(&tree).unwrap().schedules.into_values().next().unwrap()
+    }
+
+    /// Writing one of a megabyte takes milliseconds, which must not pass between the instant and the start. What depends on an output
+    /// can only be written once that is there.
+    #[test]
+    fn every_start_that_depends_on_no_output_is_written_before_the_run_begins() {
+        let starts = first_starts(&schedule(), "run-1");
+        assert_eq!(starts.keys().collect::<Vec<_>>(), [&0, &1, &3]);
+        for (at, (attempt, start)) in &starts {
+            assert_eq!((attempt.task.0, attempt.occurrence, attempt.number), (*at, 0, 1));
+            assert!(!start.bytes().is_empty(), "its bytes are ready");
+        }
+        assert_ne!(starts, first_starts(&schedule(), "run-2"), "they are of this run");
+    }
 }

@@ -1,8 +1,9 @@
 //! One run from its preparations to its end.
 
 use super::calls::{Calls, Servers};
-use super::details::{Detail, Details};
+use super::details::Details;
 use super::exchange::Exchange;
+use super::exchanges::Exchanges;
 use super::flights::Flights;
 use super::hand::Hand;
 use super::local::LocalRunner;
@@ -12,16 +13,14 @@ use super::shared::{Begin, Shared};
 use super::throttled;
 use super::timekeeper::{Inbox, Kept, Timekeeper};
 use super::wishes::remark;
-use crate::model::{RealTime, RtPolicy, Schedule, Target, Task, Timestamp};
-use crate::process::clock;
+use crate::model::{RealTime, RtPolicy, Schedule, Target, Task, TaskAddress, Timestamp};
 use crate::process::supervise::chain;
+use crate::process::{boot, clock};
 use crate::rt::{self, Anchor, Monotonic, Prepared, Running, ThreadError};
-use crate::schedule::{Attempt, Lane, Record, TaskIndex, Timeline};
+use crate::schedule::{Lane, RunVerdict, TaskIndex, Timeline};
 use crate::task::RunnerError;
 use crate::wire::{ListenError, Tls};
-use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -31,8 +30,6 @@ use tokio::sync::oneshot;
 const HEAD_START: Duration = Duration::from_millis(5);
 /// The thread that makes the calls says what it found within this, or it does not get a CPU.
 const FOUND: Duration = Duration::from_secs(10);
-/// Remarks of tasks beyond these are with their attempts only.
-const MAX_REMARKS: usize = 64;
 /// The most that a queue between the threads of a run has room for.
 const ROOM: usize = 16_384;
 /// Stack of a thread that speaks to task servers; a build without optimisation takes most of it.
@@ -75,10 +72,8 @@ pub struct Conducted {
     pub id: String,
     /// When it began.
     pub started: Timestamp,
-    /// What happened.
-    pub record: Record,
-    /// What task servers told beyond that.
-    pub details: BTreeMap<Attempt, Detail>,
+    /// How it ended, and when, after its start; `None` when it broke off. What happened in it, who looks on has.
+    pub ended: Option<(Duration, RunVerdict)>,
     /// What was asked of the machine and not had, and which task servers could not be reached at the beginning.
     pub remarks: Vec<String>,
 }
@@ -86,12 +81,9 @@ pub struct Conducted {
 /// Why a run did not take place.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Nobody could tell the end of a task.
-    #[error("end notices cannot be taken")]
+    /// A task server of the run has no other way to say the end of a task.
+    #[error("end notices cannot be taken, and not every task server of this run can say an end otherwise")]
     Listen(#[source] ListenError),
-    /// Nobody could tell the end of a task, and a task server has no other way.
-    #[error("{0}, and not every task server of this run can tell an end otherwise")]
-    Exchange(String),
     /// The thread that keeps the time.
     #[error("the thread that keeps the time")]
     Timekeeper(#[source] ThreadError),
@@ -121,8 +113,12 @@ pub struct Ready {
     schedule: Arc<Schedule>,
     output_limit: usize,
     real_time: RealTime,
+    /// `None` when all its task servers are ours.
+    exchange: Option<Arc<Exchange>>,
+    addresses: Vec<TaskAddress>,
     hosts: Vec<Option<IpAddr>>,
     remarks: Vec<String>,
+    details: Arc<Mutex<Details>>,
     inbox: Inbox,
     // Dropped in this order: the threads end when nobody can tell them to begin any more, and are joined after that.
     begin_calls: oneshot::Sender<Arc<Shared>>,
@@ -133,8 +129,8 @@ pub struct Ready {
     latency: Option<rt::DmaLatency>,
 }
 
-/// Makes everything ready that a run needs, so that nothing is connected, resolved or made when its time comes. `exchange`
-/// takes the end notices, or why there is none. Blocks the calling thread, for seconds when a task server does not answer: call it from one that may wait.
+/// Makes everything ready that a run needs, so that nothing is connected, resolved or made when its time comes. `exchanges`
+/// takes end notices, if a task server of the run has no other way to say an end; `onlooker` gets what happens. Blocks the calling thread, for seconds when a task server does not answer: call it from one that may wait.
 ///
 /// # Errors
 /// When the run cannot take place.
@@ -142,8 +138,8 @@ pub fn prepare(
     schedule: &Arc<Schedule>,
     id: &str,
     settings: &Settings,
-    exchange: Result<&Exchange, &str>,
-    onlooker: Option<Onlooker>,
+    exchanges: &Exchanges,
+    onlooker: Onlooker,
 ) -> Result<Ready, RunError> {
     let mut remarks = Vec::new();
     if settings.lock_memory
@@ -175,12 +171,12 @@ pub fn prepare(
     // What is declared last is dropped first: this one before the thread that waits for it is joined. A run that is refused must
     // not wait for itself.
     let begin_calls = begin_calls;
-    match exchange {
-        Ok(exchange) => remarks.extend(exchange.remarks().iter().cloned()),
-        // Our own runners tell the end of a task to whoever started it.
-        Err(why) if servers.ours.iter().all(Option::is_some) => remarks.push(why.to_owned()),
-        Err(why) => return Err(RunError::Exchange(why.to_owned())),
-    }
+    // Our own runners tell the end of a task to whoever started it.
+    let exchange = match servers.ours.iter().all(Option::is_some) {
+        true => None,
+        false => Some(exchanges.get()?),
+    };
+    remarks.extend(exchange.iter().flat_map(|exchange| exchange.remarks()).cloned());
 
     let lead = settings.send_ahead.then_some(LEAD);
     let lane = |at: TaskIndex, task: &Task| {
@@ -192,11 +188,15 @@ pub fn prepare(
     };
     let timeline = Timeline::new(schedule, lane);
     let (begin_time, begin_rx) = sync_channel(1);
+    let details = Arc::clone(&onlooker.details);
     let keeper = Timekeeper { timeline, schedule: Arc::clone(schedule), alarm, inbox: told, orders, onlooker };
     let body = move || begin_rx.recv().map(|start| keeper.run(start)).unwrap_or_default();
     let keeper = prepared("sp-timeline", rt::DEFAULT_STACK, settings.real_time, body, &mut remarks)
         .map_err(RunError::Timekeeper)?;
     remarks.extend(servers.not_applied);
+    if settings.send_ahead {
+        remarks.extend(servers.clocks);
+    }
     if schedule.strict && !remarks.is_empty() {
         return Err(RunError::Strict(remarks.join("; ")));
     }
@@ -215,8 +215,11 @@ pub fn prepare(
         schedule: Arc::clone(schedule),
         output_limit: settings.output_limit,
         real_time: settings.real_time,
+        exchange,
+        addresses: servers.addresses,
         hosts: servers.hosts,
         remarks,
+        details,
         inbox,
         begin_calls,
         begin_time,
@@ -242,17 +245,43 @@ fn found(
     }
 }
 
-/// What tasks did without, each thing once, however often they ran into it.
-fn remarks_of(shared: &Shared, details: &BTreeMap<Attempt, Detail>, remarks: &mut Vec<String>) {
-    for (attempt, detail) in details {
-        let Some(task) = shared.task(*attempt) else { continue };
-        for text in &detail.remarks {
-            let remark = remark(&task.id, text);
-            if !remarks.contains(&remark) && remarks.len() < MAX_REMARKS {
-                remarks.push(remark);
-            }
+/// What tasks did without, each thing once.
+fn remarks_of(shared: &Shared, remarks: &mut Vec<String>) {
+    for (task, text) in shared.details().remarks() {
+        let Some(task) = shared.schedule.tasks.get(task.at()) else { continue };
+        let remark = remark(&task.id, &text);
+        if !remarks.contains(&remark) {
+            remarks.push(remark);
         }
     }
+}
+
+/// Both clocks, read as one. The monotonic one is read before the other and after it: were this thread to stand still in
+/// between, the run would begin by that much too early or too late.
+fn anchor() -> Anchor {
+    /// Two readings that are no further apart are good.
+    const CLOSE: Duration = Duration::from_micros(50);
+    const TRIES: usize = 20;
+    let read = || (Monotonic::now(), clock::now(), Monotonic::now());
+    closest((0..TRIES).map(|_| read()), CLOSE).unwrap_or_else(|| {
+        let (monotonic, wall, _) = read();
+        Anchor { wall, monotonic }
+    })
+}
+
+/// The first reading whose ends are close to each other, else the one whose ends are closest.
+fn closest(readings: impl Iterator<Item = (Monotonic, Timestamp, Monotonic)>, close: Duration) -> Option<Anchor> {
+    let mut best: Option<(Duration, Anchor)> = None;
+    for (before, wall, after) in readings {
+        let apart = after.since(before);
+        if best.as_ref().is_none_or(|(least, _)| apart < *least) {
+            best = Some((apart, Anchor { wall, monotonic: before + apart / 2 }));
+        }
+        if apart <= close {
+            break;
+        }
+    }
+    best.map(|(_, anchor)| anchor)
 }
 
 /// The start of a run on both clocks.
@@ -262,10 +291,10 @@ pub struct Planned(Begin);
 impl Planned {
     /// At this instant of the wall clock, or as soon as possible when that has passed.
     pub fn at(instant: Timestamp) -> Self {
-        let anchor = Anchor { wall: clock::now(), monotonic: Monotonic::now() };
+        let anchor = anchor();
         let ahead = instant.duration_since(anchor.wall);
         let ahead = if ahead.is_negative() { Duration::ZERO } else { ahead.unsigned_abs() };
-        Self(Begin { start: anchor.monotonic + ahead.max(HEAD_START), anchor, boot_id: boot_id() })
+        Self(Begin { start: anchor.monotonic + ahead.max(HEAD_START), anchor, boot_id: boot::id() })
     }
 
     /// By the wall clock.
@@ -279,18 +308,20 @@ impl Ready {
     ///
     /// # Errors
     /// When one of its threads broke off. What fails within the run is in its record.
-    pub fn conduct(self, planned: Planned, exchange: Option<&Exchange>, hand: &Hand) -> Result<Conducted, RunError> {
+    pub fn conduct(self, planned: Planned, hand: &Hand) -> Result<Conducted, RunError> {
         let Planned(begin) = planned;
         hand.hold(&self.inbox);
+        let tasks = self.schedule.tasks.iter().map(|task| task.id.clone());
+        let flights = Flights::new(self.id.clone(), tasks, self.addresses, self.hosts);
         let shared = Arc::new(Shared {
             schedule: self.schedule,
             inbox: self.inbox,
             begin,
             output_limit: self.output_limit,
-            flights: Mutex::new(Flights::new(self.id.clone(), self.hosts)),
-            details: Mutex::new(Details::default()),
+            flights: Mutex::new(flights),
+            details: self.details,
         });
-        let seat = exchange.map(|exchange| exchange.seat(Arc::clone(&shared)));
+        let seat = self.exchange.as_ref().map(|exchange| exchange.seat(Arc::clone(&shared)));
         // Whoever is gone is found when it is joined.
         let _ = self.begin_calls.send(Arc::clone(&shared));
         let _ = self.begin_time.send(begin.start);
@@ -298,12 +329,11 @@ impl Ready {
         hand.let_go();
         self.caller.join().map_err(RunError::Caller)?;
         drop((seat, self.local, self.latency));
-        let Kept { record, waited } = kept?;
-        let details = std::mem::take(&mut shared.details().attempts);
+        let Kept { ended, waited } = kept?;
         let mut remarks = self.remarks;
-        remarks_of(&shared, &details, &mut remarks);
+        remarks_of(&shared, &mut remarks);
         remarks.extend(waited.and_then(|waited| throttled::after(self.real_time, waited)));
-        Ok(Conducted { id: self.id, started: planned.wall(), record, details, remarks })
+        Ok(Conducted { id: self.id, started: planned.wall(), ended, remarks })
     }
 }
 
@@ -340,11 +370,19 @@ pub(super) fn below(real_time: RealTime) -> RealTime {
     RealTime { policy, ..real_time }
 }
 
-/// Tells this boot of this machine from others.
-fn boot_id() -> &'static str {
-    static ID: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    ID.get_or_init(|| {
-        let text = std::fs::read_to_string(PathBuf::from("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
-        text.trim().to_owned()
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_stood_still_between_two_clocks_does_not_shift_the_run() {
+        let at = |micros: u64| Monotonic::from_nanos(micros * 1_000);
+        let wall = |second| Timestamp::from_second(second).unwrap();
+        let readings = [(at(0), wall(1), at(90_000)), (at(90_010), wall(2), at(90_014)), (at(1), wall(3), at(1))];
+        let anchor = closest(readings.into_iter(), Duration::from_micros(50)).unwrap();
+        assert_eq!((anchor.wall, anchor.monotonic), (wall(2), at(90_012)), "the first that is close");
+        let all_slow = [(at(0), wall(1), at(900)), (at(1_000), wall(2), at(1_400))];
+        let anchor = closest(all_slow.into_iter(), Duration::from_micros(50)).unwrap();
+        assert_eq!(anchor.wall, wall(2), "the closest of them");
+    }
 }

@@ -1,13 +1,16 @@
 //! Takes the end notices of task servers for every run of this process, and finds the run that each is for.
 
 use super::conduct::{CALLS_STACK, RunError, below};
-use super::flights::{Flight, only};
+use super::ends::Ends;
+use super::flights::Flights;
 use super::shared::Shared;
-use crate::model::{RealTime, TaskAddress, Timestamp};
+use crate::model::{RealTime, RtPolicy, TaskAddress, Timestamp};
 use crate::process::clock;
 use crate::process::supervise::chain;
-use crate::rt::{self, Prepared, Running};
+use crate::rt::{self, Monotonic, Prepared, Running};
 use crate::wire::{EndNotice, Health, Listener, NotTaken, Orchestrator, Tls};
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
 use std::collections::VecDeque;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +21,10 @@ use tokio::sync::oneshot;
 const DRAIN: Duration = Duration::from_millis(200);
 /// How many runs that have ended are remembered, for ends that are told once more.
 const ENDED: usize = 256;
+/// End notices that mean nothing are logged this often at most.
+const STRAY: Duration = Duration::from_secs(1);
+/// A notice is read up to so many times the limit of an output, so that one that is too large is reported as that with its task.
+const LARGER: usize = 4;
 /// Bytes of an end notice beside its output.
 const NOTICE_FRAME: usize = 64 << 10;
 
@@ -25,7 +32,7 @@ const NOTICE_FRAME: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Exchange {
     runs: Runs,
-    address: TaskAddress,
+    addresses: Vec<TaskAddress>,
     remarks: Vec<String>,
     close: Option<oneshot::Sender<()>>,
     /// Joined when it is dropped, after the request to close.
@@ -40,6 +47,9 @@ struct Seats {
     open: Vec<Arc<Shared>>,
     /// The ids of the last runs that ended.
     ended: VecDeque<String>,
+    ends: Ends,
+    /// When a notice that means nothing was last logged, and how many more have come since.
+    stray: (Option<Monotonic>, u64),
 }
 
 impl std::fmt::Debug for Runs {
@@ -53,31 +63,59 @@ impl Runs {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a notice to the attempt that it means. Of several that go by its name the one at the sender's host is meant,
-    /// and none when that leaves more than one: a task server that is asked for its state later tells the truth.
+    /// Gives a notice to the attempt that it means. Any other is answered, written into the log, and changes nothing.
     fn take(&self, notice: &EndNotice) -> Result<(), NotTaken> {
-        let runs = self.all();
-        let of = |each: &dyn Fn(&Shared) -> Vec<(Flight, bool)>| -> Option<(Arc<Shared>, Flight)> {
-            let all: Vec<(&Arc<Shared>, Flight, bool)> = runs
-                .open
-                .iter()
-                .flat_map(|run| each(run).into_iter().map(move |(flight, near)| (run, flight, near)))
-                .collect();
-            let near = only(all.iter().filter(|(.., near)| *near));
-            only(all.iter()).or(near).map(|(run, flight, _)| (Arc::clone(run), flight.clone()))
+        let mut seats = self.all();
+        if seats.ends.is_known(notice) {
+            return Ok(());
+        }
+        let found = {
+            let flights: Vec<MutexGuard<'_, Flights>> = seats.open.iter().map(|run| run.flights()).collect();
+            let each: Vec<&Flights> = flights.iter().map(|flights| &**flights).collect();
+            seats.ends.find(&each, notice, Monotonic::now()).map(|(at, flight)| {
+                let server = each.get(at).and_then(|run| run.server(&flight)).cloned();
+                (at, flight, server)
+            })
         };
-        let named = of(&|run| run.named(notice));
-        let Some((run, flight)) = named.or_else(|| of(&|run| run.guess(notice))) else {
-            // Our own runner tells an end in two ways; this is the second one.
-            return if runs.knows(&notice.run_id) { Ok(()) } else { Err(NotTaken::Unknown) };
+        let Some((at, flight, server)) = found else {
+            // Our own runner may tell an end in two ways; this is the second one.
+            return if seats.knows(&notice.run_id) { Ok(()) } else { Err(seats.unknown(notice)) };
         };
-        drop(runs);
-        run.notice(&flight, notice);
+        seats.ends.took(notice, &flight, server.as_ref());
+        let run = seats.open.get(at).map(Arc::clone);
+        drop(seats);
+        if let Some(run) = run {
+            let is_held = run.flights().hold(flight.attempt, notice);
+            if !is_held {
+                run.notice(&flight, notice);
+            }
+        }
         Ok(())
     }
 }
 
 impl Seats {
+    /// A notice means no task in flight. Logged now and then: anybody who reaches the port can send one.
+    fn unknown(&mut self, notice: &EndNotice) -> NotTaken {
+        let now = Monotonic::now();
+        let (logged, more) = &mut self.stray;
+        if logged.is_some_and(|logged| now.since(logged) < STRAY) {
+            *more += 1;
+        } else {
+            let from = notice.from.map(tracing::field::display);
+            let (task, run) = (notice.task_id.as_str(), notice.run_id.as_str());
+            tracing::info!(
+                task,
+                run,
+                from,
+                more_before = *more,
+                "an end notice names no task in flight; it changed nothing"
+            );
+            (*logged, *more) = (Some(now), 0);
+        }
+        NotTaken::Unknown
+    }
+
     /// Whether a run goes on here, or has ended not long ago.
     fn knows(&self, run: &str) -> bool {
         !run.is_empty()
@@ -101,13 +139,13 @@ impl Drop for Seat {
 }
 
 impl Exchange {
-    /// Listens at `address`, which needs `tls` when it begins with `tls://`; `output_limit` is what a task may give as its
-    /// output, in bytes.
+    /// Listens at the addresses, which need `tls` when they begin with `tls://`; `output_limit` is what a task may give as its
+    /// output, in bytes. The first address must be had; others that cannot be are left out, and logged.
     ///
     /// # Errors
-    /// When the address cannot be listened at.
+    /// When the first address cannot be listened at.
     pub fn open(
-        address: &TaskAddress,
+        addresses: &[TaskAddress],
         real_time: RealTime,
         output_limit: usize,
         tls: Option<Tls>,
@@ -115,23 +153,22 @@ impl Exchange {
         let (bound_tx, bound_rx) = sync_channel(1);
         let (close, closed) = oneshot::channel();
         let runs = Runs::default();
-        let serving =
-            Serving { address: address.clone(), runs: runs.clone(), output_limit, tls, bound: bound_tx, closed };
-        let real_time = below(real_time);
-        let settings = rt::Settings { name: "sp-notices".to_owned(), real_time, stack: CALLS_STACK };
+        let addresses = addresses.to_vec();
+        let serving = Serving { addresses, runs: runs.clone(), output_limit, tls, bound: bound_tx, closed };
+        let settings = rt::Settings { name: "sp-notices".to_owned(), real_time: lowest(real_time), stack: CALLS_STACK };
         let prepared = Prepared::new(settings, move || serving.run()).map_err(RunError::Caller)?;
         let remarks = prepared.applied().refusals().map(|refused| format!("sp-notices: {}", chain(refused))).collect();
         let thread = prepared.start();
         match bound_rx.recv() {
-            Ok(Ok(address)) => Ok(Self { runs, address, remarks, close: Some(close), thread: Some(thread) }),
+            Ok(Ok(addresses)) => Ok(Self { runs, addresses, remarks, close: Some(close), thread: Some(thread) }),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(RunError::Caller(super::conduct::ended(thread))),
         }
     }
 
-    /// Where it listens; a port 0 that was asked for is the one that was found.
-    pub fn address(&self) -> &TaskAddress {
-        &self.address
+    /// Where it listens, with commas in between; a port 0 that was asked for is the one that was found.
+    pub fn addresses(&self) -> String {
+        self.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
 
     /// Whether notices are still taken.
@@ -158,13 +195,24 @@ impl Drop for Exchange {
     }
 }
 
+/// What the thread has that takes notices: less than the threads that start tasks, whatever comes in from outside.
+fn lowest(real_time: RealTime) -> RealTime {
+    let calls = below(real_time);
+    let policy = match calls.policy {
+        RtPolicy::Fifo { priority } if priority > 1 => RtPolicy::Fifo { priority: priority - 1 },
+        RtPolicy::RoundRobin { priority } if priority > 1 => RtPolicy::RoundRobin { priority: priority - 1 },
+        _ => RtPolicy::Other,
+    };
+    RealTime { policy, ..calls }
+}
+
 /// What the thread works with.
 struct Serving {
-    address: TaskAddress,
+    addresses: Vec<TaskAddress>,
     runs: Runs,
     output_limit: usize,
     tls: Option<Tls>,
-    bound: SyncSender<Result<TaskAddress, RunError>>,
+    bound: SyncSender<Result<Vec<TaskAddress>, RunError>>,
     /// Closed with the exchange.
     closed: oneshot::Receiver<()>,
 }
@@ -173,15 +221,27 @@ impl Serving {
     fn run(self) {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
-            Err(error) => return self.fail(RunError::Runtime(error)),
+            // Who waits for this is gone when it cannot be sent.
+            Err(error) => return drop(self.bound.send(Err(RunError::Runtime(error)))),
         };
-        runtime.block_on(async {
-            let listener = match Listener::bind(&self.address, self.tls.as_ref()).await {
-                Ok(listener) => listener,
-                Err(error) => return self.fail(RunError::Listen(error)),
-            };
-            // Who waits for this is gone when it cannot be sent, and then the exchange closes.
-            let _ = self.bound.send(Ok(listener.address().clone()));
+        runtime.block_on(self.serve());
+    }
+
+    async fn serve(self) {
+        let mut listeners = Vec::new();
+        for (at, address) in self.addresses.iter().enumerate() {
+            match Listener::bind(address, self.tls.as_ref()).await {
+                Ok(listener) => listeners.push(listener),
+                Err(error) if at == 0 => return drop(self.bound.send(Err(RunError::Listen(error)))),
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "containers cannot say there that a task has ended");
+                }
+            }
+        }
+        // Who waits for this is gone when it cannot be sent, and then the exchange closes.
+        let _ = self.bound.send(Ok(listeners.iter().map(|listener| listener.address().clone()).collect()));
+        let closed = async { drop(self.closed.await) }.shared();
+        let each = listeners.into_iter().map(|listener| {
             let runs = self.runs.clone();
             let orchestrator = Orchestrator {
                 notice: move |notice: EndNotice| runs.take(&notice),
@@ -189,16 +249,59 @@ impl Serving {
                     running: true,
                     time: clock::now().duration_since(Timestamp::UNIX_EPOCH).unsigned_abs(),
                 },
-                max_notice: self.output_limit.saturating_add(NOTICE_FRAME),
+                max_notice: self.output_limit.saturating_mul(LARGER).saturating_add(NOTICE_FRAME),
             };
-            let closed = async { drop(self.closed.await) };
-            if let Err(error) = orchestrator.serve(listener, DRAIN, closed).await {
+            orchestrator.serve(listener, DRAIN, closed.clone())
+        });
+        for served in join_all(each).await {
+            if let Err(error) = served {
                 tracing::error!(error = chain(&error), "end notices are not taken any more");
             }
-        });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::TaskProtocol;
+    use crate::wire::{CallError, OrchestratorChannel, OutputFault, Payload, TaskResult};
+
+    #[tokio::test]
+    async fn a_notice_with_too_large_an_output_is_read_so_that_it_can_be_reported() {
+        let limit = 1 << 12;
+        let addresses = [TaskAddress::Tcp("127.0.0.1".to_owned(), 0)];
+        let plain = RealTime { policy: RtPolicy::Other, cpu: None };
+        let exchange = Exchange::open(&addresses, plain, limit, None).unwrap();
+        let channel = OrchestratorChannel::new(exchange.addresses.first().unwrap().clone(), None);
+        let notice = EndNotice {
+            task_id: "t".to_owned(),
+            run_id: String::new(),
+            occurrence: 0,
+            attempt: 0,
+            result: TaskResult::Success,
+            start: None,
+            end: None,
+            duration: None,
+            error_message: String::new(),
+            raw_metrics: Payload::default(),
+            raw_output: Payload::encode(&"x".repeat(3 * limit).into(), TaskProtocol::Json),
+            from: None,
+        };
+        assert!(matches!(notice.output(TaskProtocol::Json, limit), Err(OutputFault::TooLarge { .. })));
+        let error = channel.notify(&notice, Duration::from_secs(5)).await.unwrap_err();
+        assert!(matches!(&error, CallError::Refused { message, .. } if message == "unknown task"), "{error:?}");
     }
 
-    fn fail(&self, error: RunError) {
-        let _ = self.bound.send(Err(error));
+    #[test]
+    fn what_comes_from_outside_never_stands_in_the_way_of_a_start() {
+        let fifo = |priority| RtPolicy::Fifo { priority };
+        for (keeper, expected) in [(80, fifo(78)), (3, fifo(1)), (2, RtPolicy::Other), (1, RtPolicy::Other)] {
+            let real_time = RealTime { policy: fifo(keeper), cpu: Some(1) };
+            assert_eq!(lowest(real_time), RealTime { policy: expected, cpu: Some(1) });
+            assert_ne!(lowest(real_time).policy, below(real_time).policy);
+        }
+        let plain = RealTime { policy: RtPolicy::Other, cpu: None };
+        assert_eq!(lowest(plain), plain);
     }
 }

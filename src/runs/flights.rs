@@ -1,11 +1,39 @@
 //! Attempts in flight, and which of them an end notice means.
+//!
+//! Our own runners name the run, the occurrence and the try. Existing task servers name a task, or their kind of work, and may
+//! say it late or twice; other people may use them too. So a notice of theirs ends a task only when nothing speaks against it.
 
-use crate::model::TaskId;
+use crate::model::{TaskAddress, TaskId};
+use crate::rt::Monotonic;
 use crate::schedule::Attempt;
 use crate::wire::EndNotice;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+/// A task server stamps a start twice, for its acknowledgement and for the notice of the end, no further apart than this.
+const STAMPS: Duration = Duration::from_secs(1);
+/// Readings that are further apart are not of one clock.
+const ONE_CLOCK: Duration = Duration::from_secs(86_400);
+/// Two clocks do not measure a duration alike.
+const SLACK: Duration = Duration::from_millis(20);
+
+/// How far the start of an attempt has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It is on its way, or what came of it is not known.
+    UnderWay,
+    /// A runner of ours holds it for its instant.
+    Armed,
+    /// It was refused, for good or until it is tried again: nothing of it is at the task server.
+    Refused,
+    /// It was acknowledged.
+    Begun,
+}
 
 /// An attempt in flight.
 #[derive(Clone, Debug)]
@@ -14,12 +42,72 @@ pub(super) struct Flight {
     pub(super) task: TaskId,
     /// Its task server.
     pub(super) link: usize,
+    /// That is a runner of ours.
+    pub(super) ours: bool,
     /// What the task server calls it, when that is not its id.
     pub(super) alias: Option<String>,
-    /// Its task server was busy when it was last asked to start it: what ends there now is something else.
-    pub(super) refused: bool,
-    /// Cancelled when the start is not wanted any more.
+    /// When its task server says that it began, by its own wall clock since 1970.
+    pub(super) began: Option<Duration>,
+    pub(super) sent: Arc<watch::Sender<Sent>>,
+    /// A notice that came before its start was acknowledged.
+    early: Option<EndNotice>,
+    /// When its start was last sent, in nanoseconds of the monotonic clock.
+    tried: Arc<AtomicU64>,
+    /// Cancelled when the start is not to be tried again.
+    pub(super) unwanted: CancellationToken,
+    /// Cancelled when what is under way of it is given up.
     pub(super) withdrawn: CancellationToken,
+}
+
+impl Flight {
+    /// An attempt whose start is sent at `now`.
+    pub(super) fn new(attempt: Attempt, task: TaskId, link: usize, ours: bool, now: Monotonic) -> Self {
+        Self {
+            attempt,
+            task,
+            link,
+            ours,
+            alias: None,
+            began: None,
+            sent: Arc::new(watch::Sender::new(Sent::UnderWay)),
+            early: None,
+            tried: Arc::new(AtomicU64::new(now.as_nanos())),
+            unwanted: CancellationToken::new(),
+            withdrawn: CancellationToken::new(),
+        }
+    }
+
+    pub(super) fn has_come(&self) -> Sent {
+        *self.sent.borrow()
+    }
+
+    /// Its start is sent once more.
+    pub(super) fn tries(&self, now: Monotonic) {
+        self.tried.store(now.as_nanos(), Ordering::Relaxed);
+        self.sent.send_replace(Sent::UnderWay);
+    }
+
+    /// Whether a notice says the moment at which this began, by the clock of the task server.
+    pub(super) fn is_stamped(&self, notice: &EndNotice) -> bool {
+        notice.start.zip(self.began).is_some_and(|(start, began)| start.abs_diff(began) <= SLACK)
+    }
+
+    /// Whether a notice is about something that began at another moment, by the clock of the task server. Both readings are of a
+    /// start, so that a later step of that clock says nothing; readings of different kinds of clocks say nothing either.
+    fn is_other(&self, notice: &EndNotice) -> bool {
+        let Some(((start, end), began)) = notice.start.zip(notice.end).zip(self.began) else { return false };
+        let apart = start.abs_diff(began);
+        let is_before = start + SLACK < began && end < began;
+        apart <= ONE_CLOCK && (apart > STAMPS || is_before)
+    }
+
+    /// Whether a notice that comes at `now` can be about this very attempt: it runs at an existing task server, and what the
+    /// notice is about neither began at another moment, by the clock of that server, nor took longer than since its start was sent.
+    fn may_end(&self, notice: &EndNotice, now: Monotonic) -> bool {
+        let tried = Monotonic::from_nanos(self.tried.load(Ordering::Relaxed));
+        let is_longer = notice.duration.is_some_and(|duration| duration > now.since(tried) + SLACK);
+        !self.ours && !self.is_other(notice) && !is_longer && matches!(self.has_come(), Sent::UnderWay | Sent::Begun)
+    }
 }
 
 /// Everything in flight.
@@ -27,16 +115,23 @@ pub(super) struct Flight {
 pub(super) struct Flights {
     run: String,
     list: Vec<Flight>,
-    /// Where each task server is, when that is known.
+    /// The names of all tasks of the run.
+    tasks: BTreeSet<TaskId>,
+    /// The task servers.
+    servers: Vec<TaskAddress>,
+    /// Where each of them is, when that is known.
     hosts: Vec<Option<IpAddr>>,
-    /// Task servers by the name that they have told an end under.
-    names: BTreeMap<String, usize>,
 }
 
 impl Flights {
-    /// Nothing in flight yet of a run whose task servers are at `hosts`.
-    pub(super) fn new(run: String, hosts: Vec<Option<IpAddr>>) -> Self {
-        Self { run, hosts, ..Self::default() }
+    /// Nothing in flight yet of a run with these tasks and task servers.
+    pub(super) fn new(
+        run: String,
+        tasks: impl IntoIterator<Item = TaskId>,
+        servers: Vec<TaskAddress>,
+        hosts: Vec<Option<IpAddr>>,
+    ) -> Self {
+        Self { run, list: Vec::new(), tasks: tasks.into_iter().collect(), servers, hosts }
     }
 
     /// The id of the run.
@@ -49,27 +144,43 @@ impl Flights {
         self.list.push(flight);
     }
 
-    /// Notes what a task server calls an attempt.
-    pub(super) fn alias(&mut self, attempt: Attempt, name: &str) {
-        if let Some(flight) = self.list.iter_mut().find(|flight| flight.attempt == attempt)
-            && !name.is_empty()
-            && name != flight.task.as_str()
-        {
+    /// An attempt, if it is in flight.
+    pub(super) fn of(&self, attempt: Attempt) -> Option<Flight> {
+        self.list.iter().find(|flight| flight.attempt == attempt).cloned()
+    }
+
+    /// Notes what a task server calls an attempt, and when it says that it began. Returns the notice that came before this,
+    /// if it is about that attempt.
+    pub(super) fn acknowledged(
+        &mut self,
+        attempt: Attempt,
+        name: &str,
+        began: Option<Duration>,
+    ) -> Option<(Flight, EndNotice)> {
+        let flight = self.list.iter_mut().find(|flight| flight.attempt == attempt)?;
+        flight.began = began;
+        if !name.is_empty() && name != flight.task.as_str() {
             flight.alias = Some(name.to_owned());
         }
+        let early = flight.early.take().filter(|notice| !flight.is_other(notice))?;
+        Some((flight.clone(), early))
     }
 
-    /// Notes whether the task server was busy when it was last asked to start an attempt.
-    pub(super) fn refused(&mut self, attempt: Attempt, refused: bool) {
-        if let Some(flight) = self.list.iter_mut().find(|flight| flight.attempt == attempt) {
-            flight.refused = refused;
+    /// Holds a notice of an attempt whose start is not acknowledged yet: only then is it known whether it can be its end. `false`
+    /// when it is acknowledged.
+    pub(super) fn hold(&mut self, attempt: Attempt, notice: &EndNotice) -> bool {
+        let Some(flight) = self.list.iter_mut().find(|flight| flight.attempt == attempt) else { return false };
+        let holds = notice.run_id.is_empty() && flight.has_come() == Sent::UnderWay;
+        if holds {
+            flight.early = Some(notice.clone());
         }
+        holds
     }
 
-    /// The start of an attempt is not wanted any more: one that is not out yet stays.
-    pub(super) fn withdraw(&self, attempt: Attempt) {
+    /// Notes how far the start of an attempt has come.
+    pub(super) fn sent(&self, attempt: Attempt, sent: Sent) {
         if let Some(flight) = self.list.iter().find(|flight| flight.attempt == attempt) {
-            flight.withdrawn.cancel();
+            flight.sent.send_replace(sent);
         }
     }
 
@@ -77,10 +188,9 @@ impl Flights {
         self.list.retain(|flight| flight.attempt != attempt);
     }
 
-    /// The attempts that a notice names, each with whether the notice comes from its host. Our own runner says which one.
-    /// Others say the task's id; or the name of their kind of work (older ones do that whatever they were asked to start),
-    /// and then it is one whose start was acknowledged under that name.
-    pub(super) fn named(&self, notice: &EndNotice) -> Vec<(Flight, bool)> {
+    /// The attempts that a notice names, each with whether the notice comes from its host. With a run it is that attempt and
+    /// no other. Existing task servers say the name that they acknowledged the start with, or the task's id.
+    pub(super) fn named(&self, notice: &EndNotice, now: Monotonic) -> Vec<(Flight, bool)> {
         let name = notice.task_id.as_str();
         if !notice.run_id.is_empty() {
             let own = |flight: &&Flight| {
@@ -90,39 +200,59 @@ impl Flights {
             };
             return self.list.iter().find(own).map(|flight| (flight.clone(), true)).into_iter().collect();
         }
-        let begun = || self.list.iter().filter(|flight| !flight.refused);
-        let by_alias: Vec<&Flight> = begun().filter(|flight| flight.alias.as_deref() == Some(name)).collect();
-        let found = if by_alias.is_empty() {
-            begun().filter(|flight| flight.alias.is_none() && flight.task.as_str() == name).collect()
-        } else {
-            by_alias
-        };
+        let able = || self.able(notice, now);
+        let by_alias: Vec<&Flight> = able().filter(|flight| flight.alias.as_deref() == Some(name)).collect();
+        let found =
+            if by_alias.is_empty() { able().filter(|flight| flight.task.as_str() == name).collect() } else { by_alias };
         found.into_iter().map(|flight| (flight.clone(), self.is_near(flight, notice))).collect()
     }
 
-    /// The attempt that a notice under an unknown name must mean: the one in flight at the server that has used that name
-    /// before or that the notice comes from, else the only one there is.
-    pub(super) fn guess(&self, notice: &EndNotice) -> Vec<(Flight, bool)> {
+    /// The attempt that a notice under a name which nobody knows must mean: of those whose task servers have said no name of
+    /// their own, the one in flight at `server` when that is known to use the name; else the one at the sender's host, or the
+    /// only one there is.
+    pub(super) fn guess(
+        &self,
+        notice: &EndNotice,
+        server: Option<&TaskAddress>,
+        now: Monotonic,
+    ) -> Vec<(Flight, bool)> {
         if !notice.run_id.is_empty() {
             return Vec::new();
         }
-        let known = self.names.get(notice.task_id.as_str()).copied();
-        let begun = || self.list.iter().filter(|flight| !flight.refused);
-        let flight = only(begun().filter(|flight| Some(flight.link) == known))
-            .or_else(|| only(begun().filter(|flight| self.is_near(flight, notice))))
-            .or_else(|| only(begun()));
+        let able = || self.able(notice, now).filter(|flight| flight.alias.is_none());
+        let flight = match server {
+            Some(server) => only(able().filter(|flight| self.servers.get(flight.link) == Some(server))),
+            None => only(able().filter(|flight| self.is_near(flight, notice))).or_else(|| only(able())),
+        };
         flight.map(|flight| (flight.clone(), self.is_near(flight, notice))).into_iter().collect()
+    }
+
+    /// Whether a name is that of a task of this run, or what the task server of one in flight calls it.
+    pub(super) fn uses(&self, name: &str) -> bool {
+        self.tasks.contains(&TaskId::new(name)) || self.list.iter().any(|flight| flight.alias.as_deref() == Some(name))
+    }
+
+    /// The task server of an attempt.
+    pub(super) fn server(&self, flight: &Flight) -> Option<&TaskAddress> {
+        self.servers.get(flight.link)
+    }
+
+    /// The attempts that a notice without a run can be about.
+    fn able(&self, notice: &EndNotice, now: Monotonic) -> impl Iterator<Item = &Flight> {
+        self.list.iter().filter(move |flight| flight.may_end(notice, now) && self.may_come_from(flight, notice))
+    }
+
+    /// Whether a notice can come from an attempt's task server. Addresses are translated on the way, so that an unknown host
+    /// says nothing; the host of another task server does.
+    fn may_come_from(&self, flight: &Flight, notice: &EndNotice) -> bool {
+        let from = notice.from.map(|from| from.ip());
+        self.is_near(flight, notice) || from.is_none() || !self.hosts.contains(&from)
     }
 
     /// Whether a notice comes from the host of an attempt's task server.
     fn is_near(&self, flight: &Flight, notice: &EndNotice) -> bool {
         let host = self.hosts.get(flight.link).copied().flatten();
         host.is_some() && host == notice.from.map(|from| from.ip())
-    }
-
-    /// Remembers the name that a task server goes by.
-    pub(super) fn learn(&mut self, name: &str, flight: &Flight) {
-        self.names.insert(name.to_owned(), flight.link);
     }
 }
 
@@ -133,109 +263,5 @@ pub(super) fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::schedule::TaskIndex;
-    use crate::wire::{Payload, TaskResult};
-
-    fn flight(task: u32, link: usize) -> Flight {
-        let attempt = Attempt { task: TaskIndex(task), occurrence: 0, number: 1 };
-        let withdrawn = CancellationToken::new();
-        Flight { attempt, task: TaskId::new(format!("t{task}")), link, alias: None, refused: false, withdrawn }
-    }
-
-    fn notice(name: &str) -> EndNotice {
-        EndNotice {
-            task_id: name.to_owned(),
-            run_id: String::new(),
-            occurrence: 0,
-            attempt: 0,
-            result: TaskResult::Success,
-            start: None,
-            end: None,
-            duration: None,
-            error_message: String::new(),
-            raw_metrics: Payload::default(),
-            raw_output: Payload::default(),
-            from: None,
-        }
-    }
-
-    fn flights(list: &[Flight]) -> Flights {
-        let hosts = vec![Some([10, 0, 0, 1].into()), Some([10, 0, 0, 2].into()), Some([10, 0, 0, 2].into())];
-        Flights { run: "r1".to_owned(), list: list.to_vec(), hosts, names: BTreeMap::new() }
-    }
-
-    /// As an exchange with one run does it.
-    fn find(flights: &mut Flights, notice: &EndNotice) -> Option<Flight> {
-        let one = |all: Vec<(Flight, bool)>| {
-            only(all.iter()).or_else(|| only(all.iter().filter(|(_, near)| *near))).map(|(flight, _)| flight.clone())
-        };
-        let flight = one(flights.named(notice)).or_else(|| one(flights.guess(notice)))?;
-        flights.learn(&notice.task_id, &flight);
-        Some(flight)
-    }
-
-    fn task(found: Option<Flight>) -> Option<u32> {
-        found.map(|flight| flight.attempt.task.0)
-    }
-
-    #[test]
-    fn our_own_runner_says_which_attempt_it_means() {
-        let mut flights = flights(&[flight(1, 0)]);
-        let own = |run: &str, attempt| EndNotice { run_id: run.to_owned(), attempt, ..notice("t1") };
-        assert_eq!(task(find(&mut flights, &own("r1", 1))), Some(1));
-        // An earlier attempt, or another run, is never taken for this one.
-        assert_eq!(task(find(&mut flights, &own("r1", 2))), None);
-        assert_eq!(task(find(&mut flights, &own("r0", 1))), None);
-    }
-
-    #[test]
-    fn a_name_is_an_alias_first_and_an_id_then() {
-        let mut flights = flights(&[flight(1, 0), flight(2, 1)]);
-        assert_eq!(task(find(&mut flights, &notice("t2"))), Some(2));
-        flights.alias(flight(1, 0).attempt, "t2");
-        assert_eq!(task(find(&mut flights, &notice("t2"))), Some(1));
-    }
-
-    #[test]
-    fn a_server_that_tells_its_own_name_is_found_by_its_place_and_then_by_that_name() {
-        let mut flights = flights(&[flight(1, 0), flight(2, 1)]);
-        assert_eq!(task(find(&mut flights, &notice("my_new_task"))), None, "either could be meant");
-        let from = |last: u8| EndNotice { from: Some(([10, 0, 0, last], 9).into()), ..notice("my_new_task") };
-        assert_eq!(task(find(&mut flights, &from(1))), Some(1));
-        // Known now, wherever the next notice seems to come from.
-        assert_eq!(task(find(&mut flights, &notice("my_new_task"))), Some(1));
-    }
-
-    #[test]
-    fn several_servers_on_one_host_are_told_apart_by_what_is_in_flight() {
-        let mut flights = flights(&[flight(2, 1), flight(3, 2)]);
-        let from = EndNotice { from: Some(([10, 0, 0, 2], 9).into()), ..notice("my_new_task") };
-        assert_eq!(task(find(&mut flights, &from)), None);
-        flights.remove(flight(3, 2).attempt);
-        assert_eq!(task(find(&mut flights, &notice("my_new_task"))), Some(2));
-    }
-
-    #[test]
-    fn of_two_servers_of_one_name_the_one_that_speaks_is_meant() {
-        let mut flights = flights(&[flight(1, 0), flight(2, 1)]);
-        for number in [1, 2] {
-            flights.alias(flight(number, 0).attempt, "w");
-        }
-        assert_eq!(task(find(&mut flights, &notice("w"))), None, "it does not say from where");
-        let from = |last: u8| EndNotice { from: Some(([10, 0, 0, last], 9).into()), ..notice("w") };
-        assert_eq!(task(find(&mut flights, &from(2))), Some(2));
-        assert_eq!(task(find(&mut flights, &from(1))), Some(1));
-    }
-
-    #[test]
-    fn what_ends_at_a_server_that_was_busy_is_not_ours() {
-        let mut flights = flights(&[flight(1, 0)]);
-        flights.refused(flight(1, 0).attempt, true);
-        assert_eq!(task(find(&mut flights, &notice("t1"))), None);
-        assert_eq!(task(find(&mut flights, &notice("other"))), None);
-        flights.refused(flight(1, 0).attempt, false);
-        assert_eq!(task(find(&mut flights, &notice("t1"))), Some(1));
-    }
-}
+#[path = "flights_tests.rs"]
+mod tests;

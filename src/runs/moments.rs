@@ -1,15 +1,26 @@
-//! What happens in a run, for who looks on: from the timekeeper, which never waits for that.
+//! What happens in a run, for who looks on and who writes it down: from the timekeeper, which never waits for either.
 
+use super::details::{Detail, Details};
 use super::timekeeper::Moment;
-use crate::rt::{Alarm, Monotonic, Receiver, Sender, Waker, alarm, queue_of_one};
+use crate::rt::{Alarm, Monotonic, NotSent, Receiver, Sender, Waker, alarm, queue_of_one};
+use crate::schedule::{Attempt, Row};
+use std::collections::VecDeque;
 use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// The most settled occurrences that the queue has room for; what is more waits at the timekeeper.
+const OCCURRENCES: usize = 1024;
 
 /// The timekeeper's end; dropped, nothing more comes.
 #[derive(Debug)]
 pub struct Onlooker {
     /// `None` while it is dropped.
     sender: Option<Sender<Moment>>,
+    settled: Sender<Row>,
+    /// What found no room yet.
+    backlog: VecDeque<Row>,
+    pub(super) details: Arc<Mutex<Details>>,
     waker: Waker,
 }
 
@@ -17,22 +28,60 @@ pub struct Onlooker {
 #[derive(Debug)]
 pub struct Moments {
     receiver: Receiver<Moment>,
+    settled: Receiver<Row>,
+    details: Arc<Mutex<Details>>,
     alarm: Alarm,
 }
 
-/// Both ends, with room for so many moments; who is further behind misses some.
+/// An occurrence that is settled, with what is known of its attempts beside their times at the orchestrator.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Occurrence {
+    /// What happened to it.
+    pub row: Row,
+    /// Its attempts, in their order.
+    pub details: Vec<(Attempt, Detail)>,
+}
+
+/// Both ends, with room for so many moments; who is further behind misses some. No settled occurrence is missed.
 pub fn moments(room: usize) -> (Onlooker, Moments) {
     let (sender, receiver) = queue_of_one(room);
+    let (settled, rows) = queue_of_one(room.min(OCCURRENCES));
     let (alarm, waker) = alarm();
-    (Onlooker { sender: Some(sender), waker }, Moments { receiver, alarm })
+    let details = Arc::new(Mutex::new(Details::default()));
+    let onlooker =
+        Onlooker { sender: Some(sender), settled, backlog: VecDeque::new(), details: Arc::clone(&details), waker };
+    (onlooker, Moments { receiver, settled: rows, details, alarm })
 }
 
 impl Onlooker {
-    pub(super) fn tell(&self, moment: Moment) {
+    /// Shows a moment, if there is room for it.
+    pub fn tell(&self, moment: Moment) {
         if let Some(sender) = &self.sender {
             let _ = sender.send(moment);
             self.waker.wake();
         }
+    }
+
+    /// Hands on an occurrence after all that was said of it.
+    pub fn settled(&mut self, row: Row) {
+        self.backlog.push_back(row);
+        self.hand_over();
+    }
+
+    /// Hands on what found no room; whether all of it did now. What nobody takes any more is dropped.
+    pub fn hand_over(&mut self) -> bool {
+        while let Some(row) = self.backlog.pop_front() {
+            match self.settled.send(row) {
+                Ok(()) => {}
+                Err(NotSent::Closed(_)) => self.backlog.clear(),
+                Err(NotSent::Full(row)) => {
+                    self.backlog.push_front(row);
+                    break;
+                }
+            }
+        }
+        self.waker.wake();
+        self.backlog.is_empty()
     }
 }
 
@@ -44,6 +93,18 @@ impl Drop for Onlooker {
 }
 
 impl Moments {
+    /// Occurrences that were settled and not taken yet, at most `most`. All moments of an occurrence come before it.
+    pub fn settled(&mut self, most: usize) -> Vec<Occurrence> {
+        let rows: Vec<Row> = std::iter::from_fn(|| self.settled.take()).take(most).collect();
+        let mut details = self.details.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.into_iter().map(|row| Occurrence { details: details.take(row.task, row.occurrence), row }).collect()
+    }
+
+    /// The next one, if there is one now.
+    pub fn try_recv(&mut self) -> Option<Moment> {
+        self.receiver.take()
+    }
+
     /// The next one; `None` when no more can come.
     pub fn recv(&mut self) -> Option<Moment> {
         loop {

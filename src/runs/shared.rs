@@ -1,31 +1,16 @@
 //! What the calls and the notices of a run share: its task servers, what is in flight, and what was told.
 
 use super::details::Details;
-use super::flights::{Flight, Flights};
+use super::flights::{Flight, Flights, Sent};
+use super::link::Link;
 use super::timekeeper::Inbox;
 use crate::model::{Schedule, Task, Timestamp};
 use crate::process::supervise::chain;
 use crate::rt::{Anchor, Monotonic};
 use crate::schedule::{Attempt, End, Input, TaskIndex};
-use crate::wire::{CallError, Capabilities, EndNotice, Ended, Happened, Stamp, TaskChannel, TaskEvent, TaskResult};
+use crate::wire::{CallError, EndNotice, Ended, Happened, TaskEvent, TaskResult};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// A task server of a run.
-pub(super) struct Link {
-    pub(super) channel: TaskChannel,
-    pub(super) kind: Kind,
-}
-
-/// What is known of a task server.
-pub(super) enum Kind {
-    /// Our own runner.
-    Ours(Capabilities),
-    /// An existing one.
-    Existing,
-    /// It could not be reached yet; its events are listened to in case it is ours.
-    Unknown,
-}
 
 /// When a run began, on both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -36,19 +21,9 @@ pub(super) struct Begin {
 }
 
 impl Begin {
-    /// A time of the run on both clocks.
-    pub(super) fn stamp(&self, at: Duration) -> Stamp {
-        let monotonic = self.start + at;
-        let realtime = self.anchor.wall(monotonic).duration_since(Timestamp::UNIX_EPOCH);
-        Stamp { monotonic: Duration::from_nanos(monotonic.as_nanos()), realtime: realtime.unsigned_abs() }
-    }
-
-    /// The time of the run at a stamp of a host with these clocks.
-    fn since(&self, stamp: Stamp, same_host: bool) -> Duration {
-        if same_host {
-            return stamp.monotonic.saturating_sub(Duration::from_nanos(self.start.as_nanos()));
-        }
-        stamp.realtime.saturating_sub(self.stamp(Duration::ZERO).realtime)
+    /// Its start by the wall clock, since 1970.
+    pub(super) fn wall(&self) -> Duration {
+        self.anchor.wall(self.start).duration_since(Timestamp::UNIX_EPOCH).unsigned_abs()
     }
 }
 
@@ -60,7 +35,7 @@ pub(super) struct Shared {
     /// Bytes of output that a task may give.
     pub(super) output_limit: usize,
     pub(super) flights: Mutex<Flights>,
-    pub(super) details: Mutex<Details>,
+    pub(super) details: Arc<Mutex<Details>>,
 }
 
 impl Shared {
@@ -76,37 +51,23 @@ impl Shared {
         self.schedule.tasks.get(attempt.task.at())
     }
 
-    /// The attempts of this run that a notice names.
-    pub(super) fn named(&self, notice: &EndNotice) -> Vec<(Flight, bool)> {
-        self.flights().named(notice)
-    }
-
-    /// The attempt of this run that a notice under an unknown name must mean.
-    pub(super) fn guess(&self, notice: &EndNotice) -> Vec<(Flight, bool)> {
-        self.flights().guess(notice)
-    }
-
     /// Takes the end notice of an attempt.
     pub(super) fn notice(&self, flight: &Flight, notice: &EndNotice) {
         let attempt = flight.attempt;
-        if notice.run_id.is_empty() {
-            self.flights().learn(&notice.task_id, flight);
-        }
         let mut end = end(notice.result);
         let output = self.task(attempt).map(|task| notice.output(task.protocol, self.output_limit));
         let mut details = self.details();
         details.message(attempt, &notice.error_message);
-        match output {
-            Some(Ok(Some(output))) => {
-                let bytes = output.to_string().len();
-                details.output(attempt, output, bytes);
-            }
+        let output = match output {
+            Some(Ok(output)) => output,
             Some(Err(fault)) => {
                 details.message(attempt, &format!("its output cannot be used: {}", chain(&fault)));
                 end = End::Failure;
+                None
             }
-            Some(Ok(None)) | None => {}
-        }
+            None => None,
+        };
+        details.output(attempt, output.map(|output| (output, notice.raw_output.bytes())), end == End::Success);
         drop(details);
         self.over(attempt, Input::Ended(attempt, end));
     }
@@ -119,19 +80,20 @@ impl Shared {
 
     /// Takes an event of our own runner.
     pub(super) fn event(&self, link: &Link, event: &TaskEvent) {
-        let same_host = matches!(&link.kind, Kind::Ours(runner) if runner.boot_id == self.begin.boot_id);
         let key = &event.key;
         let Some(task) = self.schedule.tasks.iter().position(|task| task.id == key.task_id) else { return };
         if key.run_id != self.flights().run() {
             return;
         }
         let attempt = Attempt { task: TaskIndex(task as u32), occurrence: key.occurrence, number: key.attempt };
+        let time_of = |stamp| link.time_of(&self.begin, &event.instance, stamp);
         match &event.what {
             Happened::Started { start } => {
-                self.details().of(attempt).true_start = Some(self.begin.since(*start, same_host));
+                self.details().of(attempt).true_start = Some(time_of(*start));
+                self.flights().sent(attempt, Sent::Begun);
                 self.inbox.tell(Input::Started(attempt));
             }
-            Happened::Ended(ended) => self.ended(attempt, ended, same_host),
+            Happened::Ended(ended) => self.ended(attempt, ended, (time_of(ended.start), time_of(ended.end))),
             Happened::Missed { late } => {
                 self.details().message(attempt, &format!("it was {} ms late and was not begun", late.as_millis()));
                 self.over(attempt, Input::Disarmed(attempt));
@@ -139,28 +101,42 @@ impl Shared {
         }
     }
 
-    fn ended(&self, attempt: Attempt, ended: &Ended, same_host: bool) {
+    fn ended(&self, attempt: Attempt, ended: &Ended, (true_start, true_end): (Duration, Duration)) {
         let mut end = end(ended.result);
+        // Read before the details are locked: who starts tasks needs them.
+        let output = (!ended.output_json.is_empty()).then(|| serde_json::from_str(&ended.output_json)).transpose();
+        let in_flight = self.flights().of(attempt).is_some();
         let mut details = self.details();
         details.message(attempt, &ended.error_message);
-        if !ended.output_json.is_empty() {
-            match serde_json::from_str(&ended.output_json) {
-                Ok(output) => details.output(attempt, output, ended.output_json.len()),
-                Err(error) => {
-                    details.message(attempt, &format!("its output is not JSON: {error}"));
-                    end = End::Failure;
-                }
-            }
-        }
+        let output = output.unwrap_or_else(|error| {
+            details.message(attempt, &format!("its output is not JSON: {error}"));
+            end = End::Failure;
+            None
+        });
+        // What was given up gives its dependants nothing any more.
+        let succeeded = end == End::Success && in_flight;
+        details.output(attempt, output.map(|output| (output, ended.output_json.len())), succeeded);
         details.streams(attempt, &ended.stdout, &ended.stderr);
         let detail = details.of(attempt);
-        detail.remarks.clone_from(&ended.remarks);
-        detail.true_start = Some(self.begin.since(ended.start, same_host));
-        detail.true_end = Some(self.begin.since(ended.end, same_host));
+        detail.remarks.extend_from_slice(&ended.remarks);
+        detail.true_start = Some(true_start);
+        detail.true_end = Some(true_end);
         detail.cpu = Some(ended.cpu_user + ended.cpu_system);
         detail.memory_peak = Some(ended.memory_peak);
         drop(details);
         self.over(attempt, Input::Ended(attempt, end));
+    }
+
+    /// An attempt is not sent ahead. It starts at its instant like any other, unless the schedule is strict.
+    pub(super) fn not_sent_ahead(&self, attempt: Attempt, why: String) {
+        self.flights().sent(attempt, Sent::Refused);
+        if self.schedule.strict {
+            self.details().message(attempt, &why);
+            self.over(attempt, Input::Ended(attempt, End::Failure));
+        } else {
+            self.details().of(attempt).remarks.push(why);
+            self.over(attempt, Input::Refused(attempt));
+        }
     }
 
     /// A call failed: what that means for the start, and why.

@@ -4,7 +4,7 @@ use super::moments::Onlooker;
 use super::orders::Orders;
 use crate::model::Schedule;
 use crate::rt::{Alarm, Monotonic, NotSent, Receiver, Sender, Waker, waited};
-use crate::schedule::{Effect, Input, Record, Timeline};
+use crate::schedule::{Effect, Input, Record, RunVerdict, Timeline};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +54,8 @@ pub enum Moment {
 /// What the thread has at the end.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    pub(super) record: Record,
+    /// How the run ended, and when, after its start.
+    pub(super) ended: Option<(Duration, RunVerdict)>,
     /// How long it could have run during the run and had no CPU; `None` where the kernel does not say.
     pub(super) waited: Option<Duration>,
 }
@@ -66,17 +67,17 @@ pub(super) struct Timekeeper {
     pub(super) alarm: Alarm,
     pub(super) inbox: Receiver<Told>,
     pub(super) orders: Orders,
-    /// One that does not keep up misses something.
-    pub(super) onlooker: Option<Onlooker>,
+    /// Gets what happens, and each occurrence when it is settled: what has ended is not kept here.
+    pub(super) onlooker: Onlooker,
 }
 
 impl Timekeeper {
     /// Keeps the time until the run is over, and says what happened.
     pub(super) fn run(self, start: Monotonic) -> Kept {
         let before = waited();
-        let record = self.keep(start);
+        let ended = self.keep(start).ended;
         let waited = waited().zip(before).map(|(all, before)| all.saturating_sub(before));
-        Kept { record, waited }
+        Kept { ended, waited }
     }
 
     fn keep(mut self, start: Monotonic) -> Record {
@@ -107,11 +108,14 @@ impl Timekeeper {
                 None => self.alarm.wait(),
             }
         }
+        while !self.onlooker.hand_over() {
+            std::thread::sleep(PAUSE);
+        }
         record
     }
 
     /// First on their way, then on record.
-    fn hand_on(&self, start: Monotonic, effects: &mut Vec<Effect>, record: &mut Record) {
+    fn hand_on(&mut self, start: Monotonic, effects: &mut Vec<Effect>, record: &mut Record) {
         let sent = since(start);
         for effect in effects.iter() {
             // There is room for several effects of each task, unless they are very many: then the caller is behind, and needs
@@ -125,13 +129,16 @@ impl Timekeeper {
         for effect in effects.drain(..) {
             record.effect(&self.schedule, sent, &effect);
             self.look(Moment::Effect(sent, effect));
+            if let Effect::Settled { task, first, .. } = effect
+                && let Some(row) = record.take(task, first)
+            {
+                self.onlooker.settled(row);
+            }
         }
     }
 
     fn look(&self, moment: Moment) {
-        if let Some(onlooker) = &self.onlooker {
-            onlooker.tell(moment);
-        }
+        self.onlooker.tell(moment);
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! Existing task servers take pings of HTTP/2 on an idle connection for abuse, so that they are asked a small question.
 
-use super::shared::{Link, Shared};
+use super::link::Link;
+use super::shared::Shared;
 use crate::model::{Release, Task};
 use crate::rt::Monotonic;
 use crate::wire::TaskChannel;

@@ -21,6 +21,9 @@ pub const MISSED_LIMIT: u64 = 1000;
 /// At most this many runs of a schedule wait for an earlier one; further ones are skipped.
 pub const QUEUE_LIMIT: usize = 100;
 
+/// At most this many runs of a schedule with `overlap: allow` go on at once; further ones are skipped.
+pub const ALLOWED_AT_ONCE: usize = 32;
+
 /// What is due.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Due {
@@ -28,7 +31,7 @@ pub struct Due {
     pub run: Vec<Timestamp>,
     /// Due times that do not run; all are earlier than those that do.
     pub missed: Option<MissedSpan>,
-    /// The first due time after now and after all that is settled; `None` when there is no more.
+    /// The first due time after now; `None` when there is no more. The ledger may have it, when it was fired ahead.
     pub next: Option<Timestamp>,
 }
 
@@ -51,7 +54,8 @@ pub struct MissedSpan {
 }
 
 /// What is due at `now`. `seen` is when the schedule was first known in this form: due times before or at it never run.
-/// `settled` is the latest due time in the ledger. The work is bounded however long nobody asked.
+/// `settled` is the latest due time in the ledger that is not later than `now`: later ones, which a clock that was ahead may
+/// have left, settle themselves alone. The work is bounded however long nobody asked.
 pub fn due(start: &Start, missed: Missed, seen: Timestamp, settled: Option<Timestamp>, now: Timestamp) -> Due {
     let floor = settled.map_or(seen, |settled| settled.max(seen));
     let passed = |at: Timestamp| floor < at && at <= now;
@@ -109,6 +113,20 @@ fn divide(
     (run.into(), span)
 }
 
+/// The first due time after `at`; `None` when there is no more.
+pub fn next_after(start: &Start, at: Timestamp) -> Option<Timestamp> {
+    match start {
+        Start::OnCommit | Start::Manual => None,
+        Start::At(once) => Some(*once).filter(|once| *once > at),
+        Start::Cron(cadence) => cadence.next(at),
+    }
+}
+
+/// Whether a due time passed so long ago that it runs late, if at all.
+pub fn is_late(due: Timestamp, now: Timestamp) -> bool {
+    due < now.checked_sub(ON_TIME).unwrap_or(Timestamp::MIN)
+}
+
 /// What becomes of a run whose time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
@@ -122,14 +140,18 @@ pub enum Admission {
     Replace,
 }
 
-/// What becomes of one more run of a schedule that has `running` runs and `queued` ones waiting.
-pub fn admit(overlap: Overlap, running: usize, queued: usize) -> Admission {
+/// What becomes of one more run of a schedule that has `running` runs and `queued` ones waiting. `late` is whether it makes
+/// up for a missed due time: those that the policy for missed ones grants run one after the other, unless they may overlap
+/// or replace each other.
+pub fn admit(overlap: Overlap, running: usize, queued: usize, late: bool) -> Admission {
     match overlap {
-        Overlap::Allow => Admission::Start,
+        Overlap::Allow if running < ALLOWED_AT_ONCE => Admission::Start,
+        Overlap::Allow => Admission::Skip,
         _ if running == 0 && queued == 0 => Admission::Start,
+        Overlap::Replace => Admission::Replace,
+        Overlap::Skip | Overlap::Queue if late && queued < CATCH_UP_LIMIT as usize => Admission::Queue,
         Overlap::Queue if queued < QUEUE_LIMIT => Admission::Queue,
         Overlap::Queue | Overlap::Skip => Admission::Skip,
-        Overlap::Replace => Admission::Replace,
     }
 }
 

@@ -248,29 +248,31 @@ mod admissions {
     #[test]
     fn the_first_run_starts_under_every_policy() {
         for overlap in [Overlap::Skip, Overlap::Queue, Overlap::Replace, Overlap::Allow] {
-            assert_eq!(admit(overlap, 0, 0), Admission::Start);
+            assert_eq!(admit(overlap, 0, 0, false), Admission::Start);
         }
     }
 
     #[test]
     fn a_run_that_overlaps_follows_the_policy() {
-        assert_eq!(admit(Overlap::Skip, 1, 0), Admission::Skip);
-        assert_eq!(admit(Overlap::Queue, 1, 0), Admission::Queue);
-        assert_eq!(admit(Overlap::Replace, 1, 0), Admission::Replace);
-        assert_eq!(admit(Overlap::Allow, 7, 0), Admission::Start);
+        assert_eq!(admit(Overlap::Skip, 1, 0, false), Admission::Skip);
+        assert_eq!(admit(Overlap::Queue, 1, 0, false), Admission::Queue);
+        assert_eq!(admit(Overlap::Replace, 1, 0, false), Admission::Replace);
+        assert_eq!(admit(Overlap::Allow, 7, 0, false), Admission::Start);
     }
 
     #[test]
     fn nobody_overtakes_a_run_that_waits() {
-        assert_eq!(admit(Overlap::Queue, 0, 1), Admission::Queue);
-        assert_eq!(admit(Overlap::Skip, 0, 1), Admission::Skip);
-        assert_eq!(admit(Overlap::Replace, 0, 1), Admission::Replace);
+        assert_eq!(admit(Overlap::Queue, 0, 1, false), Admission::Queue);
+        assert_eq!(admit(Overlap::Skip, 0, 1, false), Admission::Skip);
+        assert_eq!(admit(Overlap::Replace, 0, 1, false), Admission::Replace);
     }
 
     #[test]
     fn the_queue_is_bounded() {
-        assert_eq!(admit(Overlap::Queue, 1, QUEUE_LIMIT - 1), Admission::Queue);
-        assert_eq!(admit(Overlap::Queue, 1, QUEUE_LIMIT), Admission::Skip);
+        assert_eq!(admit(Overlap::Queue, 1, QUEUE_LIMIT - 1, false), Admission::Queue);
+        assert_eq!(admit(Overlap::Queue, 1, QUEUE_LIMIT, false), Admission::Skip);
+        assert_eq!(admit(Overlap::Allow, ALLOWED_AT_ONCE - 1, 0, false), Admission::Start);
+        assert_eq!(admit(Overlap::Allow, ALLOWED_AT_ONCE, 0, false), Admission::Skip);
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod agenda;
 mod chart;
 pub mod feasibility;
+mod form;
 pub mod gantt;
 pub mod preview;
 mod record;
@@ -15,6 +16,7 @@ mod units;
 mod words;
 
 pub use chart::{chart, expected};
+pub use form::form;
 pub use record::{Record, Row, Try};
 pub use simulate::{Course, simulate};
 pub use timeline::{

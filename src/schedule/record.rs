@@ -78,6 +78,26 @@ impl Record {
         self.rows.get(&(task, occurrence))
     }
 
+    /// Takes an occurrence out: one that is settled goes elsewhere, so that a long run does not fill the memory.
+    pub fn take(&mut self, task: TaskIndex, occurrence: u32) -> Option<Row> {
+        self.rows.remove(&(task, occurrence))
+    }
+
+    /// Puts an occurrence in, in place of what is known of it.
+    pub fn put(&mut self, row: Row) {
+        self.rows.insert((row.task, row.occurrence), row);
+    }
+
+    /// How many occurrences it holds.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// The occurrence that an effect is about; `None` for one about the run as a whole.
     pub fn about(effect: &Effect) -> Option<(TaskIndex, u32)> {
         match *effect {

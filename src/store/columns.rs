@@ -1,5 +1,6 @@
 //! Values as they stand in columns: closed sets as the words that they are in JSON, numbers within SQLite's.
 
+use super::error::UnknownValue;
 use rusqlite::Row;
 use rusqlite::types::Type;
 use serde::Serialize;
@@ -14,19 +15,34 @@ pub(super) fn word<T: Serialize>(value: &T) -> rusqlite::Result<String> {
     }
 }
 
-/// The variant of a word.
-pub(super) fn from_word<T: DeserializeOwned>(word: String, column: usize) -> rusqlite::Result<T> {
-    from_json(Value::String(word), column)
+/// The variant of a word in a column of `table`.
+///
+/// # Errors
+/// [`UnknownValue`], when there is no such variant: the harmless one would hide that.
+pub(super) fn known<T: DeserializeOwned>(row: &Row<'_>, column: usize, table: &'static str) -> rusqlite::Result<T> {
+    let value: String = row.get(column)?;
+    serde_json::from_value(Value::String(value)).map_err(|_| unknown(row, column, table))
+}
+
+/// The same, or `NULL`.
+pub(super) fn known_or_null<T: DeserializeOwned>(
+    row: &Row<'_>,
+    column: usize,
+    table: &'static str,
+) -> rusqlite::Result<Option<T>> {
+    row.get::<_, Option<String>>(column)?.map(|_| known(row, column, table)).transpose()
+}
+
+/// The value of a column means nothing to this version.
+pub(super) fn unknown(row: &Row<'_>, column: usize, table: &'static str) -> rusqlite::Error {
+    let name = row.as_ref().column_name(column).unwrap_or_default().to_owned();
+    let value = row.get::<_, Option<String>>(column).ok().flatten().unwrap_or_else(|| "NULL".to_owned());
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(UnknownValue { table, column: name, value }))
 }
 
 /// A value as JSON.
 pub(super) fn to_json<T: Serialize>(value: &T) -> rusqlite::Result<Value> {
     serde_json::to_value(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
-}
-
-/// A value out of JSON; `column` is named in the error.
-pub(super) fn from_json<T: DeserializeOwned>(value: Value, column: usize) -> rusqlite::Result<T> {
-    serde_json::from_value(value).map_err(|error| unreadable(column, error))
 }
 
 /// A value out of the text of JSON; `column` is named in the error.

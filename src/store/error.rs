@@ -70,6 +70,17 @@ pub enum StoreError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// A value means nothing to this version. It is never taken for another one.
+    #[error(
+        "the store {} holds {source}, which this version does not know; use the version that wrote it, or mend the value",
+        .path.display()
+    )]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// Table, column and value.
+        source: UnknownValue,
+    },
     /// Another operation failed.
     #[error("the store {} could not {what}", .path.display())]
     Query {
@@ -98,6 +109,14 @@ pub enum StoreError {
         /// Whether both go back to one commit.
         same_history: bool,
     },
+    /// What was written may not be on the disk.
+    #[error("{} cannot be brought onto the disk", .path.display())]
+    Flush {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The id of the installation cannot be kept beside the database.
     #[error("cannot read or write {}", .path.display())]
     Installation {
@@ -108,9 +127,26 @@ pub enum StoreError {
     },
 }
 
+/// A value that means nothing to this version.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{value}` in {table}.{column}")]
+pub struct UnknownValue {
+    /// The table.
+    pub table: &'static str,
+    /// The column.
+    pub column: String,
+    /// What stands there.
+    pub value: String,
+}
+
 /// Sorts an error of SQLite by what the user can do about it.
 pub(super) fn at(path: &Path, what: &'static str, source: rusqlite::Error) -> StoreError {
     let path = path.to_owned();
+    if let rusqlite::Error::FromSqlConversionFailure(.., inner) = &source
+        && let Some(unknown) = inner.downcast_ref::<UnknownValue>()
+    {
+        return StoreError::Unknown { path, source: unknown.clone() };
+    }
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             let installation = super::schema::kept_installation(&path);

@@ -4,7 +4,6 @@ use super::{Store, StoreError, time_text};
 use crate::event::{Event, Fact};
 use crate::model::Timestamp;
 use rusqlite::{Connection, Row, params};
-use std::time::Duration;
 
 /// A fact with its number.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -42,21 +41,6 @@ impl EventFilter {
     pub const LIMIT: usize = 1000;
 }
 
-/// How long events are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// Older ones go.
-    pub age: Duration,
-    /// The oldest beyond this number go.
-    pub rows: usize,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { age: Duration::from_secs(90 * 24 * 3600), rows: 200_000 }
-    }
-}
-
 impl Store {
     /// Records a fact that belongs to no environment. Returns its number.
     ///
@@ -87,36 +71,6 @@ impl Store {
     /// When the database cannot be read.
     pub fn events(&self, filter: &EventFilter) -> Result<Vec<Recorded>, StoreError> {
         self.with("read events", |db| select(db, filter))
-    }
-
-    /// Removes what is older or more than `retention` allows. Returns how many events went.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn prune(&self, retention: Retention, now: Timestamp) -> Result<usize, StoreError> {
-        let oldest = jiff::SignedDuration::try_from(retention.age)
-            .ok()
-            .and_then(|age| now.checked_sub(age).ok())
-            .unwrap_or(Timestamp::MIN);
-        let oldest = time_text(oldest);
-        let rows = i64::try_from(retention.rows).unwrap_or(i64::MAX);
-        self.with("remove old events", |db| {
-            let write = db.transaction()?;
-            let mut gone = 0;
-            for table in ["events", "instance_history"] {
-                let by_rows = format!(
-                    "DELETE FROM {table} WHERE id <= (SELECT id FROM {table} ORDER BY id DESC LIMIT 1 OFFSET ?1)"
-                );
-                let removed = write.execute(&format!("DELETE FROM {table} WHERE at < ?1"), params![oldest])?
-                    + write.execute(&by_rows, params![rows])?;
-                if table == "events" {
-                    gone = removed;
-                }
-            }
-            write.execute("DELETE FROM revisions WHERE at < ?1", params![oldest])?;
-            write.commit()?;
-            Ok(gone)
-        })
     }
 }
 
@@ -200,7 +154,7 @@ fn about(fact: &Fact) -> (Option<String>, Option<String>) {
         Fact::InstanceChanged { instance, revision, .. } => (Some(instance.to_string()), revision.clone()),
         Fact::Quarantined { instance, revision, .. } => (Some(instance.to_string()), Some(revision.clone())),
         Fact::RunBegun { schedule, revision, .. } => (Some(schedule.to_string()), Some(revision.clone())),
-        Fact::RunEnded { schedule, .. } => (Some(schedule.to_string()), None),
+        Fact::RunEnded { schedule, .. } | Fact::RunLeftOut { schedule, .. } => (Some(schedule.to_string()), None),
         Fact::Suspended { deployment } | Fact::Resumed { deployment } => (Some(deployment.to_string()), None),
     }
 }

@@ -1,20 +1,26 @@
 //! How late tasks started and how long they took, over all their runs.
 
-use super::columns::{from_word, integer, natural, word};
+use super::columns::{integer, known, natural, word};
 use super::ledger::parsed;
 use super::{Ledger, StoreError, time_text};
 use crate::model::{ScheduleName, TaskId, Timestamp};
-use rusqlite::{OptionalExtension, TransactionBehavior, params};
+use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FigureKind {
-    /// From the release of an attempt to its start.
+    /// From the release of an attempt to its true start, as its runner stamped it.
     Lateness,
-    /// From its start to its end.
+    /// From the release of an attempt to when its request was sent, where its task server does not stamp the start.
+    Sent,
+    /// From the true start of an attempt to its release, where the start came first: two clocks differ.
+    Early,
+    /// From its request to its end.
     Duration,
+    /// Occurrences that were left out because the one before had not ended. Their count alone means something.
+    Overrun,
 }
 
 /// A histogram and what people want to know of it.
@@ -48,8 +54,8 @@ pub struct TaskFigures {
 }
 
 impl Ledger {
-    /// Adds values to those of a task. `add` takes the histogram that was written before and returns the sum; nobody
-    /// else writes in between.
+    /// Adds values to those of a task. `add` takes the histogram that was written before and returns the sum. The store is
+    /// free for others meanwhile; when one of them adds to the same figures, `add` is called again.
     ///
     /// # Errors
     /// When the database cannot be read or written.
@@ -59,39 +65,47 @@ impl Ledger {
         task: &TaskId,
         kind: FigureKind,
         now: Timestamp,
-        add: impl FnOnce(Option<&[u8]>) -> Figures,
+        add: impl Fn(Option<&[u8]>) -> Figures,
     ) -> Result<(), StoreError> {
-        self.store.with("add figures of a task", |db| {
-            let kind = word(&kind)?;
-            let write = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let before: Option<Vec<u8>> = write
-                .prepare_cached(
+        loop {
+            let before: Option<Vec<u8>> = self.store.with("read figures of a task", |db| {
+                db.prepare_cached(
                     "SELECT histogram FROM task_figures
                      WHERE environment = ?1 AND schedule = ?2 AND task = ?3 AND kind = ?4",
                 )?
-                .query_row(params![&*self.environment, schedule.as_str(), task.as_str(), kind], |row| row.get(0))
-                .optional()?;
+                .query_row(params![&*self.environment, schedule.as_str(), task.as_str(), word(&kind)?], |row| {
+                    row.get(0)
+                })
+                .optional()
+            })?;
             let sum = add(before.as_deref());
-            write
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO task_figures
+            let changed = self.store.with("add figures of a task", |db| {
+                db.prepare_cached(
+                    "INSERT INTO task_figures
                      (environment, schedule, task, kind, count, p50_us, p99_us, max_us, histogram, updated_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                     ON CONFLICT (environment, schedule, task, kind) DO UPDATE SET
+                         count = ?5, p50_us = ?6, p99_us = ?7, max_us = ?8, histogram = ?9, updated_at = ?10
+                     WHERE histogram = ?11",
                 )?
                 .execute(params![
                     &*self.environment,
                     schedule.as_str(),
                     task.as_str(),
-                    kind,
+                    word(&kind)?,
                     integer(sum.count),
                     integer(sum.p50_us),
                     integer(sum.p99_us),
                     integer(sum.max_us),
                     sum.histogram,
-                    time_text(now)
-                ])?;
-            write.commit()
-        })
+                    time_text(now),
+                    before
+                ])
+            })?;
+            if changed > 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// The figures of every task of a schedule, by task, lateness first.
@@ -100,13 +114,13 @@ impl Ledger {
     /// When the database cannot be read.
     pub fn figures(&self, schedule: &ScheduleName) -> Result<Vec<TaskFigures>, StoreError> {
         let sql = "SELECT task, kind, count, p50_us, p99_us, max_us, histogram, updated_at FROM task_figures
-                   WHERE environment = ?1 AND schedule = ?2 ORDER BY task, kind DESC";
+                   WHERE environment = ?1 AND schedule = ?2 ORDER BY task, instr('lateness sent early duration overrun', kind)";
         self.store.with("read figures of tasks", |db| {
             let mut statement = db.prepare_cached(sql)?;
             let rows = statement.query_map(params![&*self.environment, schedule.as_str()], |row| {
                 Ok(TaskFigures {
                     task: TaskId::new(row.get::<_, String>(0)?),
-                    kind: from_word(row.get(1)?, 1)?,
+                    kind: known(row, 1, "task_figures")?,
                     figures: Figures {
                         count: natural(row, 2)?,
                         p50_us: natural(row, 3)?,

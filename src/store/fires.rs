@@ -1,6 +1,7 @@
 //! The fire ledger: what became of each due time of a schedule, written down before anything is started.
 
-use super::columns::{from_json, to_json};
+use super::columns::{to_json, unknown};
+use super::fires_removed;
 use super::ledger::parsed;
 use super::{Ledger, StoreError, time_text};
 use crate::model::{ScheduleName, Timestamp};
@@ -76,9 +77,9 @@ pub struct FireRow {
 }
 
 impl Ledger {
-    /// Takes a due time, before its run is started. A key is taken at most once, by whichever process is first. A start
-    /// is on the disk when this returns, so that not even a power cut makes it happen again; a punctual caller fires a
-    /// moment ahead. A start without the id of its run is not found by [`Ledger::interrupted_runs`].
+    /// Takes a due time, before its run is started. A key is taken at most once, by whichever process is first. Before a
+    /// start is acted on, it must be on the disk: [`Ledger::flush`] brings any number of them there at once. A start
+    /// without the id of its run is not found by [`Ledger::interrupted_runs`].
     ///
     /// # Errors
     /// When the database cannot be written; then nothing may be started.
@@ -91,43 +92,48 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<Fired, StoreError> {
         self.store.with("write the fire ledger", |db| {
-            durably(db, outcome == FireOutcome::Started, |db| {
-                let write = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                let name = schedule.as_str();
-                if let Some(row) = find(&write, &self.environment, name, due)? {
-                    return Ok(Fired::AlreadyThere(Some(row.outcome)));
-                }
-                if let DueKey::Instant(due) = due
-                    && removed_until(&write, &self.environment, name)?.is_some_and(|until| *due <= until)
-                {
-                    return Ok(Fired::AlreadyThere(None));
-                }
-                let [word, missed_from, missed] = columns(outcome)?;
-                write
-                    .prepare_cached(
-                        "INSERT INTO fires
-                         (environment, schedule, due, outcome, missed_from, missed, run, recorded_at)
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                    )?
-                    .execute(params![
-                        &*self.environment,
-                        name,
-                        due.to_string(),
-                        word.as_str(),
-                        missed_from.as_str(),
-                        missed.as_i64(),
-                        run,
-                        time_text(now)
-                    ])?;
-                write.commit()?;
-                Ok(Fired::Recorded)
-            })
+            let write = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let name = schedule.as_str();
+            if let Some(row) = find(&write, &self.environment, name, due)? {
+                return Ok(Fired::AlreadyThere(Some(row.outcome)));
+            }
+            if let DueKey::Instant(due) = due
+                && fires_removed::has(&fires_removed::spans(&write, &self.environment, name)?, *due)
+            {
+                return Ok(Fired::AlreadyThere(None));
+            }
+            let [word, missed_from, missed] = columns(outcome)?;
+            write
+                .prepare_cached(
+                    "INSERT INTO fires (environment, schedule, due, outcome, missed_from, missed, run, recorded_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                )?
+                .execute(params![
+                    &*self.environment,
+                    name,
+                    due.to_string(),
+                    word.as_str(),
+                    missed_from.as_str(),
+                    missed.as_i64(),
+                    run,
+                    time_text(now)
+                ])?;
+            write.commit()?;
+            Ok(Fired::Recorded)
         })
     }
 
+    /// Brings all that was written onto the disk; before a start is acted on.
+    ///
+    /// # Errors
+    /// When the disk does not take it; then nothing may be started.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.store.flush()
+    }
+
     /// What waited or was started becomes something else: a queued run starts, or is replaced. Says whether it was
-    /// `from` until now; if not, nothing was changed and nothing may be started. Durable like [`Ledger::fire`]; a run
-    /// that is named here replaces the one that was.
+    /// `from` until now; if not, nothing was changed and nothing may be started. Like [`Ledger::fire`], a start must be
+    /// on the disk before it is acted on. The run that is named here replaces the one that was, which must not have begun.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -141,48 +147,79 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         self.store.with("write the fire ledger", |db| {
-            durably(db, to == FireOutcome::Started, |db| {
-                let [word, missed_from, missed] = columns(to)?;
-                let [before, ..] = columns(from)?;
-                let changed = db
+            let write = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let [word, missed_from, missed] = columns(to)?;
+            let [before, ..] = columns(from)?;
+            let key = (schedule.as_str(), due.to_string());
+            if from == FireOutcome::Started {
+                write
                     .prepare_cached(
-                        "UPDATE fires SET outcome = ?5, missed_from = ?6, missed = ?7, run = coalesce(?8, run),
-                                          recorded_at = ?9
-                         WHERE environment = ?1 AND schedule = ?2 AND due = ?3 AND outcome = ?4",
+                        "DELETE FROM runs WHERE state = 'running' AND started_at IS NULL AND id = (
+                             SELECT run FROM fires
+                             WHERE environment = ?1 AND schedule = ?2 AND due = ?3 AND outcome = 'started')",
                     )?
-                    .execute(params![
-                        &*self.environment,
-                        schedule.as_str(),
-                        due.to_string(),
-                        before.as_str(),
-                        word.as_str(),
-                        missed_from.as_str(),
-                        missed.as_i64(),
-                        run,
-                        time_text(now)
-                    ])?;
-                Ok(changed > 0)
-            })
+                    .execute(params![&*self.environment, key.0, key.1])?;
+            }
+            let changed = write
+                .prepare_cached(
+                    "UPDATE fires SET outcome = ?5, missed_from = ?6, missed = ?7, run = ?8, recorded_at = ?9
+                     WHERE environment = ?1 AND schedule = ?2 AND due = ?3 AND outcome = ?4",
+                )?
+                .execute(params![
+                    &*self.environment,
+                    key.0,
+                    key.1,
+                    before.as_str(),
+                    word.as_str(),
+                    missed_from.as_str(),
+                    missed.as_i64(),
+                    run,
+                    time_text(now)
+                ])?;
+            write.commit()?;
+            Ok(changed > 0)
         })
     }
 
-    /// The latest due time in the ledger, whatever became of it; what `schedule::agenda::due` asks for.
+    /// The latest due time in the ledger that is not later than `now`, whatever became of it; what
+    /// `schedule::agenda::due` asks for. Later ones are there when a start is a moment ahead, or the wall clock was: they
+    /// settle themselves and nothing before them.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn settled(&self, schedule: &ScheduleName) -> Result<Option<Timestamp>, StoreError> {
+    pub fn settled(&self, schedule: &ScheduleName, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         // Instants begin with a digit, before `:`; the other keys with a letter, after it. Texts of one second are not
-        // in the order of time (`00.5Z` is before `00Z`) until they are without the `Z`.
-        let sql = "SELECT due FROM fires WHERE environment = ?1 AND schedule = ?2 AND due < ':' AND due >= (
-                       SELECT substr(max(due), 1, 19) FROM fires
-                       WHERE environment = ?1 AND schedule = ?2 AND due < ':')
-                   ORDER BY rtrim(due, 'Z') DESC LIMIT 1";
+        // in the order of time (`00.5Z` is before `00Z`); `~` is after both.
+        let sql = "SELECT due FROM fires WHERE environment = ?1 AND schedule = ?2 AND due < ':' AND due < ?3
+                   ORDER BY due DESC";
+        let text = now.to_string();
+        let second = |text: &str| text.get(..19).unwrap_or_default().to_owned();
         self.store.with("read the fire ledger", |db| {
-            let latest: Option<Timestamp> = db
-                .prepare_cached(sql)?
-                .query_row(params![&*self.environment, schedule.as_str()], |row| parsed(row, 0))
-                .optional()?;
-            Ok(latest.max(removed_until(db, &self.environment, schedule.as_str())?))
+            let removed = fires_removed::spans(db, &self.environment, schedule.as_str())?;
+            let mut latest: Option<Timestamp> = None;
+            let mut statement = db.prepare_cached(sql)?;
+            let mut rows =
+                statement.query(params![&*self.environment, schedule.as_str(), format!("{}~", second(&text))])?;
+            while let Some(row) = rows.next()? {
+                let due: Timestamp = parsed(row, 0)?;
+                if latest.is_some_and(|latest| second(&latest.to_string()) != second(&due.to_string())) {
+                    break;
+                }
+                latest = latest.max(Some(due).filter(|due| *due <= now));
+            }
+            Ok(latest.max(fires_removed::latest(&removed, now)))
+        })
+    }
+
+    /// Whether something became of a due time, whatever it was.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn is_settled(&self, schedule: &ScheduleName, due: Timestamp) -> Result<bool, StoreError> {
+        self.store.with("read the fire ledger", |db| {
+            let name = schedule.as_str();
+            Ok(find(db, &self.environment, name, &DueKey::Instant(due))?.is_some()
+                || fires_removed::has(&fires_removed::spans(db, &self.environment, name)?, due))
         })
     }
 
@@ -222,34 +259,12 @@ impl Ledger {
     }
 }
 
-/// Runs `work` so that its commit waits for the disk, where that is asked for.
-fn durably<T>(
-    db: &mut Connection,
-    wait: bool,
-    work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
-    if !wait {
-        return work(db);
-    }
-    db.pragma_update(None, "synchronous", "full")?;
-    let result = work(db);
-    db.pragma_update(None, "synchronous", "normal")?;
-    result
-}
-
 const SELECT: &str = "SELECT schedule, due, outcome, missed_from, missed, run, recorded_at
                                  FROM fires WHERE environment = ?1";
 
 fn find(db: &Connection, environment: &str, schedule: &str, due: &DueKey) -> rusqlite::Result<Option<FireRow>> {
     let sql = format!("{SELECT} AND schedule = ?2 AND due = ?3");
     db.prepare_cached(&sql)?.query_row(params![environment, schedule, due.to_string()], fire_row).optional()
-}
-
-/// How far rows of the schedule were removed by age.
-pub(super) fn removed_until(db: &Connection, environment: &str, schedule: &str) -> rusqlite::Result<Option<Timestamp>> {
-    db.prepare_cached("SELECT due FROM fires_removed WHERE environment = ?1 AND schedule = ?2")?
-        .query_row(params![environment, schedule], |row| parsed(row, 0))
-        .optional()
 }
 
 /// The columns `outcome`, `missed_from` and `missed`.
@@ -268,7 +283,7 @@ fn fire_row(row: &Row<'_>) -> rusqlite::Result<FireRow> {
     Ok(FireRow {
         schedule: ScheduleName::new(row.get::<_, String>(0)?),
         due: parsed(row, 1)?,
-        outcome: from_json(outcome, 2)?,
+        outcome: serde_json::from_value(outcome).map_err(|_| unknown(row, 2, "fires"))?,
         run: row.get(5)?,
         recorded_at: parsed(row, 6)?,
     })

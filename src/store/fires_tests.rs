@@ -114,21 +114,21 @@ fn every_outcome_reads_back_from_the_table_and_from_json() {
 fn the_latest_due_time_is_settled_whatever_became_of_it() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = ledger(dir.path());
-    assert_eq!(ledger.settled(&nightly()).unwrap(), None);
+    assert_eq!(ledger.settled(&nightly(), at(10_000)).unwrap(), None);
     start(&ledger, &DueKey::Commit("3f2a91c".to_owned()), "r0", at(900));
     start(&ledger, &DueKey::Manual("m1".to_owned()), "r1", at(900));
-    assert_eq!(ledger.settled(&nightly()).unwrap(), None, "these are no due times");
+    assert_eq!(ledger.settled(&nightly(), at(10_000)).unwrap(), None, "these are no due times");
     start(&ledger, &key(60), "r2", at(900));
     let missed = FireOutcome::Missed { missed_from: at(0), missed: 60 };
     ledger.fire(&nightly(), &key(59), missed, None, at(901)).unwrap();
-    assert_eq!(ledger.settled(&nightly()).unwrap(), Some(at(60)));
+    assert_eq!(ledger.settled(&nightly(), at(10_000)).unwrap(), Some(at(60)));
     for nanos in [500_000, 250_000_000, 120] {
         let due = at(60) + SignedDuration::from_nanos(nanos);
         ledger.fire(&nightly(), &DueKey::Instant(due), FireOutcome::Skipped, None, at(902)).unwrap();
     }
     let latest = at(60) + SignedDuration::from_nanos(250_000_000);
-    assert_eq!(ledger.settled(&nightly()).unwrap(), Some(latest), "to the nanosecond");
-    assert_eq!(ledger.settled(&ScheduleName::new("hourly")).unwrap(), None);
+    assert_eq!(ledger.settled(&nightly(), at(10_000)).unwrap(), Some(latest), "to the nanosecond");
+    assert_eq!(ledger.settled(&ScheduleName::new("hourly"), at(10_000)).unwrap(), None);
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_schedule_is_known_anew_when_its_content_changes() {
     assert_eq!(ledger.forget_schedules([&hourly]).unwrap(), [nightly()]);
     assert!(ledger.forget_schedules([&hourly]).unwrap().is_empty());
     assert_eq!(see("a", 50), at(50), "known since it came back");
-    assert_eq!(ledger.settled(&nightly()).unwrap(), Some(at(35)), "its fires stay");
+    assert_eq!(ledger.settled(&nightly(), at(10_000)).unwrap(), Some(at(35)), "its fires stay");
     let test = ledger.store().ledger("test");
     assert_eq!(known_since(&test, &nightly(), "a", at(60)), at(41), "of another environment");
 }
@@ -222,15 +222,66 @@ fn of_processes_that_fire_a_key_at_once_one_is_first() {
 }
 
 #[test]
-fn only_a_start_waits_for_the_disk() {
+fn what_was_flushed_outlives_a_power_cut_and_the_rest_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = ledger(&dir.path().join("before"));
+    before.store().keep_log().unwrap();
+    start(&before, &key(0), "r0", at(0));
+    start(&before, &key(1), "r1", at(1));
+    before.flush().unwrap();
+    start(&before, &key(2), "r2", at(2));
+    let after = dir.path().join("after");
+    before.store().power_cut(&after).unwrap();
+    let ledger = ledger(&after);
+    let runs: Vec<Option<String>> = ledger.fires(None, 9).unwrap().into_iter().map(|row| row.run).collect();
+    assert_eq!(runs, [Some("r1".to_owned()), Some("r0".to_owned())]);
+}
+
+#[test]
+fn a_clock_that_was_ahead_leaves_due_times_that_settle_themselves_alone() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = ledger(dir.path());
-    let synchronous = |db: &Connection| db.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0));
-    let within = |wait| ledger.store.with("test", |db| durably(db, wait, |db| synchronous(db))).unwrap();
-    assert_eq!((within(true), within(false)), (2, 1), "full and normal");
-    let failed = ledger.store.with("test", |db| durably(db, true, |db| db.execute("nonsense", [])));
-    assert!(failed.is_err());
-    assert_eq!(ledger.store.with("test", |db| synchronous(db)).unwrap(), 1, "also after an error");
+    let years = 10 * 365 * 24 * 3600;
+    start(&ledger, &key(0), "r0", at(0));
+    let missed = FireOutcome::Missed { missed_from: at(60), missed: 1000 };
+    ledger.fire(&nightly(), &key(years), missed, None, at(years)).unwrap();
+    for minute in 1..5 {
+        let due = years + 60 * minute;
+        ledger.fire(&nightly(), &key(due), FireOutcome::Skipped, None, at(due)).unwrap();
+    }
+    let settled = |ledger: &Ledger| ledger.settled(&nightly(), at(90)).unwrap();
+    assert_eq!(settled(&ledger), Some(at(0)));
+    assert!(ledger.is_settled(&nightly(), at(years + 60)).unwrap() && !ledger.is_settled(&nightly(), at(60)).unwrap());
+    // Also when their rows are gone.
+    ledger.settle_interrupted("r0", crate::schedule::RunVerdict::Aborted, "", at(1)).unwrap();
+    ledger.prune_runs(&nightly(), 0).unwrap();
+    assert!(ledger.fires(None, 9).unwrap().len() <= 1);
+    assert_eq!(settled(&ledger), Some(at(0)));
+    assert_eq!(start(&ledger, &key(60), "r1", at(90)), Fired::Recorded);
+    assert_eq!(start(&ledger, &key(years + 60), "r2", at(90)), Fired::AlreadyThere(None));
+}
+
+#[test]
+fn a_schedule_that_was_first_known_by_a_clock_ahead_is_known_since_the_clock_is_right() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = ledger(dir.path());
+    assert_eq!(known_since(&ledger, &nightly(), "a", at(9_000)), at(9_000));
+    assert_eq!(known_since(&ledger, &nightly(), "a", at(10)), at(10));
+    assert_eq!(known_since(&ledger, &nightly(), "a", at(20)), at(10));
+}
+
+#[test]
+fn a_digest_of_another_encoding_changes_no_schedule() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = ledger(dir.path());
+    let see = |digest: &str, commit: &str, second| {
+        ledger.see_schedules([(&nightly(), digest.to_owned())], commit, at(second)).unwrap()[&nightly()].clone()
+    };
+    let first = see("3f2a91", "c1", 0);
+    assert_eq!(see("1:aaaa", "c2", 10), first, "of an earlier version");
+    assert_eq!(see("1:aaaa", "c3", 20), first);
+    let changed = see("1:bbbb", "c4", 30);
+    assert_eq!((changed.since, changed.revision.as_str()), (at(30), "c4"));
 }
 
 /// The process of the test below: fires, begins one of two runs, and waits to be killed.
@@ -248,9 +299,14 @@ fn fires_and_waits() {
         revision: "3f2a91c".to_owned(),
         strict: false,
         planned_at: at(0),
-        started_at: at(0),
+        boot: "b1".to_owned(),
+        process: None,
     };
-    ledger.begin_run(&run).unwrap();
+    ledger.prepare_run(&run).unwrap();
+    ledger.begin_run("began", at(0)).unwrap();
+    start(&ledger, &key(40), "ready", at(40));
+    let ready = RunStart { id: "ready".to_owned(), due: key(40), planned_at: at(40), ..run };
+    ledger.prepare_run(&ready).unwrap();
     ledger.fire(&nightly(), &key(30), FireOutcome::Skipped, None, at(30)).unwrap();
     start(&ledger, &key(60), "fired", at(60));
     std::fs::write(dir.join("ready"), "").unwrap();
@@ -271,11 +327,15 @@ fn a_run_that_was_killed_before_it_began_is_found() {
         due: key(second),
         since: at(second),
         began,
+        process: None,
     };
-    assert_eq!(ledger.interrupted_runs().unwrap(), [found("began", 0, true), found("fired", 60, false)]);
+    let in_this_boot = [found("began", 0, true), found("ready", 40, false), found("fired", 60, false)];
+    assert_eq!(ledger.interrupted_runs("b1").unwrap(), in_this_boot);
+    let in_another = [found("began", 0, true), found("ready", 40, true), found("fired", 60, false)];
+    assert_eq!(ledger.interrupted_runs("b2").unwrap(), in_another, "its start may have been lost with the power");
     assert_eq!(start(&ledger, &key(60), "r", at(61)), Fired::AlreadyThere(Some(FireOutcome::Started)));
-    assert_eq!(ledger.settled(&nightly()).unwrap(), Some(at(60)), "it does not come again by itself");
-    assert!(ledger.store().ledger("test").interrupted_runs().unwrap().is_empty());
+    assert_eq!(ledger.settled(&nightly(), at(10_000)).unwrap(), Some(at(60)), "it does not come again by itself");
+    assert!(ledger.store().ledger("test").interrupted_runs("b1").unwrap().is_empty());
 }
 
 /// What happens to a scheduler.
@@ -315,11 +375,11 @@ proptest! {
             match happening {
                 Happening::Look(seconds) => now += SignedDuration::from_secs(seconds),
                 Happening::Restart => ledger = self::ledger(dir.path()),
-                Happening::Prune(keep) => { ledger.prune_runs(keep).unwrap(); }
+                Happening::Prune(keep) => { ledger.prune_runs(&nightly(), keep).unwrap(); }
                 Happening::Change => form += 1,
             }
             let seen = known_since(&ledger, &nightly(), &form.to_string(), now);
-            let settled = ledger.settled(&nightly()).unwrap();
+            let settled = ledger.settled(&nightly(), now).unwrap();
             let answer = due(&cron, policy, seen, settled, now);
             if let Some(span) = answer.missed {
                 let missed = FireOutcome::Missed { missed_from: span.first, missed: span.count };

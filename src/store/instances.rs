@@ -1,5 +1,6 @@
 //! What each instance is now, and what it was.
 
+use super::columns::{known, word};
 use super::ledger::parsed;
 use super::{Ledger, StoreError, events, time_text};
 use crate::event::{Event, Fact};
@@ -37,12 +38,15 @@ pub struct Seen {
     pub health: Health,
     /// The commit its container was created from.
     pub revision: Option<String>,
+    /// Since when its container is in this state, where the engine says so.
+    pub since: Option<Timestamp>,
 }
 
 impl Seen {
     /// An instance that is not there.
     pub fn absent(instance: InstanceId) -> Self {
-        Self { instance, container: None, state: "absent".to_owned(), health: Health::Unchecked, revision: None }
+        let state = "absent".to_owned();
+        Self { instance, container: None, state, health: Health::Unchecked, revision: None, since: None }
     }
 
     /// State and health in one text: `running, healthy`.
@@ -105,6 +109,9 @@ impl Ledger {
                 if old.as_ref().is_some_and(|row| same(row, look)) {
                     continue;
                 }
+                // A state lasts since its container came to it, not since somebody noticed; a new health since it was found.
+                let moved = old.as_ref().is_none_or(|row| row.container != look.container || row.state != look.state);
+                let since = look.since.filter(|_| moved).map_or(now, |since| since.min(now));
                 let change = Transition {
                     at: now,
                     container: look.container.clone(),
@@ -113,7 +120,7 @@ impl Ledger {
                     why: why.to_owned(),
                     revision: look.revision.clone(),
                 };
-                put(&write, &self.environment, look, now)?;
+                put(&write, &self.environment, look, since)?;
                 newest = Some(log(&write, &self.environment, &look.instance, &change)?);
                 changes.push((look.instance.clone(), change));
             }
@@ -220,24 +227,14 @@ fn instance_row(row: &Row<'_>) -> rusqlite::Result<InstanceRow> {
         instance: parsed(row, 0)?,
         container: row.get::<_, Option<String>>(1)?.map(ContainerId::new),
         state: row.get(2)?,
-        health: match row.get::<_, String>(3)?.as_str() {
-            "starting" => Health::Starting,
-            "healthy" => Health::Healthy,
-            "unhealthy" => Health::Unhealthy,
-            _ => Health::Unchecked,
-        },
+        health: known(row, 3, "instances")?,
         revision: row.get(4)?,
         since: parsed(row, 5)?,
     })
 }
 
-fn put(db: &Connection, environment: &str, look: &Seen, now: Timestamp) -> rusqlite::Result<()> {
-    let health = match look.health {
-        Health::Unchecked => "unchecked",
-        Health::Starting => "starting",
-        Health::Healthy => "healthy",
-        Health::Unhealthy => "unhealthy",
-    };
+fn put(db: &Connection, environment: &str, look: &Seen, since: Timestamp) -> rusqlite::Result<()> {
+    let health = word(&look.health)?;
     db.prepare_cached(
         "INSERT INTO instances (environment, instance, container, state, health, revision, since)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -251,7 +248,7 @@ fn put(db: &Connection, environment: &str, look: &Seen, now: Timestamp) -> rusql
         look.state,
         health,
         look.revision,
-        time_text(now)
+        time_text(since)
     ])?;
     Ok(())
 }

@@ -7,32 +7,35 @@
 //! The handle is synchronous: a mutex around one connection. In WAL mode with `synchronous=NORMAL` a write is an append
 //! to a mapped file without fsync, tens of microseconds; a hop to another thread would cost as much and would let an
 //! event overtake the step that it announces. Reads are bounded by their `limit`. A power cut may lose the last writes,
-//! never the file; a killed process loses nothing. Only the start of a run waits for the disk ([`Ledger::fire`]):
-//! after a power cut it must not happen again.
+//! never the file; a killed process loses nothing. What a run rests on waits for the disk ([`Store::flush`]): after a power
+//! cut it must not happen again.
 
 mod columns;
 mod error;
 mod events;
 mod figures;
 mod fires;
+mod fires_removed;
 mod instances;
 mod ledger;
 mod lock;
 mod plans;
 mod prune_runs;
+mod retention;
 mod revisions;
 mod run_tasks;
 mod runs;
 mod schedules;
 mod schema;
 
-pub use error::StoreError;
-pub use events::{EventFilter, Recorded, Retention};
+pub use error::{StoreError, UnknownValue};
+pub use events::{EventFilter, Recorded};
 pub use figures::{FigureKind, Figures, TaskFigures};
 pub use fires::{DueKey, FireOutcome, FireRow, Fired, ParseDueError};
 pub use instances::{InstanceRow, Seen, Transition};
 pub use ledger::{Ledger, RepoIdentity};
 pub use lock::{ApplyLock, LockError};
+pub use retention::Retention;
 pub use revisions::{RevisionOutcome, RevisionRow};
 pub use run_tasks::{TaskRecord, TryRecord};
 pub use runs::{Interrupted, RunFilter, RunRecord, RunRow, RunStart, RunState};
@@ -56,6 +59,11 @@ struct Inner {
     path: PathBuf,
     installation: String,
     newest: watch::Sender<i64>,
+    /// When old events were last removed.
+    pruned: Mutex<Option<std::time::Instant>>,
+    /// Length of the log when all of it was last known to be on the disk.
+    #[cfg(test)]
+    flushed: std::sync::atomic::AtomicU64,
 }
 
 impl Store {
@@ -68,7 +76,67 @@ impl Store {
         let installation = schema::installation(&connection).map_err(|source| error::at(&path, "read", source))?;
         let newest = events::newest(&connection).map_err(|source| error::at(&path, "read", source))?;
         let newest = watch::Sender::new(newest);
-        Ok(Self { inner: Arc::new(Inner { connection: Mutex::new(connection), path, installation, newest }) })
+        let inner = Inner {
+            connection: Mutex::new(connection),
+            path,
+            installation,
+            newest,
+            pruned: Mutex::new(None),
+            #[cfg(test)]
+            flushed: std::sync::atomic::AtomicU64::default(),
+        };
+        let store = Self { inner: Arc::new(inner) };
+        // The entries of the folder, so that a log that is flushed is also found.
+        let folder = std::fs::File::open(dir).and_then(|folder| folder.sync_all());
+        folder.map_err(|source| StoreError::Flush { path: dir.to_owned(), source })?;
+        store.flush()?;
+        Ok(store)
+    }
+
+    /// Waits until all that was written before is on the disk, also what others wrote. Nobody waits for that meanwhile:
+    /// the log is flushed by a handle of its own.
+    ///
+    /// # Errors
+    /// When the disk does not take it; then what was written may be lost, and nothing may rest on it.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        let path = self.log();
+        let flushed = match std::fs::File::open(&path) {
+            #[cfg(test)]
+            Ok(file) => file.metadata().and_then(|log| {
+                self.inner.flushed.fetch_max(log.len(), std::sync::atomic::Ordering::Relaxed);
+                file.sync_data()
+            }),
+            #[cfg(not(test))]
+            Ok(file) => file.sync_data(),
+            // Nothing was written since the file was opened, or all of it was moved into the database, which SQLite flushes.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        };
+        flushed.map_err(|source| StoreError::Flush { path, source })
+    }
+
+    /// The write-ahead log. What is appended to it is in the database; older parts are moved there now and then.
+    fn log(&self) -> PathBuf {
+        self.inner.path.with_file_name("setpoint.db-wal")
+    }
+
+    /// What a power cut leaves of this store now, in another folder: what was not flushed is lost. The store must have
+    /// been kept from moving its log ([`Store::keep_log`]).
+    #[cfg(test)]
+    pub(crate) fn power_cut(&self, into: &Path) -> std::io::Result<()> {
+        std::fs::create_dir_all(into)?;
+        std::fs::copy(&self.inner.path, into.join("setpoint.db"))?;
+        std::fs::copy(self.inner.path.with_file_name("installation"), into.join("installation"))?;
+        let log = into.join("setpoint.db-wal");
+        std::fs::copy(self.log(), &log)?;
+        let flushed = self.inner.flushed.load(std::sync::atomic::Ordering::Relaxed);
+        std::fs::OpenOptions::new().write(true).open(log)?.set_len(flushed)
+    }
+
+    /// Never moves parts of the log into the database.
+    #[cfg(test)]
+    pub(crate) fn keep_log(&self) -> Result<(), StoreError> {
+        self.with("keep the log", |db| db.pragma_update(None, "wal_autocheckpoint", 0))
     }
 
     /// The random id of this installation, made once: what tells its objects on an engine from those of others.
@@ -113,5 +181,7 @@ fn fine_time_text(at: Timestamp) -> String {
     format!("{at:.6}")
 }
 
+#[cfg(test)]
+mod migration_tests;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! Commits that were read, and what became of them.
 
+use super::columns::{known, word};
 use super::ledger::parsed;
 use super::{Ledger, StoreError, time_text};
 use crate::model::{Revision, Timestamp};
@@ -22,19 +23,6 @@ pub enum RevisionOutcome {
     Failed,
     /// A newer commit came first.
     Superseded,
-}
-
-impl RevisionOutcome {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Rejected => "rejected",
-            Self::Held => "held",
-            Self::Applied => "applied",
-            Self::Failed => "failed",
-            Self::Superseded => "superseded",
-        }
-    }
 }
 
 /// A commit and what became of it.
@@ -68,8 +56,8 @@ impl Ledger {
         self.store.with("note a revision", |db| {
             db.prepare_cached(
                 "INSERT OR REPLACE INTO revisions
-                 (environment, commit_id, reference, summary, author, committed, outcome, at, plan, note)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                 (environment, commit_id, reference, summary, author, committed, outcome, at, plan, note, number)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, (SELECT coalesce(max(number), 0) + 1 FROM revisions))",
             )?
             .execute(params![
                 &*self.environment,
@@ -78,7 +66,7 @@ impl Ledger {
                 revision.summary,
                 revision.author,
                 time_text(revision.time),
-                outcome.as_str(),
+                word(&outcome)?,
                 time_text(now),
                 plan,
                 note
@@ -87,7 +75,7 @@ impl Ledger {
         })
     }
 
-    /// The last commit of this environment whose files were valid.
+    /// The commit of this environment whose files were valid that something became of last, whatever the wall clock did since.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -127,7 +115,7 @@ impl Ledger {
     }
 
     fn newest_where(&self, condition: &str) -> Result<Option<RevisionRow>, StoreError> {
-        let sql = format!("{SELECT} AND {condition} ORDER BY at DESC LIMIT 1");
+        let sql = format!("{SELECT} AND {condition} ORDER BY number DESC LIMIT 1");
         self.store.with("read revisions", |db| {
             db.prepare_cached(&sql)?.query_row(params![&*self.environment], revision_row).optional()
         })
@@ -144,7 +132,7 @@ impl super::Store {
         let sql = "SELECT r.commit_id, r.reference, r.summary, r.author, r.committed, r.outcome, r.at, r.plan, r.note,
                           r.environment
                    FROM revisions r JOIN environments e ON e.name = r.environment
-                   WHERE e.address = ?1 AND r.outcome <> 'rejected' ORDER BY r.at DESC LIMIT 1";
+                   WHERE e.address = ?1 AND r.outcome <> 'rejected' ORDER BY r.number DESC LIMIT 1";
         self.with("read revisions", |db| {
             db.prepare_cached(sql)?
                 .query_row(params![address], |row| Ok((row.get(9)?, revision_row(row)?.revision)))
@@ -165,14 +153,7 @@ fn revision_row(row: &Row<'_>) -> rusqlite::Result<RevisionRow> {
             author: row.get(3)?,
             time: parsed(row, 4)?,
         },
-        outcome: match row.get::<_, String>(5)?.as_str() {
-            "rejected" => RevisionOutcome::Rejected,
-            "held" => RevisionOutcome::Held,
-            "applied" => RevisionOutcome::Applied,
-            "failed" => RevisionOutcome::Failed,
-            "superseded" => RevisionOutcome::Superseded,
-            _ => RevisionOutcome::Accepted,
-        },
+        outcome: known(row, 5, "revisions")?,
         at: parsed(row, 6)?,
         plan: row.get(7)?,
         note: row.get(8)?,

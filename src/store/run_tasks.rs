@@ -1,10 +1,10 @@
 //! What happened to each task of a run.
 
-use super::columns::{from_json, from_json_text, integer, natural_or_null, to_json};
+use super::columns::{from_json_text, integer, natural_or_null, to_json, unknown};
 use super::{Ledger, StoreError};
 use crate::model::{TaskId, nanos};
-use crate::schedule::{End, Row, TaskIndex, Try, Verdict};
-use rusqlite::{Connection, TransactionBehavior, params};
+use crate::schedule::{self, End, TaskIndex, Try, Verdict};
+use rusqlite::{Connection, Row, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -77,7 +77,7 @@ impl TaskRecord {
     pub const ERROR_LIMIT: usize = 4 * 1024;
 
     /// An occurrence as the timeline knows it; true starts, messages and output are for the caller to fill in.
-    pub fn new(task: TaskId, row: &Row) -> Self {
+    pub fn new(task: TaskId, row: &schedule::Row) -> Self {
         let tries = row.tries.iter().map(|one| TryRecord {
             released_ns: nanos(one.released),
             sent_ns: nanos(one.sent),
@@ -106,7 +106,7 @@ impl TaskRecord {
     }
 
     /// The occurrence as the timeline knew it.
-    pub fn row(&self) -> Row {
+    pub fn row(&self) -> schedule::Row {
         let tries = self.tries.iter().map(|one| Try {
             released: Duration::from_nanos(one.released_ns),
             sent: Duration::from_nanos(one.sent_ns),
@@ -115,7 +115,7 @@ impl TaskRecord {
             ended: one.ended_ns.map(Duration::from_nanos),
             end: one.end,
         });
-        Row {
+        schedule::Row {
             task: self.task_index,
             occurrence: self.occurrence,
             count: self.count,
@@ -128,7 +128,8 @@ impl TaskRecord {
 }
 
 impl Ledger {
-    /// Writes occurrences of a run that began, all in one transaction; one that was written before is overwritten.
+    /// Writes occurrences of a run that began, all in one transaction; one that was written before is
+    /// overwritten, but none that has a verdict by one that has none.
     ///
     /// # Errors
     /// When the database cannot be written, or the run is not there.
@@ -168,7 +169,8 @@ fn put(db: &Connection, run: &str, row: &TaskRecord) -> rusqlite::Result<()> {
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
          ON CONFLICT (run, task_index, occurrence) DO UPDATE SET
              task = ?3, count = ?5, due_ns = ?6, verdict = ?7, cause = ?8, cause_task = ?9, missed_deadline = ?10,
-             tries = ?11, output = ?12, output_bytes = ?13",
+             tries = ?11, output = ?12, output_bytes = ?13
+         WHERE ?7 IS NOT NULL OR verdict IS NULL",
     )?
     .execute(params![
         run,
@@ -214,7 +216,7 @@ pub(super) fn read(db: &Connection, run: &str, limit: usize) -> rusqlite::Result
             occurrence: row.get(2)?,
             count: row.get(3)?,
             due_ns: natural_or_null(row, 4)?,
-            verdict: verdict(row.get(5)?, row.get(6)?, row.get(7)?)?,
+            verdict: verdict(row)?,
             missed_deadline: row.get(8)?,
             tries: from_json_text(&row.get::<_, String>(9)?, 9)?,
             output: row.get::<_, Option<String>>(10)?.map(|text| from_json_text(&text, 10)).transpose()?,
@@ -241,8 +243,12 @@ fn word_and_rest(json: Value) -> (Value, Value) {
 }
 
 /// The verdict of these columns.
-fn verdict(verdict: Option<String>, cause: Option<String>, task: Option<u32>) -> rusqlite::Result<Option<Verdict>> {
+fn verdict(row: &Row<'_>) -> rusqlite::Result<Option<Verdict>> {
+    let (verdict, cause): (Option<String>, Option<String>) = (row.get(5)?, row.get(6)?);
+    let task: Option<u32> = row.get(7)?;
+    let known = ["succeeded", "failed", "timed-out", "cancelled", "skipped"];
+    let doubtful = if verdict.as_deref().is_some_and(|word| known.contains(&word)) { 6 } else { 5 };
     let cause = cause.map(|cause| task.map_or_else(|| json!(cause), |task| json!({ &cause: task })));
     let verdict = verdict.map(|verdict| cause.map_or_else(|| json!(verdict), |cause| json!({ &verdict: cause })));
-    from_json(verdict.into(), 5)
+    serde_json::from_value(verdict.into()).map_err(|_| unknown(row, doubtful, "run_tasks"))
 }

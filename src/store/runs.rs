@@ -1,6 +1,6 @@
 //! Runs of schedules: begun, ended, or found interrupted.
 
-use super::columns::{from_word, natural, word};
+use super::columns::{known, known_or_null, natural, word};
 use super::ledger::parsed;
 use super::{DueKey, Ledger, StoreError, TaskRecord, fine_time_text, run_tasks, time_text};
 use crate::model::{ScheduleName, Timestamp};
@@ -21,10 +21,12 @@ pub struct RunStart {
     pub revision: String,
     /// It fails when a real-time policy cannot be had.
     pub strict: bool,
-    /// When it was to start: its due time and the jitter. Kept to the microsecond.
+    /// When it is to start: its due time and the jitter. Kept to the microsecond.
     pub planned_at: Timestamp,
-    /// When it started by the wall clock. Kept to the microsecond.
-    pub started_at: Timestamp,
+    /// Which boot of this machine prepares it (`process::boot`).
+    pub boot: String,
+    /// The process that runs it in a terminal; `None` for a daemon's.
+    pub process: Option<u32>,
 }
 
 /// Where a run is.
@@ -114,32 +116,61 @@ pub struct Interrupted {
     pub due: DueKey,
     /// When it was planned, or when it was fired if it never began.
     pub since: Timestamp,
-    /// It was fired and began; what its last attempts came to is not known. Otherwise nothing of it was started.
+    /// It began, or the machine lost power after it was prepared, so that nobody knows; what its last attempts came to is
+    /// not known either. Otherwise nothing of it was started.
     pub began: bool,
+    /// The process that ran it in a terminal, and may do so still.
+    pub process: Option<u32>,
 }
 
 impl Ledger {
-    /// A run begins: after it was fired, before its first task is started.
+    /// A run is prepared: after it was fired, and a moment before it begins. It is on the disk when this returns, so that
+    /// after a power cut nobody takes it for one that had not begun. It may be prepared again while it has not begun.
     ///
     /// # Errors
-    /// When the database cannot be written, or there is a run of that id.
-    pub fn begin_run(&self, run: &RunStart) -> Result<(), StoreError> {
+    /// When the database cannot be written, or a run of that id has begun; then it must not begin.
+    pub fn prepare_run(&self, run: &RunStart) -> Result<(), StoreError> {
+        self.store.with("prepare a run", |db| {
+            let write = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            write
+                .prepare_cached("DELETE FROM runs WHERE id = ?1 AND state = 'running' AND started_at IS NULL")?
+                .execute(params![run.id])?;
+            // Fails where a run of that id has begun.
+            write
+                .prepare_cached(
+                    "INSERT INTO runs (id, environment, schedule, due, revision, strict, planned_at, boot, process, state)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'running')",
+                )?
+                .execute(params![
+                    run.id,
+                    &*self.environment,
+                    run.schedule.as_str(),
+                    run.due.to_string(),
+                    run.revision,
+                    run.strict,
+                    fine_time_text(run.planned_at),
+                    run.boot,
+                    run.process
+                ])?;
+            write.commit()
+        })?;
+        self.flush()
+    }
+
+    /// A run that was prepared begins, `at` by the wall clock (kept to the microsecond): before its first task is started.
+    /// It need not be on the disk for that.
+    ///
+    /// # Errors
+    /// When the database cannot be written, or no run of that id is prepared; then it must not begin.
+    pub fn begin_run(&self, run: &str, at: Timestamp) -> Result<(), StoreError> {
         self.store.with("begin a run", |db| {
-            db.prepare_cached(
-                "INSERT INTO runs (id, environment, schedule, due, revision, strict, planned_at, started_at, state)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'running')",
-            )?
-            .execute(params![
-                run.id,
-                &*self.environment,
-                run.schedule.as_str(),
-                run.due.to_string(),
-                run.revision,
-                run.strict,
-                fine_time_text(run.planned_at),
-                fine_time_text(run.started_at)
-            ])?;
-            Ok(())
+            let changed = db
+                .prepare_cached(
+                    "UPDATE runs SET started_at = ?3
+                     WHERE environment = ?1 AND id = ?2 AND state = 'running' AND started_at IS NULL",
+                )?
+                .execute(params![&*self.environment, run, fine_time_text(at)])?;
+            if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
         })
     }
 
@@ -158,27 +189,31 @@ impl Ledger {
         self.store.with("end a run", |db| row.write(db, &self.environment))
     }
 
-    /// Runs that are recorded as running, and fires whose run never began; by time. Asked when a daemon starts, before
-    /// its first fire and under the apply lock, these are exactly what an earlier process left behind.
+    /// Runs that are recorded as running, and fires whose run never began; by time. Asked by a daemon before its first fire,
+    /// these are exactly what an earlier process left behind: a state folder has one daemon at a time. `boot` is this boot
+    /// of the machine.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn interrupted_runs(&self) -> Result<Vec<Interrupted>, StoreError> {
-        let sql = "SELECT id, schedule, due, planned_at, 1 FROM runs WHERE environment = ?1 AND state = 'running'
+    pub fn interrupted_runs(&self, boot: &str) -> Result<Vec<Interrupted>, StoreError> {
+        // A killed process loses nothing that it wrote: within one boot a run without a start has not begun.
+        let sql = "SELECT id, schedule, due, planned_at, started_at IS NOT NULL OR boot IS NOT ?2, process
+                   FROM runs WHERE environment = ?1 AND state = 'running'
                    UNION ALL
-                   SELECT run, schedule, due, recorded_at, 0 FROM fires
+                   SELECT run, schedule, due, recorded_at, 0, NULL FROM fires
                    WHERE environment = ?1 AND outcome = 'started' AND run IS NOT NULL
                          AND NOT EXISTS (SELECT 1 FROM runs WHERE id = fires.run)
-                   ORDER BY 4, 1";
+                   ORDER BY 4, 3";
         self.store.with("look for interrupted runs", |db| {
             let mut statement = db.prepare_cached(sql)?;
-            let rows = statement.query_map(params![&*self.environment], |row| {
+            let rows = statement.query_map(params![&*self.environment, boot], |row| {
                 Ok(Interrupted {
                     run: row.get(0)?,
                     schedule: ScheduleName::new(row.get::<_, String>(1)?),
                     due: parsed(row, 2)?,
                     since: parsed(row, 3)?,
                     began: row.get(4)?,
+                    process: row.get(5)?,
                 })
             })?;
             rows.collect()
@@ -320,8 +355,8 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         strict: row.get(5)?,
         planned_at: parsed(row, 6)?,
         started_at: time(7)?,
-        state: from_word(row.get(8)?, 8)?,
-        verdict: row.get::<_, Option<String>>(9)?.map(|word| from_word(word, 9)).transpose()?,
+        state: known(row, 8, "runs")?,
+        verdict: known_or_null(row, 9, "runs")?,
         ended_at: time(10)?,
         note: row.get(11)?,
     })

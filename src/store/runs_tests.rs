@@ -27,7 +27,8 @@ fn run(id: &str, schedule: &str, second: i64) -> RunStart {
         revision: "3f2a91c".to_owned(),
         strict: true,
         planned_at: at(second),
-        started_at: at(second) + jiff::SignedDuration::from_micros(85),
+        boot: "b1".to_owned(),
+        process: None,
     }
 }
 
@@ -36,7 +37,8 @@ fn begin(ledger: &Ledger, id: &str, schedule: &str, second: i64) {
     let run = run(id, schedule, second);
     let fired = ledger.fire(&run.schedule, &run.due, FireOutcome::Started, Some(id), at(second)).unwrap();
     assert_eq!(fired, Fired::Recorded);
-    ledger.begin_run(&run).unwrap();
+    ledger.prepare_run(&run).unwrap();
+    ledger.begin_run(id, at(second) + jiff::SignedDuration::from_micros(85)).unwrap();
 }
 
 fn row(task: u32, occurrence: u32, verdict: Option<Verdict>) -> Row {
@@ -135,7 +137,9 @@ fn every_verdict_of_a_run_reads_back() {
     }
     assert!(ledger.run("r9").unwrap().is_none());
     assert!(ledger.store().ledger("test").run("r1").unwrap().is_none(), "another environment");
-    assert!(ledger.begin_run(&run("r1", "nightly", 9)).is_err(), "an id is used once");
+    assert!(ledger.prepare_run(&run("r1", "nightly", 9)).is_err(), "an id is used once");
+    assert!(ledger.begin_run("r1", at(9)).is_err(), "a run begins once");
+    assert!(ledger.begin_run("r8", at(9)).is_err(), "and is prepared before");
     assert!(ledger.record_rows("r9", &[record(0, 0)]).is_err(), "a run that is not there has no tasks");
 }
 
@@ -211,7 +215,7 @@ fn interrupted_runs_are_closed_once_and_those_that_never_began_get_a_record() {
     drop(before);
 
     let ledger = ledger(dir.path());
-    let found = ledger.interrupted_runs().unwrap();
+    let found = ledger.interrupted_runs("b1").unwrap();
     assert_eq!(
         found.iter().map(|run| (run.run.as_str(), run.began)).collect::<Vec<_>>(),
         [("r1", true), ("r2", false)]
@@ -221,7 +225,7 @@ fn interrupted_runs_are_closed_once_and_those_that_never_began_get_a_record() {
         assert!(settle().unwrap());
         assert!(!settle().unwrap(), "once");
     }
-    assert!(ledger.interrupted_runs().unwrap().is_empty());
+    assert!(ledger.interrupted_runs("b1").unwrap().is_empty());
     assert!(!ledger.settle_interrupted("r3", RunVerdict::Failed, "no", at(201)).unwrap(), "it came to its end");
     assert!(!ledger.settle_interrupted("r9", RunVerdict::Failed, "no", at(201)).unwrap());
     let closed = ledger.runs(&RunFilter { state: Some(RunState::Interrupted), ..RunFilter::default() }).unwrap();
@@ -250,8 +254,8 @@ fn the_newest_runs_of_each_schedule_stay_and_nothing_fires_again() {
     begin(&ledger, "h1", "hourly", 1);
     ledger.end_run("h1", RunVerdict::Succeeded, None, at(2)).unwrap();
 
-    assert_eq!(ledger.prune_runs(3).unwrap(), 22);
-    assert_eq!(ledger.prune_runs(3).unwrap(), 0);
+    assert_eq!(ledger.prune_runs(&nightly(), 3).unwrap(), 22);
+    assert_eq!(ledger.prune_runs(&nightly(), 3).unwrap(), 0);
     let ids: Vec<String> = ledger.runs(&RunFilter::default()).unwrap().into_iter().map(|run| run.id).collect();
     assert_eq!(ids, ["h1", "n25", "n24", "n23", "running"]);
     let tasks: i64 =
@@ -263,14 +267,14 @@ fn the_newest_runs_of_each_schedule_stay_and_nothing_fires_again() {
     let expected: Vec<String> = expected.iter().chain([&commit, &waiting]).map(ToString::to_string).collect();
     assert_eq!(left, expected);
 
-    assert_eq!(ledger.interrupted_runs().unwrap().len(), 1, "a removed run was not interrupted");
+    assert_eq!(ledger.interrupted_runs("b1").unwrap().len(), 1, "a removed run was not interrupted");
     let fire = |due: &DueKey| ledger.fire(&nightly(), due, FireOutcome::Started, Some("again"), at(30)).unwrap();
     assert_eq!(fire(&DueKey::Instant(at(5))), Fired::AlreadyThere(None), "its row is gone, its due time is settled");
     assert_eq!(fire(&DueKey::Instant(at(24))), Fired::AlreadyThere(Some(FireOutcome::Started)));
     assert_eq!(fire(&commit), Fired::AlreadyThere(Some(FireOutcome::Skipped)));
     ledger.end_run("running", RunVerdict::Succeeded, None, at(31)).unwrap();
-    assert_eq!(ledger.prune_runs(0).unwrap(), 5);
-    assert_eq!(ledger.settled(&nightly()).unwrap(), Some(at(25)), "also without any row");
+    assert_eq!(ledger.prune_runs(&nightly(), 0).unwrap(), 4);
+    assert_eq!(ledger.settled(&nightly(), at(100)).unwrap(), Some(at(25)), "also without any row");
     assert_eq!(ledger.queued().unwrap().len(), 1);
     assert_eq!(fire(&DueKey::Instant(at(26))), Fired::Recorded);
 }
@@ -326,7 +330,8 @@ fn two_processes_write_runs_and_read_those_of_the_other() {
         for (number, ledger) in ledgers.iter().enumerate() {
             scope.spawn(move || {
                 let id = format!("r{number}");
-                ledger.begin_run(&run(&id, "nightly", number as i64)).unwrap();
+                ledger.prepare_run(&run(&id, "nightly", number as i64)).unwrap();
+                ledger.begin_run(&id, at(number as i64)).unwrap();
                 for occurrence in 0..100 {
                     ledger.record_rows(&id, &[record(0, occurrence)]).unwrap();
                     ledger.runs(&RunFilter::default()).unwrap();

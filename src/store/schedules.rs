@@ -39,7 +39,10 @@ impl Ledger {
     }
 
     /// The schedules of the commit in force, each with a digest of its content. Returns when each was first known in this
-    /// form: with another digest it is known since `now`. Due times until then never run.
+    /// form: with another digest it is known since `now`. Due times until then never run. One that was first known later than
+    /// `now` was so by a wall clock that was ahead; it is known since `now` as well. What stands before `:` in a digest is
+    /// its encoding: with another one nothing is known of a change, and there is taken to be none, so that nothing runs
+    /// because this program was exchanged.
     ///
     /// # Errors
     /// When the database cannot be read or written.
@@ -54,8 +57,13 @@ impl Ledger {
             let write = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut insert = write.prepare_cached(
                 "INSERT INTO schedules (environment, schedule, digest, revision, seen_at) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (environment, schedule) DO UPDATE SET digest = ?3, revision = ?4, seen_at = ?5
-                 WHERE digest <> ?3",
+                 ON CONFLICT (environment, schedule) DO UPDATE SET
+                     revision = CASE WHEN digest <> ?3 AND same_encoding THEN ?4 ELSE revision END,
+                     seen_at = CASE WHEN seen_at > ?5 OR digest <> ?3 AND same_encoding THEN ?5 ELSE seen_at END,
+                     digest = ?3
+                 WHERE digest <> ?3 OR seen_at > ?5"
+                    .replace("same_encoding", "substr(digest, 1, instr(digest, ':')) = substr(?3, 1, instr(?3, ':'))")
+                    .as_str(),
             )?;
             let mut select = write
                 .prepare_cached("SELECT seen_at, revision FROM schedules WHERE environment = ?1 AND schedule = ?2")?;

@@ -46,6 +46,7 @@ fn running(name: &str, container: &str) -> Seen {
         state: "running".to_owned(),
         health: Health::Healthy,
         revision: Some("3f2a91c".to_owned()),
+        since: None,
     }
 }
 

@@ -18,17 +18,6 @@ pub(super) fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
-/// The instant on this host's monotonic clock that lies as far from `here` as `wall` does on the wall clock. A step of
-/// the wall clock after this does not move it.
-pub(super) fn from_wall(wall: Duration, here: Stamp) -> Monotonic {
-    let monotonic = if wall >= here.realtime {
-        here.monotonic.saturating_add(wall.saturating_sub(here.realtime))
-    } else {
-        here.monotonic.saturating_sub(here.realtime.saturating_sub(wall))
-    };
-    instant(monotonic)
-}
-
 /// Time since the machine started, as an instant.
 pub(super) fn instant(monotonic: Duration) -> Monotonic {
     Monotonic::from_nanos(u64::try_from(monotonic.as_nanos()).unwrap_or(u64::MAX))
@@ -37,14 +26,6 @@ pub(super) fn instant(monotonic: Duration) -> Monotonic {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_wall_time_is_as_far_away_on_the_monotonic_clock() {
-        let here = Stamp { monotonic: Duration::from_secs(10), realtime: Duration::from_secs(1_000) };
-        assert_eq!(from_wall(Duration::from_millis(1_000_500), here), Monotonic::from_nanos(10_500_000_000));
-        assert_eq!(from_wall(Duration::from_secs(998), here), Monotonic::from_nanos(8_000_000_000));
-        assert_eq!(from_wall(Duration::ZERO, here), Monotonic::from_nanos(0));
-    }
 
     #[test]
     fn both_clocks_go_on() {

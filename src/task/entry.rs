@@ -6,12 +6,13 @@ use super::worker::Outcome;
 use crate::model::{RealTime, TaskId, TaskProtocol};
 use crate::rt::Monotonic;
 use crate::wire::{
-    AttemptKey, EndNotice, Ended, Happened, OutputFault, Payload, ReleaseClock, Reply, Stamp, StartCall, TaskResult,
+    AttemptKey, EndNotice, Ended, Happened, OutputFault, Payload, Reply, Stamp, StartCall, StartRefused, TaskResult,
     TaskState, TaskStatus,
 };
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// A task that was accepted and is not over.
 #[derive(Debug)]
@@ -23,8 +24,8 @@ pub(super) struct Entry {
     pub(super) protocol: TaskProtocol,
     /// What is in force for it, or would be.
     pub(super) real_time: RealTime,
-    /// The instant of an armed one, and the clock that counts.
-    pub(super) armed: Option<(Monotonic, ReleaseClock)>,
+    /// The instant of an armed one.
+    pub(super) armed: Option<Monotonic>,
     pub(super) answer: Option<Answer>,
     /// Set once it is known to run.
     pub(super) started: Option<Stamp>,
@@ -34,16 +35,16 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) enum Answer {
     /// Until it runs.
-    Start(Reply<Duration>),
+    Start(oneshot::Sender<Result<Duration, StartRefused>>),
     /// Until its worker stands ready.
-    Arm(Reply<ReleaseClock>),
+    Arm(Reply<()>),
 }
 
 impl Answer {
     /// It will not start. Who has given up does not hear it.
     pub(super) fn refuse(self, why: String) {
         match self {
-            Self::Start(reply) => drop(reply.send(Err(why))),
+            Self::Start(reply) => drop(reply.send(Err(StartRefused::Final(why)))),
             Self::Arm(reply) => drop(reply.send(Err(why))),
         }
     }

@@ -1,25 +1,55 @@
 //! What happened to tasks: remembered for a while, and told to whoever watches.
 
-use crate::wire::{AttemptKey, Happened, TaskEvent, WatchFrom};
+use crate::wire::{AttemptKey, Happened, TaskEvent, Waiting, WatchFrom};
 use std::collections::VecDeque;
-use tokio::sync::mpsc;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// How many events are remembered.
 const EVENTS: usize = 1024;
 /// And how many bytes of outputs and messages in them.
 const BYTES: usize = 8 << 20;
-/// How many events may wait for a watcher that is slow.
-const QUEUE: usize = 256;
+/// How many events may wait for a watcher that is slow: those of all tasks of a large run that begin at one instant.
+const QUEUE: usize = 16_384;
+/// And how many bytes; what waits beyond those that are remembered is held for the watchers alone.
+const QUEUE_BYTES: usize = 16 << 20;
+/// Bytes of an event beside its outputs and messages, about.
+const EVENT: usize = 256;
+/// How many may watch at once: one for each run, and a few.
+const WATCHERS: usize = 256;
 
 /// The events of this runner.
 #[derive(Debug)]
 pub(super) struct Journal {
     instance: String,
-    events: VecDeque<TaskEvent>,
+    events: VecDeque<Arc<TaskEvent>>,
     /// Of the remembered events.
     bytes: usize,
     last: u64,
-    watchers: Vec<mpsc::Sender<TaskEvent>>,
+    watchers: Vec<Watcher>,
+}
+
+/// Who is told what happens.
+#[derive(Debug)]
+struct Watcher {
+    /// Only what is of this run; empty: all.
+    run: String,
+    events: mpsc::Sender<Waiting>,
+    /// The bytes that may still wait.
+    room: Arc<Semaphore>,
+}
+
+impl Watcher {
+    /// Queues an event that it wants. `false` when it is gone or too slow.
+    fn tell(&self, event: &Arc<TaskEvent>) -> bool {
+        if !self.run.is_empty() && self.run != event.key.run_id {
+            return !self.events.is_closed();
+        }
+        // One that is larger than all the room waits alone.
+        let bytes = u32::try_from((bytes(event) + EVENT).min(QUEUE_BYTES)).unwrap_or(u32::MAX);
+        let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(bytes) else { return false };
+        self.events.try_send(Waiting { event: Arc::clone(event), room }).is_ok()
+    }
 }
 
 fn bytes(event: &TaskEvent) -> usize {
@@ -40,33 +70,36 @@ impl Journal {
     /// Something happened. The last event is remembered whatever its size.
     pub(super) fn tell(&mut self, key: AttemptKey, what: Happened) {
         self.last += 1;
-        let event = TaskEvent { instance: self.instance.clone(), sequence: self.last, key, what };
+        let event = Arc::new(TaskEvent { instance: self.instance.clone(), sequence: self.last, key, what });
         // One that is full is slow, one that is closed is gone: both may come again.
-        self.watchers.retain(|watcher| watcher.try_send(event.clone()).is_ok());
+        self.watchers.retain(|watcher| watcher.tell(&event));
         self.bytes += bytes(&event);
         self.events.push_back(event);
         while self.events.len() > EVENTS || (self.bytes > BYTES && self.events.len() > 1) {
             let forgotten = self.events.pop_front();
-            self.bytes -= forgotten.as_ref().map_or(0, bytes);
+            self.bytes -= forgotten.as_deref().map_or(0, bytes);
         }
     }
 
-    /// Whether somebody watches.
-    pub(super) fn is_watched(&self) -> bool {
-        self.watchers.iter().any(|watcher| !watcher.is_closed())
+    /// Whether somebody watches this run. Who watches all of them may be anybody.
+    pub(super) fn is_watched(&self, run: &str) -> bool {
+        !run.is_empty() && self.watchers.iter().any(|watcher| watcher.run == run && !watcher.events.is_closed())
     }
 
-    /// What a watcher does not know yet, and all that is to come.
-    pub(super) fn watch(&mut self, from: &WatchFrom) -> mpsc::Receiver<TaskEvent> {
+    /// What a watcher does not know yet, and all that is to come; `None` when too many watch.
+    pub(super) fn watch(&mut self, from: &WatchFrom) -> Option<mpsc::Receiver<Waiting>> {
+        self.watchers.retain(|watcher| !watcher.events.is_closed());
+        if self.watchers.len() >= WATCHERS {
+            return None;
+        }
         let known = if from.instance == self.instance { from.after } else { 0 };
-        let (watcher, events) = mpsc::channel(self.events.len() + QUEUE);
-        for event in self.events.iter().filter(|event| event.sequence > known) {
-            // There is room for all of them.
-            let _ = watcher.try_send(event.clone());
+        let (sender, events) = mpsc::channel(QUEUE);
+        let watcher = Watcher { run: from.run.clone(), events: sender, room: Arc::new(Semaphore::new(QUEUE_BYTES)) };
+        // There is room for all that is remembered.
+        if self.events.iter().filter(|event| event.sequence > known).all(|event| watcher.tell(event)) {
+            self.watchers.push(watcher);
         }
-        self.watchers.retain(|watcher| !watcher.is_closed());
-        self.watchers.push(watcher);
-        events
+        Some(events)
     }
 }
 
@@ -85,8 +118,8 @@ mod tests {
         Happened::Started { start: Stamp::default() }
     }
 
-    fn sequences(events: &mut mpsc::Receiver<TaskEvent>) -> Vec<u64> {
-        std::iter::from_fn(|| events.try_recv().ok()).map(|event| event.sequence).collect()
+    fn sequences(events: &mut mpsc::Receiver<Waiting>) -> Vec<u64> {
+        std::iter::from_fn(|| events.try_recv().ok()).map(|waiting| waiting.event.sequence).collect()
     }
 
     #[test]
@@ -95,10 +128,10 @@ mod tests {
         for attempt in 1..=3 {
             journal.tell(key(attempt), started());
         }
-        let from = |instance: &str, after| WatchFrom { instance: instance.to_owned(), after };
-        let mut fresh = journal.watch(&from("", 0));
-        let mut again = journal.watch(&from("me", 2));
-        let mut other = journal.watch(&from("another", 2));
+        let from = |instance: &str, after| WatchFrom { instance: instance.to_owned(), after, run: String::new() };
+        let mut fresh = journal.watch(&from("", 0)).unwrap();
+        let mut again = journal.watch(&from("me", 2)).unwrap();
+        let mut other = journal.watch(&from("another", 2)).unwrap();
         journal.tell(key(4), started());
         assert_eq!(sequences(&mut fresh), [1, 2, 3, 4]);
         assert_eq!(sequences(&mut again), [3, 4]);
@@ -108,7 +141,7 @@ mod tests {
     #[test]
     fn a_slow_watcher_is_dropped_and_the_others_go_on() {
         let mut journal = Journal::new("me".to_owned());
-        let mut slow = journal.watch(&WatchFrom::default());
+        let mut slow = journal.watch(&WatchFrom::default()).unwrap();
         for attempt in 0..=u32::try_from(QUEUE).unwrap() {
             journal.tell(key(attempt), started());
         }
@@ -116,22 +149,72 @@ mod tests {
         assert!(slow.is_closed() && journal.watchers.is_empty());
     }
 
+    fn of_run(run: &str, attempt: u32) -> AttemptKey {
+        AttemptKey { run_id: run.to_owned(), ..key(attempt) }
+    }
+
     #[test]
-    fn memory_is_bounded() {
+    fn a_watcher_of_a_run_is_told_of_that_run_and_keeps_nothing_from_others() {
         let mut journal = Journal::new("me".to_owned());
-        let large = Ended {
+        journal.tell(of_run("one", 1), started());
+        journal.tell(of_run("two", 1), started());
+        let mut all = journal.watch(&WatchFrom::default()).unwrap();
+        assert!(!journal.is_watched("one") && !journal.is_watched(""), "who watches all of them may be anybody");
+        let from = WatchFrom { run: "one".to_owned(), ..WatchFrom::default() };
+        let mut one = journal.watch(&from).unwrap();
+        assert!(journal.is_watched("one") && !journal.is_watched("two"));
+        journal.tell(of_run("two", 2), started());
+        journal.tell(of_run("one", 2), started());
+        assert_eq!((sequences(&mut one), sequences(&mut all)), (vec![1, 4], vec![1, 2, 3, 4]));
+        drop(one);
+        assert!(!journal.is_watched("one"));
+    }
+
+    #[test]
+    fn a_burst_of_events_drops_no_watcher() {
+        let mut journal = Journal::new("me".to_owned());
+        let mut watcher = journal.watch(&WatchFrom::default()).unwrap();
+        // Four hundred tasks begin and end at one instant, before anything is sent.
+        for attempt in 0..800 {
+            journal.tell(key(attempt), started());
+        }
+        assert_eq!(sequences(&mut watcher).len(), 800);
+        assert!(!watcher.is_closed());
+    }
+
+    #[test]
+    fn what_waits_for_a_watcher_is_bounded_by_bytes_and_they_by_number() {
+        let mut journal = Journal::new("me".to_owned());
+        let mut slow = journal.watch(&WatchFrom::default()).unwrap();
+        let large = Ended { output_json: "x".repeat(1 << 20), ..ended() };
+        for attempt in 0..20 {
+            journal.tell(key(attempt), Happened::Ended(large.clone()));
+        }
+        assert!(slow.is_closed() && sequences(&mut slow).len() < 17);
+        let many: Vec<_> = (0..=WATCHERS).map(|_| journal.watch(&WatchFrom::default())).collect();
+        assert_eq!(many.iter().filter(|one| one.is_some()).count(), WATCHERS);
+    }
+
+    fn ended() -> Ended {
+        Ended {
             result: TaskResult::Success,
             start: Stamp::default(),
             end: Stamp::default(),
             error_message: String::new(),
-            output_json: "x".repeat(BYTES / 3),
+            output_json: String::new(),
             cpu_user: Duration::ZERO,
             cpu_system: Duration::ZERO,
             memory_peak: 0,
             remarks: Vec::new(),
             stdout: String::new(),
             stderr: String::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut journal = Journal::new("me".to_owned());
+        let large = Ended { output_json: "x".repeat(BYTES / 3), ..ended() };
         for attempt in 0..5 {
             journal.tell(key(attempt), Happened::Ended(large.clone()));
         }

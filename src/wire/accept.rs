@@ -1,6 +1,6 @@
 //! Accepting over TLS: handshakes side by side, so that no peer waits for another's.
 
-use super::carrier::Carrier;
+use super::incoming::{Guarded, Incoming, Place};
 use super::tls::Tls;
 use futures_util::future::BoxFuture;
 use std::collections::VecDeque;
@@ -9,10 +9,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::server::TlsStream;
 use tokio_stream::Stream;
-use tonic::transport::server::{Connected, TcpConnectInfo, TcpIncoming};
 
 /// A handshake that takes longer is given up.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -25,14 +24,14 @@ const MOST: usize = 256;
 
 /// Connections whose handshake is done; those that fail are told and left out.
 pub(super) struct Handshakes {
-    incoming: TcpIncoming,
+    incoming: Incoming<TcpListener>,
     tls: Tls,
     /// Oldest first.
     under_way: VecDeque<BoxFuture<'static, Option<Secured>>>,
 }
 
 impl Handshakes {
-    pub(super) fn new(incoming: TcpIncoming, tls: Tls) -> Self {
+    pub(super) fn new(incoming: Incoming<TcpListener>, tls: Tls) -> Self {
         Self { incoming, tls, under_way: VecDeque::new() }
     }
 
@@ -64,12 +63,12 @@ impl Stream for Handshakes {
                 return Poll::Ready(Some(Ok(done)));
             }
             match Pin::new(&mut self.incoming).poll_next(context) {
-                Poll::Ready(Some(Ok(stream))) => {
+                Poll::Ready(Some(Ok((stream, place)))) => {
                     if self.under_way.len() == MOST {
                         tracing::debug!("too many TLS handshakes at once; the oldest is given up");
                         drop(self.under_way.pop_front());
                     }
-                    let handshake = handshake(self.tls.clone(), stream);
+                    let handshake = handshake(self.tls.clone(), stream, place);
                     self.under_way.push_back(Box::pin(handshake));
                 }
                 Poll::Ready(Some(Err(fault))) => return Poll::Ready(Some(Err(fault))),
@@ -81,10 +80,10 @@ impl Stream for Handshakes {
 }
 
 /// A failure is told here, with the peer's address.
-async fn handshake(tls: Tls, stream: TcpStream) -> Option<Secured> {
+async fn handshake(tls: Tls, stream: TcpStream, place: Place) -> Option<Secured> {
     let peer = stream.peer_addr().ok().map(tracing::field::display);
     match tokio::time::timeout(LIMIT, tls.accept(stream)).await {
-        Ok(Ok(stream)) => return Some(Carrier::new(stream)),
+        Ok(Ok(stream)) => return Some(Guarded::new(stream, place)),
         // Whoever only looks whether somebody listens ends like this.
         Ok(Err((error, _))) if error.kind() == io::ErrorKind::UnexpectedEof => {
             tracing::debug!(peer, "a peer hung up during the TLS handshake");
@@ -104,12 +103,4 @@ async fn handshake(tls: Tls, stream: TcpStream) -> Option<Secured> {
 }
 
 /// A connection to a peer that holds a certificate of the CA.
-type Secured = Carrier<TlsStream<TcpStream>>;
-
-impl Connected for Secured {
-    type ConnectInfo = TcpConnectInfo;
-
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.get_ref().get_ref().0.connect_info()
-    }
-}
+type Secured = Guarded<TlsStream<TcpStream>>;

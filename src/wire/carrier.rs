@@ -19,19 +19,10 @@ pub(super) struct Carrier<S> {
 }
 
 impl<S> Carrier<S> {
-    /// A stream of whose beginning nobody asks.
-    pub(super) fn new(stream: S) -> Self {
-        Self { stream, first: None }
-    }
-
     /// A stream with the news of how the peer begins.
     pub(super) fn watched(stream: S) -> (Self, watch::Receiver<Option<First>>) {
         let (first, heard) = watch::channel(None);
         (Self { stream, first: Some(first) }, heard)
-    }
-
-    pub(super) fn get_ref(&self) -> &S {
-        &self.stream
     }
 }
 

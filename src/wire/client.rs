@@ -6,9 +6,9 @@ use super::link::KeepAlive;
 use super::notice::EndNotice;
 use super::peer::{Method, Peer};
 use super::proto;
-use super::runner::{Arm, Capabilities, Disarmed, ReleaseClock, RunnerFault, TaskEvent, WatchFrom};
+use super::runner::{Arm, Capabilities, ClockReading, Disarmed, RunnerFault, TaskEvent, WatchFrom};
 use super::start::{AttemptKey, PreparedStart};
-use super::status::{Ack, Health, Stopped, TaskStatus};
+use super::status::{Ack, Health, Stopped, TaskStatus, is_busy};
 use super::time::since;
 use super::tls::Tls;
 use crate::model::{RealTime, TaskAddress, TaskId, TaskProtocol};
@@ -33,6 +33,7 @@ methods! {
     NOTIFY = "OrchestratorService" "NotifyTaskEnd";
     HEALTH = "OrchestratorService" "HealthCheck";
     CAPABILITIES = "RunnerService" "Capabilities";
+    CLOCK = "RunnerService" "Clock";
     ARM = "RunnerService" "Arm";
     DISARM = "RunnerService" "Disarm";
     WATCH = "RunnerService" "Watch";
@@ -68,8 +69,8 @@ impl TaskChannel {
     /// # Errors
     /// When there is no connection or no answer within `bound`.
     pub async fn warm(&self, bound: Duration) -> Result<(), CallError> {
-        match self.status(&TaskId::new(NO_TASK), bound).await {
-            Ok(_) | Err(CallError::Refused { .. } | CallError::Unsupported { .. }) => Ok(()),
+        match self.status(&AttemptKey::of_task(TaskId::new(NO_TASK)), bound).await {
+            Ok(_) | Err(CallError::Refused { .. } | CallError::Busy { .. } | CallError::Unsupported { .. }) => Ok(()),
             // It failed at the question, on a connection that works.
             Err(CallError::UnknownOutcome { source: NoAnswer::Status { code, .. }, .. }) if !fading(code) => Ok(()),
             Err(error) => Err(error),
@@ -79,23 +80,31 @@ impl TaskChannel {
     /// Starts a task now.
     ///
     /// # Errors
-    /// See [`CallError`]; after [`CallError::UnknownOutcome`] it may be running.
+    /// [`CallError::Busy`] when it may be started a moment later; see [`CallError`] for the others. After
+    /// [`CallError::UnknownOutcome`] it may be running.
     pub async fn start(&self, start: &PreparedStart, bound: Duration) -> Result<Ack, CallError> {
         let answer = self.peer.unary_with(START, PreparedCodec, start.bytes().clone(), bound).await?;
         if !answer.success {
-            return Err(self.peer.called(START).refused(answer.message));
+            let called = self.peer.called(START);
+            return Err(if is_busy(&answer) { called.busy(answer.message) } else { called.refused(answer.message) });
         }
         Ok(Ack { task_id: answer.task_id, started: since(answer.actual_start_time_us), message: answer.message })
     }
 
-    /// Asks a task to stop, and to be ended by force after `grace`. Existing task servers answer only when it has ended by
+    /// Asks an attempt to stop, and to be ended by force after `grace`; our own runner will not begin it either, should its
+    /// start come later. Existing task servers stop what they run, whatever it is, and answer only when it has ended by
     /// itself, whatever `grace` says.
     ///
     /// # Errors
     /// See [`CallError`]; after [`CallError::UnknownOutcome`] it may be stopping.
-    pub async fn stop(&self, task: &TaskId, grace: Duration, bound: Duration) -> Result<Stopped, CallError> {
-        let timeout_ms = i32::try_from(grace.as_millis()).unwrap_or(i32::MAX);
-        let request = proto::StopTaskRequest { task_id: task.as_str().to_owned(), timeout_ms };
+    pub async fn stop(&self, key: &AttemptKey, grace: Duration, bound: Duration) -> Result<Stopped, CallError> {
+        let request = proto::StopTaskRequest {
+            task_id: key.task_id.as_str().to_owned(),
+            timeout_ms: i32::try_from(grace.as_millis()).unwrap_or(i32::MAX),
+            run_id: key.run_id.clone(),
+            attempt: key.attempt,
+            occurrence: key.occurrence,
+        };
         let answer: proto::StopTaskResponse = self.peer.unary(STOP, request, bound).await?;
         if !answer.success {
             return Err(self.peer.called(STOP).refused(answer.message));
@@ -103,12 +112,17 @@ impl TaskChannel {
         Ok(Stopped { at: since(answer.stop_time_us), message: answer.message })
     }
 
-    /// The state of a task.
+    /// The state of an attempt; existing task servers tell that of whatever they run.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn status(&self, task: &TaskId, bound: Duration) -> Result<TaskStatus, CallError> {
-        let request = proto::TaskStatusRequest { task_id: task.as_str().to_owned() };
+    pub async fn status(&self, key: &AttemptKey, bound: Duration) -> Result<TaskStatus, CallError> {
+        let request = proto::TaskStatusRequest {
+            task_id: key.task_id.as_str().to_owned(),
+            run_id: key.run_id.clone(),
+            attempt: key.attempt,
+            occurrence: key.occurrence,
+        };
         self.peer.unary(STATUS, request, bound).await.map(TaskStatus::from_wire)
     }
 
@@ -121,21 +135,22 @@ impl TaskChannel {
         self.peer.unary(CAPABILITIES, proto::CapabilitiesRequest { wishes }, bound).await.map(Capabilities::from_wire)
     }
 
-    /// Sends a start ahead of its instant; says by which clock it will start.
+    /// The clocks of our runner's host, read between the call and its answer.
+    ///
+    /// # Errors
+    /// [`CallError::Unsupported`] from any other task server.
+    pub async fn clock(&self, bound: Duration) -> Result<ClockReading, CallError> {
+        let answer: proto::ClockResponse = self.peer.unary(CLOCK, proto::ClockRequest {}, bound).await?;
+        answer.try_into().map_err(|fault| self.peer.called(CLOCK).unknown(NoAnswer::Garbled(fault)))
+    }
+
+    /// Sends a start ahead of its instant.
     ///
     /// # Errors
     /// See [`CallError`]; after [`CallError::UnknownOutcome`] it may start at its instant.
-    pub async fn arm(&self, arm: &Arm, protocol: TaskProtocol, bound: Duration) -> Result<ReleaseClock, CallError> {
+    pub async fn arm(&self, arm: &Arm, protocol: TaskProtocol, bound: Duration) -> Result<(), CallError> {
         let answer: proto::ArmResponse = self.peer.unary(ARM, arm.to_wire(protocol), bound).await?;
-        let called = self.peer.called(ARM);
-        match answer.clock() {
-            _ if !answer.accepted => Err(called.refused(answer.message)),
-            proto::ReleaseClock::Monotonic => Ok(ReleaseClock::Monotonic),
-            proto::ReleaseClock::Realtime => Ok(ReleaseClock::Realtime),
-            proto::ReleaseClock::Unspecified => {
-                Err(called.unknown(NoAnswer::Garbled(RunnerFault::Missing("the clock"))))
-            }
-        }
+        if answer.accepted { Ok(()) } else { Err(self.peer.called(ARM).refused(answer.message)) }
     }
 
     /// Takes back what was armed, if it has not started.
@@ -162,7 +177,8 @@ impl TaskChannel {
     /// # Errors
     /// See [`CallError`].
     pub async fn watch(&self, from: &WatchFrom, bound: Duration) -> Result<Events<'_>, CallError> {
-        let request = proto::WatchRequest { instance: from.instance.clone(), after: from.after };
+        let WatchFrom { instance, after, run } = from.clone();
+        let request = proto::WatchRequest { instance, after, run_id: run };
         Ok(Events { peer: &self.peer, stream: self.peer.streaming(WATCH, request, bound).await? })
     }
 }

@@ -29,6 +29,16 @@ pub enum CallError {
         /// What the peer says.
         message: String,
     },
+    /// The peer has no place for it now: nothing has started, and it may be tried again in a moment.
+    #[error("{method}: {peer} is busy: {message}")]
+    Busy {
+        /// The called method.
+        method: &'static str,
+        /// The peer.
+        peer: TaskAddress,
+        /// What the peer says.
+        message: String,
+    },
     /// The peer does not serve this method: nothing has started.
     #[error("{method}: {peer} does not serve it")]
     Unsupported {
@@ -151,6 +161,10 @@ impl Called<'_> {
         CallError::Refused { method: self.method, peer: self.peer.clone(), message: message.into() }
     }
 
+    pub(super) fn busy(self, message: impl Into<String>) -> CallError {
+        CallError::Busy { method: self.method, peer: self.peer.clone(), message: message.into() }
+    }
+
     pub(super) fn unknown(self, source: NoAnswer) -> CallError {
         CallError::UnknownOutcome { method: self.method, peer: self.peer.clone(), source }
     }
@@ -174,8 +188,9 @@ impl Called<'_> {
             | Code::AlreadyExists
             | Code::PermissionDenied
             | Code::FailedPrecondition
-            | Code::ResourceExhausted
             | Code::Unauthenticated => self.refused(status.message()),
+            // More calls wait there than it has room for.
+            Code::ResourceExhausted => self.busy(status.message()),
             code => self.unknown(NoAnswer::Status { code, message: status.message().to_owned() }),
         }
     }

@@ -46,15 +46,17 @@ impl Link {
         keep_alive: Option<KeepAlive>,
         tls: Option<&Tls>,
     ) -> Result<Self, ConnectError> {
-        let scheme = if matches!(address, TaskAddress::Tls(..)) { "https" } else { "http" };
+        let is_tls = matches!(address, TaskAddress::Tls(..) | TaskAddress::TlsService { .. });
+        let scheme = if is_tls { "https" } else { "http" };
         let authority = address.authority().unwrap_or_else(|| "localhost".to_owned());
         let origin = Uri::builder().scheme(scheme).authority(authority).path_and_query("/").build();
         let origin = origin.map_err(ConnectError::Address)?;
         let (sender, first) = match address {
             TaskAddress::Tcp(host, port) => http2(tcp(host, *port).await?, keep_alive, false).await?,
-            TaskAddress::Tls(host, port) => {
+            TaskAddress::Tls(host, port) | TaskAddress::TlsService { host, port, .. } => {
                 let tls = tls.ok_or(ConnectError::NoTls)?;
-                let stream = tls.connect(host, tcp(host, *port).await?).await.map_err(ConnectError::handshake)?;
+                let name = if let TaskAddress::TlsService { name, .. } = address { name } else { host };
+                let stream = tls.connect(name, tcp(host, *port).await?).await.map_err(ConnectError::handshake)?;
                 // By TLS 1.3 this side is done before the peer has seen its certificate. Only when the peer goes on is
                 // it known to be accepted; until then nothing may be sent that could be taken for a call.
                 http2(stream, keep_alive, true).await?

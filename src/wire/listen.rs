@@ -70,7 +70,7 @@ impl Listener {
                 let (listener, port) = tcp(host, *port).await.map_err(failed)?;
                 Ok(Self { socket: Socket::Tcp(listener), address: TaskAddress::Tcp(host.clone(), port) })
             }
-            TaskAddress::Tls(host, port) => {
+            TaskAddress::Tls(host, port) | TaskAddress::TlsService { host, port, .. } => {
                 let tls = tls.ok_or_else(|| ListenError::NoTls { address: address.clone() })?.clone();
                 let (listener, port) = tcp(host, *port).await.map_err(failed)?;
                 Ok(Self { socket: Socket::Tls(listener, tls), address: TaskAddress::Tls(host.clone(), port) })

@@ -10,6 +10,7 @@ mod carrier;
 mod client;
 mod codec;
 mod error;
+mod incoming;
 mod link;
 mod listen;
 mod notice;
@@ -31,9 +32,10 @@ pub use listen::{ListenError, Listener};
 pub use notice::{EndNotice, TaskResult};
 pub use payload::{OutputFault, Payload};
 pub use runner::{
-    Arm, ArmCall, Capabilities, Disarmed, Ended, Happened, ReleaseClock, RunnerFault, Stamp, TaskEvent, WatchFrom,
+    Arm, ArmCall, Capabilities, ClockReading, Disarmed, Ended, Happened, RunnerFault, Stamp, TaskEvent, Waiting,
+    WatchFrom,
 };
-pub use server::{NotTaken, Orchestrator, Reply, ServeError, TaskCall, Tasks};
+pub use server::{NotTaken, Orchestrator, Reply, ServeError, StartRefused, TaskCall, Tasks};
 pub use start::{AttemptKey, PreparedStart, Start, StartCall, StartFault};
 pub use status::{Ack, Health, Stopped, TaskState, TaskStatus};
 pub use tls::{Tls, TlsError, TlsFault, TlsFiles};
@@ -48,3 +50,5 @@ mod proto {
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod through;

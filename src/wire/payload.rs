@@ -54,7 +54,7 @@ impl Payload {
     /// # Errors
     /// When it is larger than `limit` bytes or not of that form.
     pub fn decode(&self, protocol: TaskProtocol, limit: usize) -> Result<Option<Value>, OutputFault> {
-        let bytes = self.0.iter().map(Bytes::len).sum();
+        let bytes = self.bytes();
         if bytes > limit {
             return Err(OutputFault::TooLarge { bytes, limit });
         }
@@ -73,6 +73,11 @@ impl Payload {
                 entries.collect::<Result<_, _>>().map(|object| Some(Value::Object(object)))
             }
         }
+    }
+
+    /// Its size, in bytes as it came.
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
     }
 
     pub(super) fn from_wire(fields: Vec<Bytes>) -> Self {

@@ -5,11 +5,9 @@ use super::proto;
 use super::start::{AttemptKey, Start, StartCall, StartFault};
 use crate::model::{TaskId, TaskProtocol, nanos};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
-
-/// Two hosts' clocks that differ from each other by the same amount, give or take this, are one host's: two readings in
-/// a row are taken at slightly different times, and NTP moves one clock slowly against the other.
-const SAME_CLOCKS: Duration = Duration::from_millis(5);
+use tokio::sync::OwnedSemaphorePermit;
 
 /// One instant on both clocks of one host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,15 +18,26 @@ pub struct Stamp {
     pub realtime: Duration,
 }
 
+/// The clocks of a runner's host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClockReading {
+    /// The runner ([`Capabilities::instance`]).
+    pub instance: String,
+    /// The boot id of its host.
+    pub boot_id: String,
+    /// What they show.
+    pub now: Stamp,
+}
+
 /// A start that is sent ahead of its instant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arm {
     /// What is started.
     pub start: Start,
-    /// The instant, on the orchestrator's clocks: both follow from one reading of the two.
-    pub release: Stamp,
-    /// The boot id of the orchestrator's host.
-    pub boot_id: String,
+    /// The runner whose clock the instant is of ([`Capabilities::instance`]); any other one refuses.
+    pub instance: String,
+    /// The instant, on the monotonic clock of the runner's host.
+    pub release: Duration,
     /// Later than this after the instant it is not started.
     pub late_limit: Duration,
 }
@@ -38,36 +47,12 @@ pub struct Arm {
 pub struct ArmCall {
     /// What is started.
     pub start: StartCall,
-    /// The instant, on the orchestrator's clocks.
-    pub release: Stamp,
-    /// The boot id of the orchestrator's host.
-    pub boot_id: String,
+    /// The runner whose clock the instant is of.
+    pub instance: String,
+    /// The instant, on the monotonic clock of the runner's host.
+    pub release: Duration,
     /// Later than this after the instant it is not started.
     pub late_limit: Duration,
-}
-
-/// The clock by which an armed task starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ReleaseClock {
-    /// The monotonic clock: both are on one host.
-    Monotonic,
-    /// The wall clock, as far as the two hosts keep theirs in step.
-    Realtime,
-}
-
-impl ArmCall {
-    /// The clock that counts, given the boot id and one reading of both clocks here. The boot id alone does not do:
-    /// virtual machines restored from one snapshot share it, and a time namespace shifts the monotonic clock of a
-    /// container.
-    pub fn clock(&self, boot_id: &str, here: Stamp) -> ReleaseClock {
-        let apart = |stamp: Stamp| stamp.realtime.as_nanos().cast_signed() - stamp.monotonic.as_nanos().cast_signed();
-        let shift = (apart(self.release) - apart(here)).unsigned_abs();
-        if !boot_id.is_empty() && self.boot_id == boot_id && shift <= SAME_CLOCKS.as_nanos() {
-            ReleaseClock::Monotonic
-        } else {
-            ReleaseClock::Realtime
-        }
-    }
 }
 
 /// What became of taking back an armed task.
@@ -109,6 +94,17 @@ pub struct WatchFrom {
     pub instance: String,
     /// The last sequence number.
     pub after: u64,
+    /// The run whose events are wanted; empty for those of all.
+    pub run: String,
+}
+
+/// An event that waits for a watcher, and its part of the bytes that may.
+#[derive(Debug)]
+pub struct Waiting {
+    /// The event; the watchers of a runner share it.
+    pub event: Arc<TaskEvent>,
+    /// Given back when it is sent.
+    pub room: OwnedSemaphorePermit,
 }
 
 /// Something happened to a task at a runner.
@@ -116,7 +112,7 @@ pub struct WatchFrom {
 pub struct TaskEvent {
     /// The runner's instance.
     pub instance: String,
-    /// From 1, without gaps; a gap means that events were forgotten.
+    /// From 1. A gap is events of other runs, or ones that were forgotten.
     pub sequence: u64,
     /// Which task, run, occurrence and try.
     pub key: AttemptKey,
@@ -212,9 +208,8 @@ impl Arm {
     pub(super) fn to_wire(&self, protocol: TaskProtocol) -> proto::ArmRequest {
         proto::ArmRequest {
             start: Some(self.start.to_wire(protocol)),
-            boot_id: self.boot_id.clone(),
-            release_monotonic_ns: nanos(self.release.monotonic),
-            release_realtime_ns: nanos(self.release.realtime),
+            instance: self.instance.clone(),
+            release_ns: nanos(self.release),
             late_limit_ns: nanos(self.late_limit),
         }
     }
@@ -224,15 +219,30 @@ impl TryFrom<proto::ArmRequest> for ArmCall {
     type Error = RunnerFault;
 
     fn try_from(request: proto::ArmRequest) -> Result<Self, RunnerFault> {
+        if request.instance.is_empty() {
+            return Err(RunnerFault::Missing("the runner whose clock its instant is of"));
+        }
         Ok(Self {
             start: request.start.ok_or(RunnerFault::Missing("start"))?.try_into()?,
-            release: Stamp {
-                monotonic: Duration::from_nanos(request.release_monotonic_ns),
-                realtime: Duration::from_nanos(request.release_realtime_ns),
-            },
-            boot_id: request.boot_id,
+            instance: request.instance,
+            release: Duration::from_nanos(request.release_ns),
             late_limit: Duration::from_nanos(request.late_limit_ns),
         })
+    }
+}
+
+impl ClockReading {
+    pub(super) fn into_wire(self) -> proto::ClockResponse {
+        proto::ClockResponse { instance: self.instance, boot_id: self.boot_id, now: Some(self.now.into()) }
+    }
+}
+
+impl TryFrom<proto::ClockResponse> for ClockReading {
+    type Error = RunnerFault;
+
+    fn try_from(response: proto::ClockResponse) -> Result<Self, RunnerFault> {
+        let now = response.now.ok_or(RunnerFault::Missing("now"))?.into();
+        Ok(Self { instance: response.instance, boot_id: response.boot_id, now })
     }
 }
 
@@ -344,20 +354,15 @@ mod tests {
     use super::*;
     use crate::wire::start::tests::start;
 
-    fn call(boot_id: &str, monotonic: u64, realtime: u64) -> ArmCall {
-        let release = Stamp { monotonic: Duration::from_millis(monotonic), realtime: Duration::from_millis(realtime) };
-        let arm = Arm { start: start(), release, boot_id: boot_id.to_owned(), late_limit: Duration::from_millis(5) };
-        arm.to_wire(TaskProtocol::Json).try_into().unwrap()
-    }
-
     #[test]
-    fn the_monotonic_clock_counts_only_on_one_host_with_one_pair_of_clocks() {
-        let here = Stamp { monotonic: Duration::from_secs(1), realtime: Duration::from_secs(901) };
-        assert_eq!(call("boot", 3_000, 903_000).clock("boot", here), ReleaseClock::Monotonic);
-        assert_eq!(call("boot", 3_000, 903_004).clock("boot", here), ReleaseClock::Monotonic, "slewed a little");
-        assert_eq!(call("other", 3_000, 903_000).clock("boot", here), ReleaseClock::Realtime, "another host");
-        assert_eq!(call("boot", 3_000, 913_000).clock("boot", here), ReleaseClock::Realtime, "a shifted clock");
-        assert_eq!(call("", 3_000, 903_000).clock("", here), ReleaseClock::Realtime, "no boot id is not the same one");
+    fn a_start_ahead_that_does_not_say_whose_clock_it_means_is_not_understood() {
+        let (release, late_limit) = (Duration::from_secs(3), Duration::from_millis(5));
+        let arm = Arm { start: start(), instance: "i".to_owned(), release, late_limit };
+        let call = ArmCall::try_from(arm.to_wire(TaskProtocol::Json)).unwrap();
+        assert_eq!((call.instance.as_str(), call.release, call.late_limit), ("i", release, late_limit));
+        // An orchestrator of an earlier version sent an instant on its own clocks.
+        let earlier = proto::ArmRequest { instance: String::new(), release_ns: 0, ..arm.to_wire(TaskProtocol::Json) };
+        assert!(matches!(ArmCall::try_from(earlier), Err(RunnerFault::Missing(_))));
     }
 
     #[test]

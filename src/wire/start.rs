@@ -23,6 +23,27 @@ pub struct AttemptKey {
     pub attempt: u32,
 }
 
+impl AttemptKey {
+    /// A task by its id alone, as an orchestrator says it that does not name the run.
+    pub fn of_task(task_id: TaskId) -> Self {
+        Self { run_id: String::new(), task_id, occurrence: 0, attempt: 0 }
+    }
+
+    /// Every attempt of a task in a run.
+    pub fn of_run(run_id: &str, task_id: TaskId) -> Self {
+        Self { run_id: run_id.to_owned(), ..Self::of_task(task_id) }
+    }
+
+    /// Whether this names an attempt: exactly that one; without an attempt each of the task in the run; without a run each of the
+    /// task.
+    pub fn names(&self, other: &Self) -> bool {
+        self.task_id == other.task_id
+            && (self.run_id.is_empty()
+                || self.run_id == other.run_id
+                    && (self.attempt == 0 || (self.occurrence, self.attempt) == (other.occurrence, other.attempt)))
+    }
+}
+
 /// What a task server is asked to do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Start {

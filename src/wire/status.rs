@@ -15,6 +15,21 @@ pub struct Ack {
     pub message: String,
 }
 
+/// Whether a start was refused only because the task server is busy, so that it may be tried again.
+///
+/// Our own runner says it in a field of the answer. Existing task servers have words alone: this is the one place that reads
+/// them, and what no known sentence says counts as final.
+pub(super) fn is_busy(answer: &proto::StartTaskResponse) -> bool {
+    /// What existing task servers answer outside their state IDLE, which is the only one that takes a start.
+    const NOT_IDLE: &str = "not in IDLE";
+    match answer.refusal() {
+        _ if answer.success => false,
+        proto::StartRefusal::Busy => true,
+        proto::StartRefusal::Final => false,
+        proto::StartRefusal::Unspecified => answer.message.contains(NOT_IDLE),
+    }
+}
+
 /// A stop was acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stopped {
@@ -107,5 +122,24 @@ impl TaskStatus {
             cpu_usage_percent: self.cpu_percent,
             memory_usage_bytes: i64::try_from(self.memory_bytes).unwrap_or(i64::MAX),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_server_of_ours_is_known_by_a_field_and_an_existing_one_by_its_sentence() {
+        let answer = |refusal: proto::StartRefusal, message: &str| {
+            let message = message.to_owned();
+            proto::StartTaskResponse { message, refusal: refusal.into(), ..proto::StartTaskResponse::default() }
+        };
+        assert!(is_busy(&answer(proto::StartRefusal::Busy, "all places are taken")));
+        assert!(!is_busy(&answer(proto::StartRefusal::Final, "`x` is not in IDLE's list")), "ours decides by no words");
+        assert!(is_busy(&answer(proto::StartRefusal::Unspecified, "Task is not in IDLE state")));
+        assert!(!is_busy(&answer(proto::StartRefusal::Unspecified, "unknown task type")));
+        let begun = proto::StartTaskResponse { success: true, ..answer(proto::StartRefusal::Busy, "") };
+        assert!(!is_busy(&begun));
     }
 }

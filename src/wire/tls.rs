@@ -65,7 +65,9 @@ pub enum TlsFault {
     #[error("there is no private key in it; name a PEM file with `-----BEGIN PRIVATE KEY-----`, not encrypted")]
     NoKey,
     /// Others may read a key that is this user's.
-    #[error("its mode is {0:04o}, and a private key is for its owner only; `chmod 600` it")]
+    #[error(
+        "its mode is {0:04o}, and a private key is for its owner, and at most for one group to read; `chmod 600` it"
+    )]
     Exposed(u32),
     /// The key is another certificate's.
     #[error("it is not the key of the certificate in {}; name the key that this was made with", .0.display())]
@@ -239,7 +241,8 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFault> {
     let mut file = File::open(path).map_err(TlsFault::Read)?;
     let found = file.metadata().map_err(TlsFault::Read)?;
-    if found.uid() == rustix::process::getuid().as_raw() && found.mode() & 0o077 != 0 {
+    let user = rustix::process::getuid().as_raw();
+    if found.uid() == user && is_exposed(found.mode(), user, found.gid(), &own_groups()) {
         return Err(TlsFault::Exposed(found.mode() & 0o7777));
     }
     let mut text = Vec::new();
@@ -248,6 +251,19 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFault> {
         pem::Error::NoItemsFound => TlsFault::NoKey,
         _ => TlsFault::Damaged,
     })
+}
+
+/// Whether others get at a key of this user. One group may read it (`0640`) where that is on purpose: root gave the key to it, or this
+/// user is a member.
+fn is_exposed(mode: u32, user: u32, group: u32, own_groups: &[u32]) -> bool {
+    let group_reads = mode & 0o077 == 0o040 && (user == 0 || own_groups.contains(&group));
+    mode & 0o077 != 0 && !group_reads
+}
+
+/// The groups of this process.
+fn own_groups() -> Vec<u32> {
+    let further = rustix::process::getgroups().unwrap_or_default();
+    further.into_iter().chain([rustix::process::getegid()]).map(rustix::fs::Gid::as_raw).collect()
 }
 
 /// Whether a certificate is valid at this time. Who signed it and for what is the peer's to judge, whose CA file may be

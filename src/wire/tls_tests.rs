@@ -111,9 +111,9 @@ fn each_mistake_names_its_file_and_its_remedy() {
     );
     let mode = |mode| std::fs::Permissions::from_mode(mode);
     assert_eq!(
-        said(&|dir, _| std::fs::set_permissions(dir.join("key.pem"), mode(0o640)).unwrap()),
-        "`tls-key` DIR/key.pem cannot be used: its mode is 0640, and a private key is for its owner only; \
-         `chmod 600` it"
+        said(&|dir, _| std::fs::set_permissions(dir.join("key.pem"), mode(0o644)).unwrap()),
+        "`tls-key` DIR/key.pem cannot be used: its mode is 0644, and a private key is for its owner, \
+         and at most for one group to read; `chmod 600` it"
     );
     let until = |files: &mut TlsFiles, from, to| {
         *files = ca.issue(folder.path(), |params| {
@@ -130,6 +130,31 @@ fn each_mistake_names_its_file_and_its_remedy() {
         "`tls-cert` DIR/cert.pem cannot be used: its certificate is valid from 3000-01-01T00:00:00Z on; \
          set the clock, or issue it anew"
     );
+}
+
+/// Distributions keep keys as `root:ssl-cert 0640`; a group of many must not come to a key by chance.
+#[test]
+fn a_key_may_be_read_by_one_group_that_was_chosen_and_by_nobody_else() {
+    let (me, mine, others) = (1000, 1000, 100);
+    for (mode, user, group, exposed) in [
+        (0o100_600, me, others, false),
+        (0o100_400, me, others, false),
+        (0o100_640, me, mine, false),
+        (0o100_640, me, others, true),
+        (0o100_640, 0, others, false),
+        (0o100_660, me, mine, true),
+        (0o100_660, 0, others, true),
+        (0o100_644, me, mine, true),
+        (0o100_644, 0, 0, true),
+        (0o100_604, me, mine, true),
+    ] {
+        assert_eq!(is_exposed(mode, user, group, &[mine, 27]), exposed, "{mode:o} of {user}:{group}");
+    }
+    // Whoever runs this is a member of the group that it makes files with.
+    let folder = tempfile::tempdir().unwrap();
+    let files = Authority::new().issue(folder.path(), |_| {});
+    std::fs::set_permissions(&files.key, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(Tls::load(&files).is_ok());
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn example(rig: &Rig) {
     }
     let text = ours(std::fs::read_to_string(example.join("deployments/timed.yaml")).unwrap());
     let text = text.replacen("name: timed", &format!("name: {}", rig.name), 1);
-    let text = text.replace("press_net", &format!("{}-net", rig.name));
+    let text = text.replace("setpoint-demo-press", &format!("{}-net", rig.name));
     let text = text.replace("image: press-task", &format!("image: {}-task", rig.name));
     std::fs::create_dir_all(rig.work().join("deployments")).unwrap();
     std::fs::write(rig.work().join("deployments/timed.yaml"), text).unwrap();

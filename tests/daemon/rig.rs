@@ -170,7 +170,10 @@ pub fn config(work: &Path, folder: &str, state_dir: PathBuf, docker: Docker) -> 
         state_dir,
         resync: Duration::from_secs(60),
         shutdown: Duration::from_secs(20),
-        orchestrator: Orchestrator { listen: TaskAddress::Tcp("127.0.0.1".to_owned(), 0), ..Orchestrator::default() },
+        orchestrator: Orchestrator {
+            listen: Some(TaskAddress::Tcp("127.0.0.1".to_owned(), 0)),
+            ..Orchestrator::default()
+        },
         adopt: false,
         version: "0.0.0".to_owned(),
     }

@@ -29,7 +29,7 @@ async fn an_endpoint_that_nobody_serves_is_named_with_a_remedy() {
 #[tokio::test]
 async fn a_refused_version_is_told_apart_and_agreed_on_anew() {
     let Some(rig) = rig().await else { return };
-    let relay = crate::relay::Relay::start().await;
+    let relay = crate::relay::Relay::of(rig.engine.socket()).await;
     let docker = Docker::connect(Some(&relay.endpoint())).await.unwrap();
     let scope = setpoint::engine::docker::Scope { owner: rig.owner.clone(), images: Default::default() };
     docker.observe(&scope).await.unwrap();
@@ -44,8 +44,8 @@ async fn a_refused_version_is_told_apart_and_agreed_on_anew() {
 
 #[tokio::test]
 async fn a_connection_may_be_made_before_its_engine_is_there() {
-    let Some(_rig) = rig().await else { return };
-    let relay = crate::relay::Relay::start().await;
+    let Some(rig) = rig().await else { return };
+    let relay = crate::relay::Relay::of(rig.engine.socket()).await;
     relay.stop().await;
     let docker = Docker::at(Some(&relay.endpoint())).unwrap();
     let error = docker.agree().await.unwrap_err();
@@ -61,7 +61,7 @@ async fn a_connection_may_be_made_before_its_engine_is_there() {
 #[tokio::test]
 async fn the_engine_describes_itself_over_a_socket_and_over_tcp() {
     let Some(rig) = rig().await else { return };
-    let local = rig.docker.info().await.unwrap();
+    let local = Docker::connect(Some(&rig.engine.plain())).await.unwrap().info().await.unwrap();
     assert!(!local.version.is_empty() && local.api_version.starts_with("1."), "{local:?}");
     assert!(!local.storage_driver.is_empty() && !local.log_driver.is_empty() && local.cpus > 0 && local.memory > 0);
     assert!(["1", "2"].contains(&local.cgroup_version.as_str()));
@@ -71,7 +71,7 @@ async fn the_engine_describes_itself_over_a_socket_and_over_tcp() {
     let relay = async {
         loop {
             let mut client = listener.accept().await.unwrap().0;
-            let mut engine = UnixStream::connect("/var/run/docker.sock").await.unwrap();
+            let mut engine = UnixStream::connect(rig.engine.socket()).await.unwrap();
             let _ = tokio::io::copy_bidirectional(&mut client, &mut engine).await;
         }
     };

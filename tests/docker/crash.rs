@@ -117,6 +117,12 @@ fn a_terminated_apply_ends_the_wait_for_health_and_starts_no_other_step() {
     signal(&child, "TERM");
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    let line = said.lines().find(|line| line.starts_with("Stopping: ")).unwrap_or_else(|| panic!("{said}"));
+    assert!(
+        line.contains("in progress is create ") && line.contains("A second Ctrl-C ends the command at once"),
+        "{line}"
+    );
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let states: BTreeMap<&str, &str> = report["results"]
         .as_array()

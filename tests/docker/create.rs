@@ -33,7 +33,7 @@ async fn a_created_instance_is_observed_with_its_labels() {
     assert_eq!(seen.health, Health::Unchecked);
     assert!(seen.started_at.is_some());
     assert!(seen.addresses.contains_key("bridge"));
-    assert_eq!(seen.spec, launch.spec);
+    assert_eq!(seen.spec, rig.made_of(&launch.spec));
     let observed = rig.look().await;
     let by_name = &observed.images[&image()];
     assert_eq!(by_name, &observed.images[&seen.image_id]);

@@ -24,6 +24,14 @@ fn commits_are_followed() {
     assert_eq!((host.id("a"), host.containers()), (id.clone(), vec!["a-1".to_owned()]));
     let status = host.ok(&["status"]);
     assert!(status.contains("REJECTED") && status.contains("2 mistakes"), "{status}");
+    assert!(status.contains("deployments/main.yaml:") && status.contains("imagee"), "the report itself: {status}");
+    let log = daemon.log();
+    let first_line = log.lines().next().unwrap_or_default();
+    assert!(
+        first_line.contains(env!("CARGO_PKG_VERSION")) && first_line.contains(host.repo().to_str().unwrap()),
+        "{log}"
+    );
+    assert!(log.contains("imagee"), "the log says what is wrong: {log}");
     assert!(text(&host.status()["revision"]["rejected"]["report"]).contains("deployments/main.yaml:"));
     let rejected = host.events().iter().filter(|event| event["kind"] == "revision_rejected").count();
     assert_eq!(rejected, 1);
@@ -52,6 +60,42 @@ fn commits_are_followed() {
     host.converged(&rewritten, &daemon);
     assert_eq!(host.containers(), ["a-1", "c-1"]);
     assert_eq!(daemon.stop(), Some(0));
+}
+
+/// Health that setpoint checks itself outlives whoever found it: `status` after an apply knows it, a daemon that starts later makes no
+/// history of it, and «since» is the container's time.
+#[test]
+fn health_and_since_are_the_containers_and_not_the_daemons() {
+    let Some(host) = host() else { return };
+    host.settings("stability-window \"0ms\"");
+    let commit = host.want(&[("web", "command: [httpd, -f, -p, '80', -h, /etc]\nhealthcheck: {http: ':80/hosts', interval: 1}\nports: ['127.0.0.1::80']")]);
+    host.apply();
+    let instance = |status: &serde_json::Value| {
+        let one = &status["instances"][0];
+        (text(&one["health"]).to_owned(), text(&one["since"]).to_owned())
+    };
+    assert_eq!(instance(&host.json(&["status"])).0, "healthy", "without a daemon");
+    // Another check is a change of the check alone, although it would fail: nothing is judged by it before it is in force.
+    host.want(&[(
+        "web",
+        "command: [httpd, -f, -p, '80', -h, /etc]\nhealthcheck: {http: ':80/nothing', interval: 1}\nports: ['127.0.0.1::80']",
+    )]);
+    let changes = host.changes();
+    assert!(changes.len() == 1 && changes[0].contains(" probe git: "), "{changes:?}");
+    host.git(&["reset", "--quiet", "--hard", &commit]);
+    let changes = || host.events().iter().filter(|event| event["kind"] == "instance_changed").count();
+    let (mut since, mut count) = (None, None);
+    for round in 0..3 {
+        let daemon = host.daemon();
+        host.converged(&commit, &daemon);
+        // Longer than it takes to check once.
+        std::thread::sleep(Duration::from_secs(2));
+        let (health, at) = instance(&host.status());
+        assert_eq!(health, "healthy", "round {round}");
+        assert_eq!(*since.get_or_insert_with(|| at.clone()), at, "round {round}: `since` is another");
+        assert_eq!(*count.get_or_insert_with(changes), changes(), "round {round}: {:#?}", host.events());
+        assert_eq!(daemon.stop(), Some(0));
+    }
 }
 
 #[test]
@@ -143,6 +187,8 @@ fn what_is_stopped_by_hand_stays_so() {
     }
     assert_eq!(running(), [false; 3], "the daemon leaves it alone");
     assert!(host.ok(&["status"]).contains("stopped by hand"));
+    let noted = |kind: &str| host.events().iter().filter(|event| event["kind"] == kind).count();
+    assert_eq!(noted("suspended"), 1, "it is recorded once");
     host.want(&[("db", ""), ("api", "depends_on: {db: healthy}\nenv: {A: '1'}"), ("web", "depends_on: [api]")]);
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(running(), [false; 3], "also when Git changes it");
@@ -152,6 +198,7 @@ fn what_is_stopped_by_hand_stays_so() {
     let commit = host.git(&["rev-parse", "HEAD"]);
     host.converged(&commit, &daemon);
     assert_eq!(running(), [true; 3]);
+    assert_eq!(noted("resumed"), 1, "it is recorded once");
 
     host.ok(&with("cleanup"));
     assert_eq!(host.containers(), Vec::<String>::new());
@@ -162,6 +209,35 @@ fn what_is_stopped_by_hand_stays_so() {
     host.until(&daemon, "it is created again", || host.containers().len() == 3);
     host.converged(&commit, &daemon);
     assert_eq!(daemon.stop(), Some(0));
+}
+
+/// What a person stopped stays stopped, also when an engine that was restarted runs it again; what a person removed comes back when a
+/// person applies.
+#[test]
+fn stopped_stays_stopped_and_removed_comes_back() {
+    let Some(host) = host() else { return };
+    host.settings("stability-window \"0ms\"");
+    let commit = host.want(&[("a", "restart: always")]);
+    host.apply();
+    let with = |verb: &'static str| [verb, "--environment", &host.name, "--yes"].map(str::to_owned);
+    let ok = |verb| host.ok(&with(verb).iter().map(String::as_str).collect::<Vec<_>>());
+    ok("stop");
+    assert!(host.ok(&["status"]).contains("stopped by hand; `setpoint start"), "without a daemon");
+    host.held(&[]);
+    assert_eq!(host.inspect("a")["State"]["Running"], false);
+
+    let daemon = host.daemon();
+    host.until(&daemon, "the commit is read", || host.status()["revision"]["wanted"]["commit"] == commit.as_str());
+    // As an engine does after its restart.
+    docker(&["start", &host.container("a")]);
+    host.until(&daemon, "it is stopped again", || host.inspect("a")["State"]["Running"] == false);
+    assert_eq!(daemon.stop(), Some(0));
+
+    ok("cleanup");
+    assert_eq!(host.containers(), Vec::<String>::new());
+    assert_eq!(host.steps().len(), 1, "the plan says what the apply will do");
+    host.apply();
+    assert_eq!(host.containers(), ["a-1"]);
 }
 
 #[test]
@@ -208,7 +284,10 @@ fn a_reviewed_plan_is_applied_or_nothing_is() {
     assert!(run.err.contains("+ ") && run.err.contains("/c/1"), "it says what moved: {}", run.err);
     assert_eq!(host.containers(), Vec::<String>::new());
     let now = text(&host.plan()["id"]).to_owned();
-    host.apply_with(&["--plan-id", &now]);
+    // The id is the approval: nobody is asked, and nobody need be there.
+    let approved = host.run(&["apply", "--plan-id", &now]);
+    assert_eq!(approved.code, Some(0), "{}{}", approved.out, approved.err);
+    assert_eq!(host.containers(), ["a-1", "b-1", "c-1"]);
 
     // The host moves, too.
     host.want(&[("a", "env: {A: '1'}"), ("b", "env: {A: '1'}"), ("c", "")]);
@@ -221,6 +300,45 @@ fn a_reviewed_plan_is_applied_or_nothing_is() {
     host.apply_with(&["--plan-id", &reviewed]);
     let unknown = host.run(&["apply", "--yes", "--plan-id", "00000000"]);
     assert!(unknown.code == Some(1) && unknown.err.contains("is not known here"), "{}", unknown.err);
+}
+
+/// An apply by hand is known to `why` like one of the daemon, and whoever applies beside a daemon hears that it follows another commit.
+#[test]
+fn an_apply_by_hand_is_on_record_and_warns_beside_a_daemon() {
+    let Some(host) = host() else { return };
+    host.settings("stability-window \"0ms\"");
+    host.deploy(&[("a", "")]);
+    let first = host.commit("the reason for a");
+    host.apply();
+    let why = host.ok(&["why", &format!("{}/a/1", host.name)]);
+    assert!(why.contains("the reason for a"), "{why}");
+    let daemon = host.daemon();
+    host.converged(&first, &daemon);
+    // A clone with a commit that nobody pushed.
+    let clone = host.dir.path().join("clone");
+    git(host.dir.path(), &["clone", "--quiet", host.repo().to_str().unwrap(), clone.to_str().unwrap()]);
+    std::fs::write(clone.join("note.txt"), "x").unwrap();
+    git(&clone, &["add", "--all"]);
+    git(&clone, &["-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "--quiet", "-m", "not pushed"]);
+    let output = host.command(&["apply", "--yes"]).current_dir(&clone).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("the daemon on this host follows commit") && said.contains(&first[..7]), "{said}");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+/// A container that somebody starts from a copy of ours is theirs, whatever labels it has.
+#[test]
+fn what_is_started_from_a_copy_of_our_container_is_not_ours() {
+    let Some(host) = host() else { return };
+    host.want(&[("a", "")]);
+    host.apply();
+    let (copy, name) = (host.named("copy"), host.named("debug"));
+    docker(&["commit", &host.container("a"), &copy]);
+    docker(&["run", "--detach", "--name", &name, "--network", "none", &copy]);
+    let id = inspect(&name)["Id"].clone();
+    host.settled();
+    host.apply();
+    assert_eq!((&inspect(&name)["Id"], inspect(&name)["State"]["Running"] == true), (&id, true));
 }
 
 #[test]

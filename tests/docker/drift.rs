@@ -2,8 +2,8 @@
 
 use super::cli::{Host, block_on, docker, host, inspect, text, within};
 use super::support::import;
+use crate::engine::client;
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Each kind with the field that the plan names for it; an empty one means that the whole instance is created anew.
@@ -190,8 +190,8 @@ fn each_kind_is_repaired_by_a_daemon_in_time() {
             // The daemon may be quicker than a look at the bad state.
             docker(&["exec", &host.container(kind), "touch", "/run/bad"]);
         } else if kind == "volume" {
-            let _ = Command::new("docker").args(["rm", "--force", &host.container(kind)]).output();
-            let _ = Command::new("docker").args(["volume", "rm", &host.named("data")]).output();
+            let _ = client().args(["rm", "--force", &host.container(kind)]).output();
+            let _ = client().args(["volume", "rm", &host.named("data")]).output();
         } else {
             inflict(&host, kind);
         }
@@ -202,7 +202,7 @@ fn each_kind_is_repaired_by_a_daemon_in_time() {
             image
                 && look(&host, kind) == *before
                 && (kind != "health"
-                    || Command::new("docker")
+                    || client()
                         .args(["exec", &host.container(kind), "test", "!", "-e", "/run/bad"])
                         .status()
                         .unwrap()

@@ -116,7 +116,7 @@ async fn containers_of_others_are_not_told() {
 #[tokio::test]
 async fn the_stream_opens_itself_again_and_says_that_it_had_a_gap() {
     let Some(rig) = rig().await else { return };
-    let relay = crate::relay::Relay::start().await;
+    let relay = crate::relay::Relay::of(rig.engine.socket()).await;
     let docker = setpoint::engine::docker::Docker::connect(Some(&relay.endpoint())).await.unwrap();
     let mut events = docker.events(&rig.owner);
     assert_eq!(events.next().await, Some(EngineEvent::Gap));
@@ -144,7 +144,7 @@ async fn the_stream_opens_itself_again_and_says_that_it_had_a_gap() {
 #[tokio::test]
 async fn an_engine_that_accepts_and_cuts_is_asked_ever_less_often() {
     let Some(rig) = rig().await else { return };
-    let relay = crate::relay::Relay::start().await;
+    let relay = crate::relay::Relay::of(rig.engine.socket()).await;
     relay.cut_events();
     let docker = setpoint::engine::docker::Docker::connect(Some(&relay.endpoint())).await.unwrap();
     let mut events = docker.events(&rig.owner);
@@ -166,7 +166,7 @@ async fn an_engine_that_accepts_and_cuts_is_asked_ever_less_often() {
 #[tokio::test]
 async fn after_a_break_another_version_is_agreed_on_before_the_stream_opens() {
     let Some(rig) = rig().await else { return };
-    let relay = crate::relay::Relay::start().await;
+    let relay = crate::relay::Relay::of(rig.engine.socket()).await;
     let docker = setpoint::engine::docker::Docker::connect(Some(&relay.endpoint())).await.unwrap();
     let before = docker.info().await.unwrap().api_version;
     let mut events = docker.events(&rig.owner);

@@ -183,6 +183,9 @@ fn a_daemon_leaves_what_failed_alone_until_git_changes_it() {
     assert!(status.contains("quarantined: ") && status.contains("was restarted by the engine"), "{status}");
     assert!(status.contains(&bad[..7]), "{status}");
     assert_eq!(host.status()["revision"]["applied"]["commit"], good.as_str());
+    let (_, after_the_failure) =
+        daemon.log().split_once("step failed").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    assert!(!after_the_failure.contains("in sync"), "a commit of which something failed is not called applied");
     assert!(host.inspect("other")["Config"]["Env"].to_string().contains("A=1"), "the rest of the commit is applied");
     let better = host.want(&[("app", "env: {B: '1'}"), ("other", "env: {A: '1'}")]);
     host.converged(&better, &daemon);

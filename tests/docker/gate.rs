@@ -1,7 +1,7 @@
 //! What passes a gate, what does not, and how soon that is known.
 
 use crate::support::{Rig, healthy, rig, shell, words};
-use setpoint::engine::docker::{ActError, Outcome};
+use setpoint::engine::docker::{ActError, EngineError, News, Outcome, ProbeResult};
 use setpoint::model::{ContainerId, ContainerSpec, Health, HealthReport, Healthcheck, Probe, Restart, Status, Test};
 use setpoint::plan::{Action, Gate, Launch, Milestone, Update};
 use std::time::{Duration, Instant};
@@ -111,13 +111,74 @@ async fn a_probe_from_outside_decides_for_a_container_without_a_check() {
     let web = launch(&rig, line, probed(Some("/index.html"), 30));
     let outcome = create(&rig, &web).await.unwrap();
     let evidence = outcome.evidence.unwrap();
-    assert!(evidence.starts_with("healthy for 200ms") && evidence.ends_with("probes"), "{evidence}");
+    assert!(evidence.starts_with("healthy for 200ms, checked "), "{evidence}");
     let seen = rig.one(&web.name).await;
     assert_eq!(seen.health, Health::Unchecked);
-    assert_eq!(rig.docker.probe(&seen, &probe(None)).await, Health::Healthy);
-    assert_eq!(rig.docker.probe(&seen, &probe(Some("/nothing"))).await, Health::Unhealthy);
+    assert_eq!(rig.docker.probe(&seen, &probe(None)).await, ProbeResult::Good(None));
+    let nothing = rig.docker.probe(&seen, &probe(Some("/nothing"))).await;
+    assert!(matches!(&nothing, ProbeResult::Bad(what) if what.ends_with("/nothing answered 404")), "{nothing:?}");
     let closed = Probe { port: 81, ..probe(None) };
-    assert_eq!(rig.docker.probe(&seen, &closed).await, Health::Unhealthy);
+    let closed = rig.docker.probe(&seen, &closed).await;
+    assert!(matches!(&closed, ProbeResult::Silent(what) if what.contains("refused")), "{closed:?}");
+}
+
+#[tokio::test]
+async fn an_application_that_listens_late_is_starting_and_not_unhealthy() {
+    let Some(rig) = rig().await else { return };
+    let mut web = launch(&rig, "sleep 2; httpd -f -p 80 -h /etc", probed(Some("/"), 30));
+    if let Gate::Healthy { probe: Some(probe), .. } = &mut web.gate {
+        // Three failures in a row would be over after 150 ms.
+        (probe.start_period, probe.http_path) = (Duration::ZERO, None);
+    }
+    let evidence = create(&rig, &web).await.unwrap().evidence.unwrap();
+    assert!(evidence.starts_with("healthy for 200ms"), "{evidence}");
+    let said =
+        |line: &str| rig.news.lock().unwrap().iter().any(|one| matches!(one, News::Line(text) if text.contains(line)));
+    assert!(said("not healthy yet: ") && said("waits up to 30s"), "what is waited for is said");
+
+    // A check that came too early is made again soon, and not after a whole interval.
+    let mut soon =
+        Launch { name: rig.name("soon"), ..launch(&rig, "sleep 0.5; httpd -f -p 80 -h /etc", probed(None, 60)) };
+    if let Gate::Healthy { probe: Some(probe), .. } = &mut soon.gate {
+        (probe.start_period, probe.interval) = (Duration::ZERO, Duration::from_secs(45));
+    }
+    let begin = Instant::now();
+    create(&rig, &soon).await.unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(45), "{:?}", begin.elapsed());
+    let mut never = Launch { name: rig.name("never"), ..launch(&rig, "sleep 60", probed(None, 1)) };
+    if let Gate::Healthy { probe: Some(probe), .. } = &mut never.gate {
+        probe.start_period = Duration::ZERO;
+    }
+    let (report, _) = failure(&rig, &never).await;
+    assert!(report.verdict.starts_with("not healthy within 1s ("), "{}", report.verdict);
+}
+
+#[tokio::test]
+async fn a_container_that_cannot_be_reached_from_here_is_asked_from_inside_or_not_called_unhealthy() {
+    let Some(rig) = rig().await else { return };
+    let alone = |line: &str, name: &str| {
+        let mut launch = Launch { name: rig.name(name), ..launch(&rig, line, probed(Some("/hosts"), 30)) };
+        launch.spec.network_mode = Some("none".to_owned());
+        launch.spec.networks.clear();
+        launch
+    };
+    let web = alone("httpd -f -p 80 -h /etc", "web");
+    let evidence = create(&rig, &web).await.unwrap().evidence.unwrap();
+    assert!(evidence.ends_with("asked inside the container"), "{evidence}");
+    let seen = rig.one(&web.name).await;
+    let nothing = rig.docker.probe(&seen, &probe(Some("/nothing"))).await;
+    assert!(matches!(&nothing, ProbeResult::Bad(what) if what.ends_with("answered 404")), "{nothing:?}");
+    for path in [Some("/hosts"), None] {
+        let closed = rig.docker.probe(&seen, &Probe { port: 81, ..probe(path) }).await;
+        assert!(matches!(closed, ProbeResult::Silent(_)), "{closed:?}");
+    }
+    let open = rig.docker.probe(&seen, &probe(None)).await;
+    assert!(matches!(open, ProbeResult::Good(Some(_))), "{open:?}");
+
+    let bare = alone("rm /bin/sh; exec httpd -f -p 80 -h /etc", "bare");
+    let result = create(&rig, &bare).await;
+    let Err(ActError::Engine(EngineError::CheckUnreachable { why })) = &result else { panic!("{result:?}") };
+    assert!(why.contains("no address on any network") && why.contains("publish the port"), "{why}");
 }
 
 #[tokio::test]

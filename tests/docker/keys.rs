@@ -62,7 +62,7 @@ const PROCESS: &[Case] = &[
         fixed: "command: [httpd, -f, -p, '80', -h, /etc]\nnetworks: [NAME-back]",
         ..case(
             "check-probe",
-            &[],
+            &["probe"],
             [
                 "healthcheck: {http: ':80/hostname', interval: 200ms}",
                 "healthcheck: {tcp: 80, interval: 200ms, timeout: 1, retries: 3}",

@@ -38,7 +38,11 @@ impl Foreign {
     }
 
     fn look(&self) -> Value {
-        let container = inspect(&self.name);
+        let mut container = inspect(&self.name);
+        // The engine's own limits stand in another order each time.
+        if let Some(limits) = container["HostConfig"]["Ulimits"].as_array_mut() {
+            limits.sort_by_key(ToString::to_string);
+        }
         let network = docker(&["network", "inspect", "--format", "{{.Id}} {{len .Containers}}", &self.name]);
         let volume = docker(&["volume", "inspect", "--format", "{{.Name}} {{.CreatedAt}}", &self.name]);
         serde_json::json!({

@@ -148,7 +148,8 @@ async fn a_network_is_made_anew_under_its_containers() {
         assert_eq!(seen.id == id, round == 1);
         id.clone_from(&seen.id);
         for launch in &launches {
-            assert_eq!(observed.containers.iter().find(|one| one.name == launch.name).unwrap().spec, launch.spec);
+            let seen = observed.containers.iter().find(|one| one.name == launch.name).unwrap();
+            assert_eq!(seen.spec, rig.made_of(&launch.spec));
         }
     }
     // It is of use: the stopped one can start on it.

@@ -2,7 +2,7 @@
 //! events: what clients see while an engine is restarted, upgraded or broken.
 #![allow(dead_code, reason = "two test binaries use it, each a part")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 const CUT: Duration = Duration::from_millis(300);
 
 pub struct Relay {
+    engine: PathBuf,
     folder: tempfile::TempDir,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
@@ -33,16 +34,21 @@ struct Ways {
 
 impl Relay {
     pub async fn start() -> Self {
-        Self::at(tempfile::tempdir().unwrap(), Arc::default())
+        Self::of(Path::new("/var/run/docker.sock")).await
     }
 
-    fn at(folder: tempfile::TempDir, ways: Arc<Ways>) -> Self {
+    /// In front of the engine with this socket.
+    pub async fn of(engine: &Path) -> Self {
+        Self::at(engine.to_owned(), tempfile::tempdir().unwrap(), Arc::default())
+    }
+
+    fn at(engine: PathBuf, folder: tempfile::TempDir, ways: Arc<Ways>) -> Self {
         let path = folder.path().join("docker.sock");
         let _ = std::fs::remove_file(&path);
         let listener = UnixListener::bind(path).unwrap();
         let stop = CancellationToken::new();
-        let task = spawn(serve(listener, stop.clone(), Arc::clone(&ways)));
-        Self { folder, stop, task, ways }
+        let task = spawn(serve(listener, engine.clone(), stop.clone(), Arc::clone(&ways)));
+        Self { engine, folder, stop, task, ways }
     }
 
     pub fn endpoint(&self) -> String {
@@ -63,7 +69,7 @@ impl Relay {
 
     pub async fn again(self) -> Self {
         self.stop().await;
-        Self::at(self.folder, self.ways)
+        Self::at(self.engine, self.folder, self.ways)
     }
 
     /// From now on it refuses versions below 1.44, on open connections too.
@@ -83,20 +89,20 @@ impl Relay {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test has no supervisor")]
-fn spawn(work: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
+pub fn spawn(work: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
     tokio::spawn(work)
 }
 
-async fn serve(listener: UnixListener, stop: CancellationToken, ways: Arc<Ways>) {
+async fn serve(listener: UnixListener, engine: PathBuf, stop: CancellationToken, ways: Arc<Ways>) {
     loop {
         let client = tokio::select! {
             accepted = listener.accept() => accepted.unwrap().0,
             () = stop.cancelled() => return,
         };
-        let (stop, ways) = (stop.clone(), Arc::clone(&ways));
+        let (engine, stop, ways) = (engine.clone(), stop.clone(), Arc::clone(&ways));
         spawn(async move {
             tokio::select! {
-                _ = pass(client, &ways) => {}
+                _ = pass(client, &engine, &ways) => {}
                 () = stop.cancelled() => {}
             }
         });
@@ -104,8 +110,8 @@ async fn serve(listener: UnixListener, stop: CancellationToken, ways: Arc<Ways>)
 }
 
 /// Passes one connection on. A request begins where a read begins: clients wait for an answer before the next.
-async fn pass(mut client: UnixStream, ways: &Ways) -> std::io::Result<()> {
-    let mut engine = UnixStream::connect("/var/run/docker.sock").await?;
+async fn pass(mut client: UnixStream, engine: &Path, ways: &Ways) -> std::io::Result<()> {
+    let mut engine = UnixStream::connect(engine).await?;
     let (mut request, mut answer) = (vec![0; 64 << 10], vec![0; 64 << 10]);
     let mut end = None;
     loop {
@@ -121,7 +127,7 @@ async fn pass(mut client: UnixStream, ways: &Ways) -> std::io::Result<()> {
                 if bytes.is_empty() {
                     return Ok(());
                 }
-                if path(bytes).is_some_and(|path| path.contains("/events")) {
+                if call(bytes).is_some_and(|(_, path)| path.contains("/events")) {
                     ways.streams.fetch_add(1, Ordering::Relaxed);
                     if ways.cuts.load(Ordering::Relaxed) {
                         end = Some(tokio::time::Instant::now() + CUT);
@@ -144,16 +150,17 @@ async fn pass(mut client: UnixStream, ways: &Ways) -> std::io::Result<()> {
     }
 }
 
-/// The path of the request that begins here.
-fn path(bytes: &[u8]) -> Option<&str> {
+/// Method and path of the request that begins here.
+pub fn call(bytes: &[u8]) -> Option<(&str, &str)> {
     let line = std::str::from_utf8(bytes.split(|byte| *byte == b'\r').next()?).ok()?;
     let mut words = line.split(' ');
-    matches!(words.next()?, "GET" | "POST" | "PUT" | "DELETE" | "HEAD").then(|| words.next()).flatten()
+    let method = words.next()?;
+    matches!(method, "GET" | "POST" | "PUT" | "DELETE" | "HEAD").then(|| Some((method, words.next()?))).flatten()
 }
 
 /// What an engine of version 1.44 says by itself. Other requests are passed on as the engine behind it knows them.
-fn modern(bytes: &mut [u8]) -> Option<String> {
-    let path = path(bytes)?.to_owned();
+pub fn modern(bytes: &mut [u8]) -> Option<String> {
+    let path = call(bytes)?.1.to_owned();
     let said = |status: &str, body: &str| {
         format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
     };

@@ -1,5 +1,6 @@
 //! A connection, a scratch image, unique names, and the clean-up of all that.
 
+use crate::engine::{Engine, engine, engine_for_this_test};
 use bollard::models::ContainerSummary;
 use bollard::query_parameters::{
     CreateImageOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions, RemoveContainerOptions,
@@ -32,6 +33,7 @@ pub fn image() -> String {
 /// What one test works with. Its drop removes all that the test made, also when the test panicked.
 pub struct Rig {
     pub docker: Docker,
+    pub engine: &'static Engine,
     pub api: bollard::Docker,
     pub owner: OwnerId,
     /// Begins every name that the test makes.
@@ -44,7 +46,8 @@ pub struct Rig {
 
 /// A rig, or `None` when there is no engine and that is allowed.
 pub async fn rig() -> Option<Rig> {
-    let docker = match Docker::connect(None).await {
+    let engine = engine_for_this_test()?;
+    let docker = match Docker::connect(Some(&engine.calm())).await {
         Ok(docker) => docker,
         Err(error) => {
             skip("Docker engine", &error);
@@ -62,6 +65,7 @@ pub async fn rig() -> Option<Rig> {
     let prefix = format!("sptest-eng-{}-{number}", std::process::id());
     Some(Rig {
         docker,
+        engine,
         api: api(),
         owner: OwnerId::new(format!("{prefix}/test")),
         prefix,
@@ -136,6 +140,11 @@ impl Rig {
             carried: BTreeMap::new(),
             gate: Gate::Started,
         }
+    }
+
+    /// What the engine is to report of these settings.
+    pub fn made_of(&self, wish: &ContainerSpec) -> ContainerSpec {
+        self.engine.made_of(wish)
     }
 
     pub fn instance(&self, service: &str) -> InstanceId {
@@ -248,13 +257,19 @@ pub fn healthy(timeout: u64, window_ms: u64) -> Gate {
 
 /// A second, plain connection: what a person at the host would do.
 pub fn api() -> bollard::Docker {
-    bollard::Docker::connect_with_unix("unix:///var/run/docker.sock", 60, API_DEFAULT_VERSION).unwrap()
+    bollard::Docker::connect_with_unix(&engine().plain(), 60, API_DEFAULT_VERSION).unwrap()
 }
 
 /// Imports busybox as an image, with changes in the words of a Dockerfile.
 pub async fn import(reference: &str, changes: &[&str]) {
     let mut tar = tar::Builder::new(Vec::new());
     let busybox = std::fs::read("/bin/busybox").expect("busybox-static is installed");
+    // Else the engine chooses the mode, and some let nobody but root in.
+    let mut folder = tar::Header::new_gnu();
+    folder.set_entry_type(tar::EntryType::Directory);
+    folder.set_mode(0o755);
+    folder.set_size(0);
+    tar.append_data(&mut folder, "bin/", std::io::empty()).unwrap();
     let mut header = tar::Header::new_gnu();
     header.set_mode(0o755);
     header.set_size(busybox.len() as u64);
@@ -268,11 +283,10 @@ pub async fn import(reference: &str, changes: &[&str]) {
         header.set_size(0);
         tar.append_link(&mut header, format!("bin/{applet}"), "busybox").unwrap();
     }
-    let (repository, tag) = reference.rsplit_once(':').unwrap();
     let options = CreateImageOptions {
         from_src: Some("-".to_owned()),
-        repo: Some(repository.to_owned()),
-        tag: Some(tag.to_owned()),
+        // With its tag: Podman passes over a tag beside it.
+        repo: Some(reference.to_owned()),
         changes: changes.iter().map(|change| (*change).to_owned()).collect(),
         ..Default::default()
     };

@@ -1,5 +1,6 @@
 //! What the tests of the program use besides it: a daemon, git, the engine's plain client.
 
+use crate::engine::client;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -84,14 +85,14 @@ pub fn git(folder: &Path, args: &[&str]) -> String {
 
 /// The plain client, as a person at the host uses it.
 pub fn docker(args: &[&str]) -> String {
-    let output = Command::new("docker").args(args).output().unwrap();
+    let output = client().args(args).output().unwrap();
     assert!(output.status.success(), "docker {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 /// What the engine says about a container; null when there is none.
 pub fn inspect(container: &str) -> Value {
-    let output = Command::new("docker").args(["container", "inspect", container]).output().unwrap();
+    let output = client().args(["container", "inspect", container]).output().unwrap();
     let all: Value = serde_json::from_slice(&output.stdout).unwrap();
     all[0].clone()
 }

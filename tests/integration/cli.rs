@@ -153,6 +153,14 @@ fn a_diff_needs_no_engine() {
     bench.commit("api 1.5");
     let run = bench.setpoint(&["diff", "HEAD~1"]);
     assert_eq!(run.code, Some(0), "{run:?}");
+    for token in ["tok-1", "tok-2"] {
+        bench.write(
+            &SHOP.replace("{LOG_LEVEL: info}", &format!("\n        LOG_LEVEL: info\n        API_TOKEN: {token}")),
+        );
+        bench.commit("a secret");
+    }
+    let secret = bench.setpoint(&["diff", "HEAD~1"]);
+    assert!(secret.out.contains("API_TOKEN: ‹hidden›") && !secret.out.contains("tok-"), "{}", secret.out);
     insta::with_settings!({filters => vec![("[0-9a-f]{7} «", "COMMIT «"), ("plan [0-9a-f]{8,}", "plan ID"), ("@[0-9a-f]{12}", "@IMAGE")]}, {
         insta::assert_snapshot!(run.out);
     });

@@ -157,7 +157,7 @@ async fn an_existing_task_server_is_started_and_tells_its_end() {
         for folder in [None, Some(folder.path())] {
             let (mut peer, channel, mut notices) = wrapper(&python, form, folder, None).await;
             channel.warm(BOUND).await.unwrap();
-            assert_eq!(channel.status(&TaskId::new("critical"), BOUND).await.unwrap().state, TaskState::Idle);
+            assert_eq!(channel.status(&critical(), BOUND).await.unwrap().state, TaskState::Idle);
             let error = channel.capabilities(&[], BOUND).await.unwrap_err();
             assert!(matches!(error, CallError::Unsupported { .. }), "{error:?}");
 
@@ -183,7 +183,7 @@ async fn an_existing_task_server_is_started_and_tells_its_end() {
                 })
             );
             let error = channel.start(&sent, BOUND).await.unwrap_err();
-            assert!(matches!(&error, CallError::Refused { message, .. } if message == "not in IDLE"), "{error:?}");
+            assert!(matches!(&error, CallError::Busy { message, .. } if message == "not in IDLE"), "{error:?}");
             let notice = next(&mut notices).await;
             assert_eq!((notice.task_id.as_str(), notice.result), ("task_1", TaskResult::Success));
             assert_eq!(notice.output(protocol, LIMIT).unwrap(), Some(parameters));
@@ -208,7 +208,7 @@ async fn pings_make_an_existing_task_server_hang_up() {
         let sent = PreparedStart::new(&start(json!({"sleep_ms": 1500})), TaskProtocol::Json);
         channel.start(&sent, BOUND).await.unwrap();
         // This server answers a stop when the work has ended.
-        let stopped = channel.stop(&TaskId::new("critical"), Duration::ZERO, BOUND).await;
+        let stopped = channel.stop(&critical(), Duration::ZERO, BOUND).await;
         if keep_alive.is_none() {
             assert_eq!(stopped.unwrap().message, "stopped");
         } else {
@@ -283,7 +283,8 @@ async fn an_existing_orchestrator_starts_a_task_here_and_hears_its_end() {
                 })
             );
             let TaskCall::Status(task, reply) = next(&mut queue).await else { panic!("then the status") };
-            reply.send(status(&task)).unwrap();
+            assert_eq!(task, AttemptKey::of_task(TaskId::new("critical")), "it does not say the run");
+            reply.send(status(&task.task_id)).unwrap();
             let TaskCall::Stop { grace, reply, .. } = next(&mut queue).await else { panic!("then a stop") };
             assert_eq!(grace, Duration::from_millis(1500));
             reply.send(Ok(Stopped { at: None, message: "it had ended".to_owned() })).unwrap();
@@ -293,6 +294,11 @@ async fn an_existing_orchestrator_starts_a_task_here_and_hears_its_end() {
             );
         }
     }
+}
+
+/// As a run of ours names it.
+fn critical() -> AttemptKey {
+    AttemptKey { run_id: "r".to_owned(), task_id: TaskId::new("critical"), occurrence: 0, attempt: 1 }
 }
 
 fn status(task: &TaskId) -> TaskStatus {

@@ -109,6 +109,18 @@ fn no_parameter_picks_the_program_of_another_task() {
     );
 }
 
+#[test]
+fn a_run_whose_task_servers_are_all_ours_opens_no_port() {
+    let place = Place::new("schedule:\n  tasks:\n    - {id: here, command: [\"true\"]}\n");
+    // Taken: whoever listened there would fail.
+    let _taken = std::os::unix::net::UnixListener::bind(place.path("o.sock")).unwrap();
+    let (code, run) = place.run(&[]);
+    assert_eq!((code, &run["verdict"]), (0, &json!("succeeded")), "{run}");
+    place.write("schedule:\n  tasks:\n    - {id: there, address: \"127.0.0.1:1\"}\n");
+    let said = String::from_utf8(place.output(&[], &[]).stderr).unwrap();
+    assert!(said.contains("end notices cannot be taken"), "{said}");
+}
+
 /// Before a command, so that it runs as nobody, without any right; `None` when that cannot be.
 fn nobody() -> Option<[&'static str; 5]> {
     find_or_skip("setpriv")?;

@@ -1,7 +1,6 @@
 //! `setpoint run` with existing task servers: processes that are not ours, each with a name of its own.
 
 use crate::interop::{Peer, python};
-use assert_cmd::cargo::cargo_bin;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -35,18 +34,23 @@ impl Servers {
 
     /// Runs a schedule: the exit code, and what `--json` says.
     fn run(&self, text: &str, more: &[&str]) -> (i32, Value) {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("schedule.yaml");
-        std::fs::write(&file, self.text(text)).unwrap();
-        let out = Command::new(cargo_bin("setpoint"))
-            .args(["run", file.to_str().unwrap(), "--json", "--listen", &self.listen])
-            .args(more)
-            .output()
-            .unwrap();
-        let stderr = String::from_utf8_lossy(&out.stderr);
-        let said = serde_json::from_slice(&out.stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
-        (out.status.code().unwrap(), said)
+        conducted(&self.listen, &self.text(text), more)
     }
+}
+
+/// Runs a schedule, and takes end notices at `listen`.
+fn conducted(listen: &str, text: &str, more: &[&str]) -> (i32, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("schedule.yaml");
+    std::fs::write(&file, text).unwrap();
+    let out = crate::support::setpoint()
+        .args(["run", file.to_str().unwrap(), "--json", "--listen", listen])
+        .args(more)
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    let said = serde_json::from_slice(&out.stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
+    (out.status.code().unwrap(), said)
 }
 
 /// A file of `schedules/`.
@@ -106,6 +110,27 @@ fn tasks_without_dependencies_follow_each_other_whatever_becomes_of_them() {
     assert_eq!(verdicts(&run), expected.map(|(task, verdict)| (task.to_owned(), verdict.to_owned())));
     assert_eq!(task(&run, "second")["tries"][0]["message"], "no paper");
     assert!(span(&run, "second").0 >= span(&run, "first").1 && span(&run, "third").0 >= span(&run, "second").1);
+}
+
+#[test]
+fn a_start_that_never_gets_its_turn_stops_nothing_of_another_run() {
+    let Some(servers) = Servers::start("json") else { return };
+    let task = |id: &str, more: &str| {
+        format!("schedule:\n  tasks:\n    - {{id: {id}, address: \"127.0.0.1:PORT1\", scheduled_time: 0, {more}}}\n")
+    };
+    std::thread::scope(|scope| {
+        let (listen, long) = (servers.listen.clone(), servers.text(&task("long", "parameters: {sleep_ms: 2500}")));
+        let first = scope.spawn(move || conducted(&listen, &long, &[]));
+        std::thread::sleep(std::time::Duration::from_millis(900));
+        // It waits at the busy task server until its time is up; nobody knows where it takes end notices.
+        let folder = tempfile::tempdir().unwrap();
+        let nobody = format!("unix:{}", folder.path().join("o.sock").display());
+        let (code, second) = conducted(&nobody, &servers.text(&task("late", "start_timeout: 500ms")), &[]);
+        assert_eq!((code, &second["verdict"]), (1, &json!("failed")), "{second}");
+        let (code, first) = first.join().unwrap();
+        assert_eq!((code, &first["verdict"]), (0, &json!("succeeded")), "{first}");
+        assert!(span(&first, "long").1 >= 2_500, "it was stopped: {first}");
+    });
 }
 
 #[test]
@@ -184,7 +209,7 @@ fn a_task_server_that_dies_ends_its_task_as_failed_and_the_run_goes_on() {
             let file = folder.path().join("s.yaml");
             std::fs::write(&file, &text).unwrap();
             let arguments = ["run", file.to_str().unwrap(), "--json", "--listen", servers];
-            Command::new(cargo_bin("setpoint")).args(arguments).output().unwrap()
+            crate::support::setpoint().args(arguments).output().unwrap()
         });
         let doomed = &mut servers.peers[0];
         assert_eq!(doomed.says()["start"], "doomed");
@@ -211,7 +236,7 @@ fn a_dry_run_starts_nothing_and_shows_what_is_planned() {
     let path = folder.path().join("hybrid.yaml");
     std::fs::write(&path, file("hybrid.yaml").replace("PORT1", "1").replace("PORT2", "2")).unwrap();
     let picture = folder.path().join("plan.svg");
-    let out = Command::new(cargo_bin("setpoint"))
+    let out = crate::support::setpoint()
         .args(["run", path.to_str().unwrap(), "--dry-run", "--speed", "100", "--svg", picture.to_str().unwrap()])
         .output()
         .unwrap();
@@ -227,7 +252,7 @@ struct Runner(std::process::Child);
 
 impl Runner {
     fn start(socket: &Path, arguments: &[&str]) -> Self {
-        let child = Command::new(cargo_bin("setpoint"))
+        let child = crate::support::setpoint()
             .args(["task", "--address", &format!("unix:{}", socket.display())])
             .args(arguments)
             .stderr(std::process::Stdio::null())
@@ -266,7 +291,7 @@ fn our_own_runner_is_sent_its_tasks_ahead_and_starts_them_by_its_own_clock() {
     );
     let file = folder.path().join("own.yaml");
     std::fs::write(&file, text).unwrap();
-    let out = Command::new(cargo_bin("setpoint"))
+    let out = crate::support::setpoint()
         .args([
             "run",
             file.to_str().unwrap(),
@@ -310,7 +335,7 @@ fn a_strict_schedule_is_refused_when_what_it_asks_for_cannot_be_had() {
         let listen = format!("unix:{}/o.sock", folder.path().display());
         // A CPU that no machine of these tests has.
         let arguments = ["run", file.to_str().unwrap(), "--listen", &listen, "--cpu-affinity", "8000"];
-        Command::new(cargo_bin("setpoint")).args(arguments).output().unwrap()
+        crate::support::setpoint().args(arguments).output().unwrap()
     };
     let refused = run(true);
     let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
@@ -333,7 +358,7 @@ fn a_schedule_that_cannot_hold_its_times_is_told_or_refused_as_it_says() {
              estimated_duration: 2ms}}]\n"
         );
         std::fs::write(path.join("tight.yaml"), text).unwrap();
-        let out = Command::new(cargo_bin("setpoint")).args(["validate", "--repo"]).arg(folder.path()).output().unwrap();
+        let out = crate::support::setpoint().args(["validate", "--repo"]).arg(folder.path()).output().unwrap();
         (out.status.code(), String::from_utf8(out.stderr).unwrap())
     };
     let (code, said) = validate("warn");
@@ -372,7 +397,7 @@ fn a_run_over_tls_and_without_certificates() {
     let tls = certificates(folder.path());
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let address = format!("tls://127.0.0.1:{port}");
-    let server = Command::new(cargo_bin("setpoint"))
+    let server = crate::support::setpoint()
         .args(["task", "--name", "echo", "--address", &address])
         .args(&tls)
         .stderr(std::process::Stdio::null())
@@ -384,7 +409,7 @@ fn a_run_over_tls_and_without_certificates() {
     let listen = format!("unix:{}", folder.path().join("orchestrator.sock").display());
     let run = |more: &[String]| {
         let words = ["run", file.to_str().unwrap(), "--json", "--listen", &listen];
-        let out = Command::new(cargo_bin("setpoint")).args(words).args(more).output().unwrap();
+        let out = crate::support::setpoint().args(words).args(more).output().unwrap();
         let run: Value = serde_json::from_slice(&out.stdout).unwrap();
         (out.status.code().unwrap(), run)
     };

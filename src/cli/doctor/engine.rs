@@ -1,14 +1,14 @@
 //! The engine, and whether its containers can be reached from here.
 
 use super::{Finding, State, Subject};
-use crate::engine::docker::{Docker, EngineError, EngineInfo};
+use crate::engine::docker::{Docker, EngineError, EngineInfo, PODMAN_GAPS};
 use crate::model::size_text;
 use crate::process::supervise::chain;
 use std::net::{IpAddr, UdpSocket};
 
 /// What to do where health checks of kind `http` and `tcp` cannot reach a container by its address.
-const REACH: &str = "run setpoint where the engine runs (as a container with `--network host`), or use a check that runs inside \
-    the container (`healthcheck: {test: …}`)";
+const REACH: &str = "where an image has none of these programs, publish the port, write the check as `healthcheck: {test: …}`, or run \
+    setpoint where the engine runs (as a container with `--network host`)";
 
 /// Looks at the engine; returns its data folder when that is on this machine.
 pub(super) async fn check(subject: &Subject, findings: &mut Vec<Finding>) -> Option<String> {
@@ -31,7 +31,8 @@ pub(super) async fn check(subject: &Subject, findings: &mut Vec<Finding>) -> Opt
     findings.push(Finding::good(
         "engine",
         format!(
-            "Docker {} (API {}) at {}, {}, cgroup v{}, {} CPUs, {}",
+            "{} {} (API {}) at {}, {}, cgroup v{}, {} CPUs, {}",
+            if info.podman { "Podman" } else { "Docker" },
             info.version,
             info.api_version,
             docker.endpoint(),
@@ -41,6 +42,10 @@ pub(super) async fn check(subject: &Subject, findings: &mut Vec<Finding>) -> Opt
             size_text(info.memory >> 20 << 20)
         ),
     ));
+    for gap in PODMAN_GAPS.iter().filter(|_| info.podman) {
+        let text = format!("does not work on Podman: {}", gap.what);
+        findings.push(Finding::not("podman", State::Warning, text, gap.instead));
+    }
     for warning in &info.warnings {
         let remedy = "limits of this kind are ignored by the engine; see its documentation on kernel options";
         findings.push(Finding::not("engine", State::Warning, warning.clone(), remedy));
@@ -66,7 +71,10 @@ fn remedy(error: &EngineError) -> String {
 async fn reach(docker: &Docker, info: &EngineInfo) -> Finding {
     let topic = "checks";
     let cannot = |why: &str| {
-        let text = format!("`http` and `tcp` health checks cannot reach the addresses of containers from here: {why}");
+        let text = format!(
+            "`http` and `tcp` health checks cannot reach the addresses of containers from here ({why}): they are asked through \
+             published ports, else by `curl`, `wget` or `nc` inside the container"
+        );
         Finding::not(topic, State::Warning, text, REACH)
     };
     if info.desktop {

@@ -1,14 +1,15 @@
 //! Decides which runs begin. A decision is in the ledger before it is handed on, and the ledger decides when it has seen
-//! a due time before. Comes in: commits, the ends of runs, and the time. Goes out: orders. Must not: wait, or ask for the
-//! time.
+//! a due time before. Comes in: commits, the ends of runs, and the time. Goes out: orders. Must not: wait for anything but
+//! the disk, or ask for the time.
 
+use super::leftover::Leftover;
 use crate::daemon::load::Loaded;
-use crate::model::{Missed, Schedule, ScheduleName, Start, Timestamp, digest};
+use crate::event::{Event, Fact};
+use crate::model::{Schedule, ScheduleName, Start, Timestamp};
 use crate::process::supervise::chain;
-use crate::runs::new_id;
-use crate::schedule::RunVerdict;
-use crate::schedule::agenda::{Admission, Agenda, Due, ON_TIME, admit, due, jittered};
-use crate::store::{DueKey, FireOutcome, Fired, Interrupted, Ledger, StoreError};
+use crate::schedule::agenda::{Admission, Agenda, Due, due, jittered, next_after};
+use crate::schedule::form;
+use crate::store::{DueKey, FireOutcome, Ledger, StoreError};
 use jiff::SignedDuration;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 pub(super) const AHEAD: SignedDuration = SignedDuration::from_secs(3);
 /// Time between two tries after the store failed.
 const AGAIN: SignedDuration = SignedDuration::from_secs(5);
+/// The ledger is asked for so many due times ahead at once whether it has them already, as after a clock that was ahead.
+const TAKEN: usize = 100;
 
 /// What is to be done. Whatever it rests on is on the disk.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub(super) enum Order {
     Begin(Begin),
     /// The run of this id is stopped.
     Cancel(String),
+    /// The tasks of this run may still be under way; its end is reported like that of others.
+    Follow(Leftover),
 }
 
 /// A run that is to begin.
@@ -44,29 +49,40 @@ pub(super) struct Begin {
 /// The schedules of the commit that is applied, and their runs.
 #[derive(Default)]
 pub(super) struct Desk {
-    current: Option<Loaded>,
+    /// Which boot of this machine this is (`process::boot`).
+    pub(super) boot: String,
+    pub(super) current: Option<Loaded>,
     /// Since when each schedule is known in its present form.
     known: BTreeMap<ScheduleName, Timestamp>,
     agenda: Agenda,
-    runs: BTreeMap<ScheduleName, Runs>,
+    pub(super) runs: BTreeMap<ScheduleName, Runs>,
     /// Runs that an earlier process left were looked for.
     settled: bool,
     /// A commit whose schedules are still to be taken up, and when to try.
     todo: Option<(Loaded, Timestamp)>,
-    orders: Vec<Order>,
+    /// What is decided and may not be on the disk yet.
+    pub(super) orders: Vec<Order>,
+    /// When to bring it there, after that failed.
+    flush: Option<Timestamp>,
 }
 
 /// The runs of one schedule.
 #[derive(Default)]
-struct Runs {
-    under_way: Vec<String>,
-    waiting: VecDeque<DueKey>,
+pub(super) struct Runs {
+    pub(super) under_way: Vec<String>,
+    pub(super) waiting: VecDeque<DueKey>,
 }
 
 impl Desk {
+    /// For this boot of the machine.
+    pub(super) fn new(boot: &str) -> Self {
+        Self { boot: boot.to_owned(), ..Self::default() }
+    }
+
     /// Another commit is applied. What came due until now is looked at under the schedules until now.
     pub(super) fn commit(&mut self, loaded: Loaded, now: Timestamp) {
         self.look_all(now);
+        self.settle_changed(&loaded, now);
         self.todo = Some((loaded, now));
     }
 
@@ -78,19 +94,26 @@ impl Desk {
         self.agenda.insert(schedule.clone(), now);
     }
 
-    /// Decides what there is to decide now. What fails is told and tried again later.
+    /// Decides what there is to decide now. What fails is reported and tried again later.
     pub(super) fn turn(&mut self, now: Timestamp) -> Vec<Order> {
         if let Some((loaded, _)) = self.todo.take_if(|(_, at)| *at <= now) {
-            let taken = told(self.take(&loaded, now));
+            let taken = succeeded(self.take(&loaded, now));
             self.todo = (!taken).then(|| (loaded, again(now)));
         }
         self.look_all(now);
-        std::mem::take(&mut self.orders)
+        if self.orders.is_empty() || self.flush.is_some_and(|at| now < at) {
+            return Vec::new();
+        }
+        // Once for all that is due now.
+        let flushed = self.current.as_ref().is_none_or(|loaded| succeeded(loaded.ledger.flush()));
+        self.flush = (!flushed).then(|| again(now));
+        if flushed { std::mem::take(&mut self.orders) } else { Vec::new() }
     }
 
     /// When there is something to decide again.
     pub(super) fn next(&self) -> Option<Timestamp> {
-        self.agenda.next().into_iter().chain(self.todo.as_ref().map(|(_, at)| *at)).min()
+        let times = [self.agenda.next(), self.todo.as_ref().map(|(_, at)| *at), self.flush];
+        times.into_iter().flatten().min()
     }
 
     /// The runs that were ordered and have not ended.
@@ -103,9 +126,21 @@ impl Desk {
     fn look_all(&mut self, now: Timestamp) {
         while self.agenda.next().is_some_and(|at| at <= now) {
             for name in self.agenda.take(now) {
-                if !told(self.look(&name, now)) {
+                if !succeeded(self.look(&name, now)) {
                     self.agenda.insert(name, again(now));
                 }
+            }
+        }
+    }
+
+    /// A schedule that the next commit changes or removes still has the runs that came due until now and that its jitter
+    /// puts off.
+    fn settle_changed(&mut self, next: &Loaded, now: Timestamp) {
+        let Some(loaded) = self.current.clone() else { return };
+        for (name, schedule) in &loaded.desired.schedules {
+            let changed = next.desired.schedules.get(name).is_none_or(|next| form(next) != form(schedule));
+            if let Some(seen) = self.known.get(name).copied().filter(|_| changed && !schedule.jitter.is_zero()) {
+                succeeded(self.due(&loaded, schedule, seen, now, now).map(drop));
             }
         }
     }
@@ -117,10 +152,10 @@ impl Desk {
         self.known.retain(|name, _| schedules.contains_key(name));
         self.agenda = Agenda::default();
         let first = !self.settled;
-        let left = if first { loaded.ledger.interrupted_runs()? } else { Vec::new() };
+        let left = if first { loaded.ledger.interrupted_runs(&self.boot)? } else { Vec::new() };
         let mut commits = Vec::new();
-        let form = |(name, schedule)| (name, digest(&serde_json::to_string(schedule).unwrap_or_default()));
-        let known = loaded.ledger.see_schedules(schedules.iter().map(form), &loaded.revision.commit, now)?;
+        let forms = schedules.iter().map(|(name, schedule)| (name, form(schedule)));
+        let known = loaded.ledger.see_schedules(forms, &loaded.revision.commit, now)?;
         for (name, known) in known {
             if let Some(schedule) = schedules.get(&name).filter(|schedule| schedule.start == Start::OnCommit) {
                 commits.push((schedule, DueKey::Commit(known.revision)));
@@ -151,154 +186,64 @@ impl Desk {
                 self.admitted(loaded, schedule, &key, now)?;
             }
         }
-        Ok(())
-    }
-
-    /// A run that an earlier process left behind. One of which nothing had begun begins now, unless missed times are
-    /// skipped; one that had begun is closed: what its tasks did is not known, and none is started twice.
-    fn settle(&mut self, loaded: &Loaded, run: &Interrupted, now: Timestamp) -> Result<(), StoreError> {
-        let schedule = loaded.desired.schedules.get(&run.schedule);
-        // Begun by this process, in an attempt to take up the same commit that failed later on.
-        if self.runs.get(&run.schedule).is_some_and(|runs| runs.under_way.contains(&run.run)) {
-            return Ok(());
-        }
-        let planned = schedule.and_then(|schedule| planned(schedule, &run.due)).unwrap_or(run.since);
-        let on_time = now.duration_since(planned) <= SignedDuration::try_from(ON_TIME).unwrap_or(SignedDuration::ZERO);
-        match schedule.filter(|schedule| !run.began && (on_time || schedule.missed != Missed::Skip)) {
-            Some(schedule) => {
-                tracing::info!(run = run.run, "a run that was fired before the daemon ended begins now");
-                self.begin(loaded, schedule, run.run.clone(), run.due.clone(), planned.max(now));
-            }
-            None => {
-                let note = if run.began {
-                    "the daemon ended before the run did; its tasks were not started again"
-                } else if schedule.is_none() {
-                    "the daemon ended before the run began, and its schedule is gone"
-                } else {
-                    "the daemon ended before the run began, and its schedule skips what is missed"
-                };
-                loaded.ledger.settle_interrupted(&run.run, RunVerdict::Aborted, note, now)?;
-                tracing::warn!(run = run.run, note, "a run was interrupted");
-            }
-        }
-        Ok(())
+        // Else a power cut would have them first known later, and lose the due times in between.
+        loaded.ledger.flush()
     }
 
     /// Looks what is due, what waits, and what comes next.
     fn look(&mut self, name: &ScheduleName, now: Timestamp) -> Result<(), StoreError> {
         let Some(loaded) = self.current.clone() else { return Ok(()) };
-        let next = match (loaded.desired.schedules.get(name), self.known.get(name).copied()) {
-            (Some(schedule), Some(seen)) => self.due(&loaded, schedule, seen, now)?,
+        let next = match (loaded.desired.schedules.get(name), self.known.get_mut(name)) {
+            (Some(schedule), Some(seen)) => {
+                // Later than now it was first known by a clock that was ahead.
+                *seen = now.min(*seen);
+                let seen = *seen;
+                // The jitter puts off a run as a whole, so that one that waits for it is not taken for one under way.
+                self.due(&loaded, schedule, seen, before(now, put_off(schedule)), now)?
+            }
             _ => None,
         };
         self.next_waiting(&loaded, name, now)?;
         let (Some(next), Some(schedule)) = (next, loaded.desired.schedules.get(name)) else { return Ok(()) };
-        let ahead = ahead(next);
-        if now < ahead {
-            self.agenda.insert(name.clone(), ahead);
-        } else if self.admission(schedule) == Admission::Start {
-            self.fire(&loaded, schedule, &DueKey::Instant(next), now)?;
+        let planned = jittered(name, next, schedule.jitter);
+        if now < ahead(planned) {
+            self.agenda.insert(name.clone(), ahead(planned));
+        } else if self.admission(schedule, false) == Admission::Start
+            && self.fire(&loaded, schedule, &DueKey::Instant(next), now)?
+        {
             self.agenda.insert(name.clone(), now);
         } else {
             // The one before it may end until then.
-            self.agenda.insert(name.clone(), next);
+            self.agenda.insert(name.clone(), planned);
         }
         Ok(())
     }
 
-    /// Settles the due times of a schedule up to now; the first one after that.
+    /// Settles the due times of a schedule up to `until`; the first one after that.
     fn due(
         &mut self,
         loaded: &Loaded,
         schedule: &Schedule,
         seen: Timestamp,
+        until: Timestamp,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         let (name, ledger) = (&schedule.name, &loaded.ledger);
-        let Due { run, missed, next } = due(&schedule.start, schedule.missed, seen, ledger.settled(name)?, now);
+        let settled = ledger.settled(name, until)?;
+        let Due { run, missed, mut next } = due(&schedule.start, schedule.missed, seen, settled, until);
         if let Some(span) = missed {
             let outcome = FireOutcome::Missed { missed_from: span.first, missed: span.count };
             ledger.fire(name, &DueKey::Instant(span.last), outcome, None, now)?;
-            tracing::warn!(schedule = %name, count = span.count, "due times were missed");
+            left_out(ledger, name, &DueKey::Instant(span.last), span.count, "missed: nobody was there in time", now);
         }
-        for at in run {
-            self.admitted(loaded, schedule, &DueKey::Instant(at), now)?;
+        self.admit_all(loaded, schedule, &run, until, now)?;
+        for _ in 0..TAKEN {
+            match next {
+                Some(at) if ledger.is_settled(name, at)? => next = next_after(&schedule.start, at),
+                _ => break,
+            }
         }
         Ok(next)
-    }
-
-    fn admission(&self, schedule: &Schedule) -> Admission {
-        let runs = self.runs.get(&schedule.name);
-        admit(schedule.overlap, runs.map_or(0, |runs| runs.under_way.len()), runs.map_or(0, |runs| runs.waiting.len()))
-    }
-
-    /// A run whose time has come: begun, or what the schedule says when one is under way.
-    fn admitted(
-        &mut self,
-        loaded: &Loaded,
-        schedule: &Schedule,
-        key: &DueKey,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (name, ledger) = (&schedule.name, &loaded.ledger);
-        match self.admission(schedule) {
-            Admission::Start => self.fire(loaded, schedule, key, now)?,
-            Admission::Queue => {
-                self.queue(ledger, name, key, now)?;
-            }
-            Admission::Skip => {
-                ledger.fire(name, key, FireOutcome::Skipped, None, now)?;
-                tracing::warn!(schedule = %name, due = %key, "skipped: the run before it has not ended");
-            }
-            Admission::Replace => {
-                for older in std::mem::take(&mut self.runs.entry(name.clone()).or_default().waiting) {
-                    ledger.refire(name, &older, FireOutcome::Queued, FireOutcome::Replaced, None, now)?;
-                }
-                if self.queue(ledger, name, key, now)?
-                    && let Some(runs) = self.runs.get(name)
-                {
-                    self.orders.extend(runs.under_way.iter().cloned().map(Order::Cancel));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets a due time wait for the run under way; false when the ledger has seen it before.
-    fn queue(
-        &mut self,
-        ledger: &Ledger,
-        name: &ScheduleName,
-        key: &DueKey,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let ours = ledger.fire(name, key, FireOutcome::Queued, None, now)? == Fired::Recorded;
-        if ours {
-            self.runs.entry(name.clone()).or_default().waiting.push_back(key.clone());
-        }
-        Ok(ours)
-    }
-
-    /// Writes a start into the ledger, and then orders it.
-    fn fire(&mut self, loaded: &Loaded, schedule: &Schedule, key: &DueKey, now: Timestamp) -> Result<(), StoreError> {
-        let planned = planned(schedule, key).unwrap_or(now);
-        let id = new_id(schedule, planned.max(now));
-        if loaded.ledger.fire(&schedule.name, key, FireOutcome::Started, Some(&id), now)? == Fired::Recorded {
-            self.begin(loaded, schedule, id, key.clone(), planned);
-        }
-        Ok(())
-    }
-
-    fn begin(&mut self, loaded: &Loaded, schedule: &Schedule, id: String, due: DueKey, planned: Timestamp) {
-        self.runs.entry(schedule.name.clone()).or_default().under_way.push(id.clone());
-        self.orders.push(Order::Begin(Begin {
-            id,
-            schedule: Arc::new(schedule.clone()),
-            due,
-            planned,
-            revision: loaded.revision.commit.clone(),
-            ledger: loaded.ledger.clone(),
-        }));
     }
 
     /// Begins the run that waits, when none is under way.
@@ -306,7 +251,7 @@ impl Desk {
         let schedule = loaded.desired.schedules.get(name);
         while let Some(runs) = self.runs.get_mut(name).filter(|runs| runs.under_way.is_empty()) {
             let Some(key) = runs.waiting.front().cloned() else { break };
-            let id = schedule.map(|schedule| new_id(schedule, now));
+            let id = schedule.map(|schedule| crate::runs::new_id(schedule, now));
             let outcome = if id.is_some() { FireOutcome::Started } else { FireOutcome::Skipped };
             let ours = loaded.ledger.refire(name, &key, FireOutcome::Queued, outcome, id.as_deref(), now)?;
             runs.waiting.pop_front();
@@ -319,8 +264,22 @@ impl Desk {
     }
 }
 
-/// Tells a failure, which does not end the daemon. Says whether it went well.
-fn told(step: Result<(), StoreError>) -> bool {
+/// Reports that due times do not run; the ledger has it already.
+pub(super) fn left_out(ledger: &Ledger, name: &ScheduleName, due: &DueKey, count: u64, because: &str, at: Timestamp) {
+    tracing::warn!(schedule = %name, %due, count, because, "a due time does not run");
+    let (schedule, due, because) = (name.clone(), due.to_string(), because.to_owned());
+    event(ledger, &Event { at, fact: Fact::RunLeftOut { schedule, due, count, because } });
+}
+
+/// Records a fact; nothing depends on it.
+pub(super) fn event(ledger: &Ledger, event: &Event) {
+    if let Err(error) = ledger.record(event) {
+        tracing::warn!(error = chain(&error), "an event was not recorded");
+    }
+}
+
+/// Reports a failure, which does not end the daemon. Says whether it went well.
+fn succeeded(step: Result<(), StoreError>) -> bool {
     step.inspect_err(|error| {
         tracing::error!(error = chain(error), "the ledger of due times does not work; it is tried again");
     })
@@ -334,13 +293,27 @@ fn again(now: Timestamp) -> Timestamp {
 
 /// When the run of a due time is ordered.
 pub(super) fn ahead(due: Timestamp) -> Timestamp {
-    due.checked_sub(AHEAD).unwrap_or(Timestamp::MIN)
+    before(due, AHEAD)
+}
+
+fn before(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_sub(by).unwrap_or(Timestamp::MIN)
+}
+
+/// How much later than its due times a schedule's runs begin.
+pub(super) fn put_off(schedule: &Schedule) -> SignedDuration {
+    let due = Timestamp::UNIX_EPOCH;
+    jittered(&schedule.name, due, schedule.jitter).duration_since(due)
 }
 
 /// When the run of a due time begins, jitter included; `None` for one that has no time.
-fn planned(schedule: &Schedule, due: &DueKey) -> Option<Timestamp> {
+pub(super) fn planned(schedule: &Schedule, due: &DueKey) -> Option<Timestamp> {
     match due {
         DueKey::Instant(at) => Some(jittered(&schedule.name, *at, schedule.jitter)),
         DueKey::Commit(_) | DueKey::Manual(_) => None,
     }
 }
+
+#[cfg(test)]
+#[path = "desk_tests.rs"]
+mod tests;

@@ -3,17 +3,18 @@
 use super::Orchestrator;
 use super::desk::{AHEAD, Begin, Desk, Order};
 use super::launch::{Launch, Launched};
+use super::requests::Request;
 use crate::daemon::load::Loaded;
-use crate::process::clock;
-use crate::process::supervise::{TaskResult, chain};
-use crate::runs::{self, Exchange, Hand};
+use crate::process::supervise::TaskResult;
+use crate::process::{boot, clock};
+use crate::runs::{self, Exchanges, Hand};
 use crate::schedule::agenda;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// The wall clock is looked at this often at least: it may be put forward while nothing else happens.
@@ -27,32 +28,44 @@ const FAREWELL_MARGIN: Duration = Duration::from_secs(3);
 pub(in crate::daemon) struct Timing {
     orchestrator: Orchestrator,
     loaded: watch::Receiver<Option<Loaded>>,
+    requests: mpsc::Receiver<Request>,
     stop: CancellationToken,
     /// How long the runs under way may take to end when the daemon does.
     farewell: Duration,
     desk: Desk,
-    exchange: Option<Arc<Exchange>>,
+    exchanges: Arc<Exchanges>,
     /// What stops each run under way.
     hands: BTreeMap<String, Hand>,
+    /// What stops what each interrupted run left.
+    leftovers: BTreeMap<String, CancellationToken>,
     ends: FuturesUnordered<BoxFuture<'static, Launched>>,
+    /// Old runs that are being removed.
+    removals: FuturesUnordered<BoxFuture<'static, ()>>,
 }
 
 impl Timing {
     pub(in crate::daemon) fn new(
         orchestrator: Orchestrator,
         loaded: watch::Receiver<Option<Loaded>>,
+        requests: mpsc::Receiver<Request>,
         stop: CancellationToken,
         shutdown: Duration,
     ) -> Self {
+        let Orchestrator { listen, real_time, tls, .. } = &orchestrator;
+        let output_limit = runs::Settings::default().output_limit;
+        let exchanges = Exchanges::new(listen.clone(), *real_time, output_limit, tls.clone());
         Self {
             orchestrator,
             loaded,
+            requests,
             stop,
             farewell: shutdown.saturating_sub(FAREWELL_MARGIN),
-            desk: Desk::default(),
-            exchange: None,
+            desk: Desk::new(boot::id()),
+            exchanges: Arc::new(exchanges),
             hands: BTreeMap::new(),
+            leftovers: BTreeMap::new(),
             ends: FuturesUnordered::new(),
+            removals: FuturesUnordered::new(),
         }
     }
 
@@ -76,8 +89,15 @@ impl Timing {
                 }
                 Some(launched) = self.ends.next(), if !self.ends.is_empty() => {
                     self.hands.remove(&launched.id);
+                    self.leftovers.remove(&launched.id);
                     self.desk.ended(&launched.schedule, &launched.id, clock::now());
+                    self.removals.push(Box::pin(launched.prune()));
                 }
+                Some(Request { schedule, reply }) = self.requests.recv() => {
+                    // Who asked may have gone; the run takes place all the same.
+                    let _ = reply.send(self.desk.ask(&schedule, clock::now()));
+                }
+                Some(()) = self.removals.next(), if !self.removals.is_empty() => continue,
                 () = tokio::time::sleep(wait) => {}
             }
             for order in self.desk.turn(clock::now()) {
@@ -87,6 +107,14 @@ impl Timing {
                         if let Some(hand) = self.hands.get(&run) {
                             hand.cancel();
                         }
+                        if let Some(stop) = self.leftovers.get(&run) {
+                            stop.cancel();
+                        }
+                    }
+                    Order::Follow(left) => {
+                        let stop = CancellationToken::new();
+                        self.leftovers.insert(left.id.clone(), stop.clone());
+                        self.ends.push(Box::pin(left.run(self.orchestrator.tls.clone(), stop)));
                     }
                 }
             }
@@ -109,28 +137,22 @@ impl Timing {
             tls: self.orchestrator.tls.clone(),
             ..runs::Settings::default()
         };
-        let exchange = self.exchange();
-        let launch = Launch { begin, hand, settings, exchange, stop: self.stop.clone() };
+        let exchanges = Arc::clone(&self.exchanges);
+        let launch = Launch { begin, hand, settings, exchanges, stop: self.stop.clone() };
         self.ends.push(Box::pin(launch.run()));
-    }
-
-    /// The exchange of end notices, opened when the first run needs it.
-    fn exchange(&mut self) -> Result<Arc<Exchange>, String> {
-        if let Some(exchange) = self.exchange.as_ref().filter(|exchange| exchange.is_open()) {
-            return Ok(Arc::clone(exchange));
-        }
-        let Orchestrator { listen, real_time, tls, .. } = &self.orchestrator;
-        let opened = Exchange::open(listen, *real_time, runs::Settings::default().output_limit, tls.clone());
-        let exchange = Arc::new(opened.map_err(|error| chain(&error))?);
-        tracing::info!(address = %exchange.address(), "end notices of task servers are taken");
-        self.exchange = Some(Arc::clone(&exchange));
-        Ok(exchange)
     }
 
     /// Stops what runs, and waits for that within a bound.
     async fn farewell(&mut self) {
         self.hands.values().for_each(Hand::cancel);
-        let all = async { while self.ends.next().await.is_some() {} };
+        // What earlier runs left is left again; the next start of the daemon does not follow it.
+        let all = async {
+            while !self.hands.is_empty()
+                && let Some(launched) = self.ends.next().await
+            {
+                self.hands.remove(&launched.id);
+            }
+        };
         if tokio::time::timeout(self.farewell, all).await.is_err() {
             tracing::warn!("runs under way did not end in time; the next start of the daemon closes them");
         }

@@ -1,24 +1,17 @@
 //! One run: written down, conducted, written down again.
 
 use super::desk::{Begin, ahead};
-use super::records::{figures, rows_of};
 use crate::event::{Event, Fact};
 use crate::model::{ScheduleName, Timestamp};
-use crate::process::clock;
 use crate::process::supervise::chain;
-use crate::runs::{self, Conducted, Exchange, Hand, Moment, Moments, Planned, moments, prepare};
-use crate::schedule::{Input, Record, RunVerdict};
-use crate::store::{RunStart, StoreError};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::process::{boot, clock};
+use crate::runs::{self, Exchanges, Hand, Planned, Recorder, moments, prepare};
+use crate::schedule::RunVerdict;
+use crate::store::{Ledger, RunStart, StoreError};
 use std::sync::Arc;
-use std::sync::mpsc::RecvTimeoutError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// What happened so far is on the disk at the latest after this, so that a crash leaves a run that can be read.
-const NOTE: Duration = Duration::from_millis(500);
-/// Occurrences that are written at once.
-const CHUNK: usize = 500;
 /// The most that may wait to be written down.
 const MOMENTS: usize = 65_536;
 /// Runs of each schedule that are kept.
@@ -34,7 +27,7 @@ pub(super) struct Launch {
     pub(super) begin: Begin,
     pub(super) hand: Hand,
     pub(super) settings: runs::Settings,
-    pub(super) exchange: Result<Arc<Exchange>, String>,
+    pub(super) exchanges: Arc<Exchanges>,
     pub(super) stop: CancellationToken,
 }
 
@@ -42,13 +35,27 @@ pub(super) struct Launch {
 pub(super) struct Launched {
     pub(super) schedule: ScheduleName,
     pub(super) id: String,
+    pub(super) ledger: Ledger,
+}
+
+impl Launched {
+    /// Removes what is kept no longer, now that there is one run more.
+    pub(super) async fn prune(self) {
+        let pruned = tokio::task::spawn_blocking(move || self.ledger.prune_runs(&self.schedule, KEPT)).await;
+        match pruned {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(error = chain(&error), "old runs were not removed"),
+            Err(error) => tracing::warn!(error = chain(&error), "the removal of old runs broke off"),
+        }
+    }
 }
 
 impl Launch {
     /// Prepares the run, waits for its time, conducts it and writes down what came of it.
     pub(super) async fn run(self) -> Launched {
-        let Begin { id, schedule, planned, .. } = &self.begin;
-        let (id, over) = (id.clone(), Launched { schedule: schedule.name.clone(), id: id.clone() });
+        let Begin { id, schedule, planned, ledger, .. } = &self.begin;
+        let over = Launched { schedule: schedule.name.clone(), id: id.clone(), ledger: ledger.clone() };
+        let id = id.clone();
         let wait = ahead(*planned).duration_since(clock::now());
         if !wait.is_negative() {
             // Dropping either loses nothing. A run that the end of the daemon overtakes begins at the next start.
@@ -69,23 +76,34 @@ impl Launch {
     fn conduct(self) -> Result<(), StoreError> {
         let Begin { schedule, ledger, id, .. } = &self.begin;
         let (onlooker, mut moments) = moments((8 * schedule.tasks.len() + 256).min(MOMENTS));
-        let exchange = self.exchange.as_deref();
-        let ready = prepare(schedule, id, &self.settings, exchange.map_err(String::as_str), Some(onlooker));
+        let ready = prepare(schedule, id, &self.settings, &self.exchanges, onlooker);
+        self.prepared()?;
         if !self.wait() {
             return Ok(());
         }
         let planned = Planned::at(self.begin.planned);
-        self.begun(planned.wall())?;
+        ledger.begin_run(id, planned.wall())?;
         let conducted = ready.and_then(|ready| {
             std::thread::scope(|scope| {
+                let recorder = Recorder::new(Some((ledger.clone(), id.clone())), Arc::clone(schedule));
                 let this = &self;
-                scope.spawn(move || this.note(&mut moments));
-                ready.conduct(planned, exchange.ok(), &self.hand)
+                let recording = scope.spawn(move || {
+                    this.begun(planned.wall());
+                    recorder.follow(&mut moments, |_| {}, drop)
+                });
+                let conducted = ready.conduct(planned, &self.hand);
+                let broke_off = |_| vec!["writing it down broke off".to_owned()];
+                let notes = recording.join().unwrap_or_else(broke_off);
+                conducted.map(|run| (run, notes))
             })
         });
-        let (verdict, note) = match &conducted {
-            Ok(run) => self.close(run),
-            Err(error) => (RunVerdict::Failed, Some(chain(error))),
+        let (verdict, note) = match conducted {
+            Ok((run, notes)) => {
+                let notes = [run.remarks, notes].concat();
+                let verdict = run.ended.map_or(RunVerdict::Failed, |(_, verdict)| verdict);
+                (verdict, (!notes.is_empty()).then(|| notes.join("; ")))
+            }
+            Err(error) => (RunVerdict::Failed, Some(chain(&error))),
         };
         let now = clock::now();
         ledger.end_run(id, verdict, note.as_deref(), now)?;
@@ -116,22 +134,27 @@ impl Launch {
         }
     }
 
-    /// Writes down that it begins.
-    fn begun(&self, started_at: Timestamp) -> Result<(), StoreError> {
+    /// Writes down, on the disk, that it may begin from now on.
+    fn prepared(&self) -> Result<(), StoreError> {
         let Begin { id, schedule, due, planned, revision, ledger } = &self.begin;
-        ledger.begin_run(&RunStart {
+        ledger.prepare_run(&RunStart {
             id: id.clone(),
             schedule: schedule.name.clone(),
             due: due.clone(),
             revision: revision.clone(),
             strict: schedule.strict,
             planned_at: *planned,
-            started_at,
-        })?;
+            boot: boot::id().to_owned(),
+            process: None,
+        })
+    }
+
+    /// Says that it began.
+    fn begun(&self, started_at: Timestamp) {
+        let Begin { id, schedule, due, revision, .. } = &self.begin;
         tracing::info!(run = id, %due, "run begins");
         let begun = Fact::RunBegun { run: id.clone(), schedule: schedule.name.clone(), revision: revision.clone() };
         self.event(begun, started_at);
-        Ok(())
     }
 
     /// Records a fact; a run does not depend on it.
@@ -139,60 +162,5 @@ impl Launch {
         if let Err(error) = self.begin.ledger.record(&Event { at, fact }) {
             tracing::warn!(run = self.begin.id, error = chain(&error), "an event was not recorded");
         }
-    }
-
-    /// Writes down what happened so far, now and then. The whole is written at the end.
-    fn note(&self, moments: &mut Moments) {
-        let mut record = Record::default();
-        let mut written = Instant::now();
-        let mut news = BTreeSet::new();
-        loop {
-            let moment = match moments.recv_timeout(NOTE) {
-                Ok(moment) => Some(moment),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            match moment {
-                Some(Moment::Input(at, input)) => {
-                    record.input(at, &input);
-                    if let Input::Started(attempt) | Input::Ended(attempt, _) = input {
-                        news.insert((attempt.task, attempt.occurrence));
-                    }
-                }
-                Some(Moment::Effect(at, effect)) => {
-                    record.effect(&self.begin.schedule, at, &effect);
-                    news.extend(Record::about(&effect));
-                }
-                None => {}
-            }
-            if !news.is_empty() && written.elapsed() >= NOTE {
-                written = Instant::now();
-                let rows = std::mem::take(&mut news).into_iter().filter_map(|(task, at)| record.row(task, at));
-                let rows = rows_of(&self.begin.schedule, rows, &BTreeMap::new());
-                if let Err(error) = self.begin.ledger.record_rows(&self.begin.id, &rows) {
-                    tracing::warn!(
-                        run = self.begin.id,
-                        error = chain(&error),
-                        "a part of the run was not written down"
-                    );
-                }
-            }
-        }
-    }
-
-    /// Writes the whole down. What could not be written is said in the note: the run has ended all the same.
-    fn close(&self, run: &Conducted) -> (RunVerdict, Option<String>) {
-        let mut notes = run.remarks.clone();
-        let rows = rows_of(&self.begin.schedule, run.record.rows(), &run.details);
-        // In parts, so that the due times of other schedules can be written in between.
-        let written = rows.chunks(CHUNK).try_for_each(|rows| self.begin.ledger.record_rows(&self.begin.id, rows));
-        if let Err(error) = written.and_then(|()| figures(&self.begin.ledger, &self.begin.schedule, run)) {
-            notes.push(format!("not all of it could be written down: {}", chain(&error)));
-        }
-        if let Err(error) = self.begin.ledger.prune_runs(KEPT) {
-            tracing::warn!(error = chain(&error), "old runs were not removed");
-        }
-        let verdict = run.record.ended.map_or(RunVerdict::Failed, |(_, verdict)| verdict);
-        (verdict, (!notes.is_empty()).then(|| notes.join("; ")))
     }
 }

@@ -3,14 +3,18 @@
 //! Comes in: the commit that the host is as. Goes out: runs, each written into the ledger before its first task starts
 //! and pinned to its commit. The decisions are [`crate::schedule::agenda`]'s, and within a run those of its timeline.
 
+mod admission;
 mod desk;
 mod keep;
 mod launch;
-mod records;
+mod leftover;
+mod requests;
 #[cfg(test)]
 mod simulation;
 
 pub(super) use keep::Timing;
+pub use requests::{AskError, Asked};
+pub(super) use requests::{Asking, Request, requests};
 
 use crate::model::{RealTime, RtPolicy, TaskAddress};
 use crate::wire::Tls;
@@ -18,8 +22,8 @@ use crate::wire::Tls;
 /// How the daemon conducts runs.
 #[derive(Clone, Debug)]
 pub struct Orchestrator {
-    /// Where task servers tell that a task has ended.
-    pub listen: TaskAddress,
+    /// Where task servers tell that a task has ended; without, at port 50050 of this machine as it and its containers reach it.
+    pub listen: Option<TaskAddress>,
     /// Policy and CPU of the threads that keep the time.
     pub real_time: RealTime,
     /// Keep the memory of the process from being paged out.
@@ -30,11 +34,6 @@ pub struct Orchestrator {
 
 impl Default for Orchestrator {
     fn default() -> Self {
-        Self {
-            listen: TaskAddress::Tcp("0.0.0.0".to_owned(), 50050),
-            real_time: RealTime { policy: RtPolicy::Other, cpu: None },
-            lock_memory: false,
-            tls: None,
-        }
+        Self { listen: None, real_time: RealTime { policy: RtPolicy::Other, cpu: None }, lock_memory: false, tls: None }
     }
 }

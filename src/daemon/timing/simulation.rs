@@ -1,10 +1,10 @@
-//! Two simulated weeks: a daemon is killed at any point, task servers die, messages are lost, commits come and go
-//! and the wall clock jumps; the ledger is the real one. Whatever happens, no due time starts twice, none before its time,
-//! none is lost, and every run is settled.
+//! Two simulated weeks: a daemon is killed at any point, the power fails and takes along what was not flushed, task servers
+//! die, messages are lost, commits come and go and the wall clock jumps; the ledger is the real one. Whatever happens, no
+//! due time starts twice, none before its time, none is lost, and every run is settled.
 //!
 //! A failure names its seed: `SETPOINT_SEED=17 cargo test --lib simulation`.
 
-use super::desk::{Begin, Desk, Order};
+use super::desk::{Begin, Desk, Order, ahead, put_off};
 use crate::daemon::load::Loaded;
 use crate::manifest;
 use crate::model::{
@@ -29,6 +29,8 @@ const LONGEST: Duration = Duration::from_secs(900);
 /// A run as its process sees it.
 struct Live {
     begin: Begin,
+    /// Written down as one that may begin.
+    prepared: bool,
     timeline: Timeline,
     /// Monotonic, once it has begun.
     start: Option<Duration>,
@@ -38,7 +40,10 @@ struct Live {
 struct World {
     seed: u64,
     random: fastrand::Rng,
+    folder: std::path::PathBuf,
     ledger: Ledger,
+    /// How often the machine started.
+    boots: u32,
     /// Time that never jumps, since the beginning.
     now: Duration,
     /// Wall clock less that.
@@ -47,6 +52,8 @@ struct World {
     commits: u32,
     desk: Desk,
     live: Vec<Live>,
+    /// Interrupted runs whose tasks go on for a while: until when, of which schedule.
+    left: Vec<(Duration, ScheduleName, String)>,
     letters: u64,
     /// What each due time was begun as.
     begun: BTreeMap<(ScheduleName, DueKey), String>,
@@ -61,7 +68,7 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64, ledger: Ledger) -> Self {
+    fn new(seed: u64, folder: &std::path::Path) -> Self {
         fastrand::seed(seed);
         let mut random = fastrand::Rng::with_seed(seed);
         let mut text = BTreeMap::new();
@@ -72,14 +79,17 @@ impl World {
         Self {
             seed,
             random,
-            ledger,
+            ledger: open(folder, 0),
+            folder: folder.to_owned(),
+            boots: 0,
             now: Duration::ZERO,
             wall,
             unchanged: text.keys().cloned().collect(),
             text,
             commits: 0,
-            desk: Desk::default(),
+            desk: Desk::new("0"),
             live: Vec::new(),
+            left: Vec::new(),
             letters: 0,
             begun: BTreeMap::new(),
             dead: BTreeMap::new(),
@@ -142,10 +152,17 @@ impl World {
         self.commit();
     }
 
-    /// The daemon dies, with all that it had in mind, and comes back later.
+    /// The daemon dies, with all that it had in mind, and comes back later; at times with the whole machine.
     fn kill(&mut self) {
-        self.desk = Desk::default();
+        if self.chance(40) {
+            let next = self.folder.join((self.boots + 1).to_string());
+            self.ledger.store().power_cut(&next).unwrap();
+            self.boots += 1;
+            self.ledger = open(&self.folder, self.boots);
+        }
+        self.desk = Desk::new(&self.boots.to_string());
         self.live.clear();
+        self.left.clear();
         let away = if self.chance(30) { self.random.u64(0..AWAY.as_secs()) } else { self.random.u64(0..20) };
         self.now += Duration::from_secs(away);
         self.commit();
@@ -176,7 +193,14 @@ impl World {
                 Order::Begin(begin) => {
                     let lane = |_, _: &_| Lane::WRAPPER;
                     let timeline = Timeline::new(&begin.schedule, lane);
-                    self.live.push(Live { begin, timeline, start: None, mail: BTreeMap::new() });
+                    self.live.push(Live { begin, prepared: false, timeline, start: None, mail: BTreeMap::new() });
+                }
+                Order::Follow(left) => {
+                    let until = self.now + Duration::from_secs(self.random.u64(0..200));
+                    self.left.push((until, left.schedule.name.clone(), left.id));
+                }
+                Order::Cancel(id) if self.left.iter().any(|left| left.2 == id) => {
+                    self.left.iter_mut().filter(|left| left.2 == id).for_each(|left| left.0 = self.now);
                 }
                 Order::Cancel(id) => {
                     let now = self.now;
@@ -189,12 +213,32 @@ impl World {
         }
     }
 
-    /// Begins the runs whose planned time has come by the wall clock.
+    /// Prepares the runs whose planned time is near by the wall clock, and begins those whose time has come.
     fn begin_due(&mut self) {
         let now = self.clock();
+        let boot = self.boots.to_string();
+        for run in self.live.iter_mut().filter(|run| !run.prepared && ahead(run.begin.planned) <= now) {
+            run.prepared = true;
+            let Begin { id, schedule, due, planned, revision, ledger } = &run.begin;
+            ledger
+                .prepare_run(&RunStart {
+                    id: id.clone(),
+                    schedule: schedule.name.clone(),
+                    due: due.clone(),
+                    revision: revision.clone(),
+                    strict: false,
+                    planned_at: *planned,
+                    boot: boot.clone(),
+                    process: None,
+                })
+                .unwrap();
+        }
+        if self.is_wild() && self.random.u8(0..200) == 0 {
+            return self.kill();
+        }
         for run in self.live.iter_mut().filter(|run| run.start.is_none() && run.begin.planned <= now) {
             run.start = Some(self.now);
-            let Begin { id, schedule, due, planned, revision, ledger } = &run.begin;
+            let Begin { id, schedule, due, ledger, .. } = &run.begin;
             let key = (schedule.name.clone(), due.clone());
             let before = self.begun.insert(key, id.clone());
             assert_eq!(before, None, "seed {}: {} {due} begins twice", self.seed, schedule.name);
@@ -202,17 +246,7 @@ impl World {
                 let at = jittered(&schedule.name, *at, schedule.jitter);
                 assert!(at <= now, "seed {}: {} begins at {now}, due {at}", self.seed, schedule.name);
             }
-            ledger
-                .begin_run(&RunStart {
-                    id: id.clone(),
-                    schedule: schedule.name.clone(),
-                    due: due.clone(),
-                    revision: revision.clone(),
-                    strict: false,
-                    planned_at: *planned,
-                    started_at: now,
-                })
-                .unwrap();
+            ledger.begin_run(id, now).unwrap();
         }
         for name in self.live.iter().map(|run| &run.begin.schedule.name).collect::<BTreeSet<_>>() {
             let runs = self.live.iter().filter(|run| run.begin.schedule.name == *name);
@@ -230,6 +264,7 @@ impl World {
         };
         let desk = self.desk.next().map(until);
         let runs = self.live.iter().map(|run| match run.start {
+            None if !run.prepared => until(ahead(run.begin.planned)),
             None => until(run.begin.planned),
             Some(start) => {
                 let mail = run.mail.first_key_value().map(|((at, _), _)| *at);
@@ -242,6 +277,10 @@ impl World {
 
     /// Lets every run do what it has to do until now.
     fn advance(&mut self) {
+        let now = self.clock();
+        for (_, schedule, id) in self.left.extract_if(.., |left| left.0 <= self.now) {
+            self.desk.ended(&schedule, &id, now);
+        }
         for at in (0..self.live.len()).rev() {
             while let Some(effects) = self.step(at) {
                 for effect in effects {
@@ -332,7 +371,7 @@ impl World {
                     }
                     _ => {}
                 }
-            } else if self.live.is_empty() {
+            } else if self.live.is_empty() && self.left.is_empty() {
                 quiet = quiet.min(self.now + Duration::from_secs(1));
             }
         }
@@ -342,7 +381,7 @@ impl World {
 
     /// Whatever was fired has come to an end that the ledger knows.
     fn settled(&self) {
-        let open = self.ledger.interrupted_runs().unwrap();
+        let open = self.ledger.interrupted_runs(&self.boots.to_string()).unwrap();
         let live: BTreeSet<&str> = self.desk.under_way().collect();
         let lost: Vec<_> = open.iter().filter(|run| !live.contains(run.run.as_str())).collect();
         assert!(lost.is_empty(), "seed {}: nobody knows of {lost:?}", self.seed);
@@ -359,7 +398,8 @@ impl World {
                 continue;
             }
             let mut due = cadence.next(since);
-            while let Some(at) = due.filter(|at| *at <= self.looked) {
+            let looked = self.looked.checked_sub(put_off(schedule)).unwrap();
+            while let Some(at) = due.filter(|at| *at <= looked) {
                 self.has(schedule, at);
                 due = cadence.next(at);
             }
@@ -377,6 +417,13 @@ impl World {
         });
         assert!(spanned, "seed {}: {} {at} is lost", self.seed, schedule.name);
     }
+}
+
+/// The ledger of a machine that started so often.
+fn open(folder: &std::path::Path, boots: u32) -> Ledger {
+    let store = Store::open(&folder.join(boots.to_string())).unwrap();
+    store.keep_log().unwrap();
+    store.ledger("default")
 }
 
 /// The attempt that an input is about.
@@ -408,7 +455,7 @@ fn schedule(name: &str, random: &mut fastrand::Rng) -> String {
     let mut more = format!("overlap: {}", pick(random, &["skip", "queue", "replace", "allow"]));
     if start != "on_commit" {
         let missed = pick(random, &["run_once", "skip", "{run_all: 3}"]);
-        more += &format!("\n  missed: {missed}\n  jitter: {}", pick(random, &["0", "20s"]));
+        more += &format!("\n  missed: {missed}\n  jitter: {}", pick(random, &["0", "20s", "7m"]));
     }
     format!(
         "schedule:\n  name: {name}\n  start: {start}\n  {more}\n  \
@@ -428,8 +475,7 @@ fn no_due_time_starts_twice_or_early_or_is_lost_whatever_happens() {
     let folder = tempfile::tempdir().unwrap();
     let mut begun = 0;
     for seed in seeds.clone() {
-        let store = Store::open(&folder.path().join(seed.to_string())).unwrap();
-        let mut world = World::new(seed, store.ledger("default"));
+        let mut world = World::new(seed, &folder.path().join(seed.to_string()));
         world.play();
         begun += world.begun.len();
     }

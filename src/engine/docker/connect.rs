@@ -19,6 +19,10 @@ pub(super) struct Defaults {
     pub log_driver: String,
     /// Whether the kernel counts swap; if not, the engine drops swap limits.
     pub swap_limit: bool,
+    /// Name of the engine's host.
+    pub hostname: String,
+    /// Whether the engine has a network of its own: it is rootless, or in the virtual machine of Docker Desktop.
+    pub apart: bool,
 }
 
 /// What `doctor` and `status` show of an engine.
@@ -50,6 +54,8 @@ pub struct EngineInfo {
     pub rootless: bool,
     /// Whether it runs in the virtual machine of Docker Desktop.
     pub desktop: bool,
+    /// Whether it is Podman's service for clients of Docker.
+    pub podman: bool,
 }
 
 impl Docker {
@@ -103,6 +109,8 @@ impl Docker {
         self.link.learn(Defaults {
             log_driver: info.logging_driver.unwrap_or_default(),
             swap_limit: info.swap_limit.unwrap_or(true),
+            apart: is_rootless(&info.security_options) || is_desktop(&info.operating_system),
+            hostname: info.name.unwrap_or_default(),
         });
         Ok(())
     }
@@ -135,6 +143,8 @@ impl Docker {
     /// When the engine does not answer.
     pub async fn info(&self) -> Result<EngineInfo, EngineError> {
         let info = self.api.info().await.map_err(|source| EngineError::Info { source })?;
+        let version = self.api.version().await.map_err(|source| EngineError::Info { source })?;
+        let podman = version.components.iter().flatten().any(|part| part.name.contains("Podman"));
         Ok(EngineInfo {
             version: info.server_version.unwrap_or_default(),
             api_version: self.link.version().map(|version| version.to_string()).unwrap_or_default(),
@@ -147,8 +157,9 @@ impl Docker {
             cpus: info.ncpu.and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
             memory: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default(),
             warnings: info.warnings.unwrap_or_default(),
-            rootless: info.security_options.iter().flatten().any(|option| option.contains("rootless")),
-            desktop: info.operating_system.is_some_and(|system| system.contains("Docker Desktop")),
+            rootless: is_rootless(&info.security_options),
+            desktop: is_desktop(&info.operating_system),
+            podman,
         })
     }
 
@@ -156,6 +167,14 @@ impl Docker {
     pub(super) fn patient(&self, patience: Duration) -> bollard::Docker {
         self.api.clone().with_timeout(patience + Duration::from_secs(TIMEOUT))
     }
+}
+
+fn is_rootless(security_options: &Option<Vec<String>>) -> bool {
+    security_options.iter().flatten().any(|option| option.contains("rootless"))
+}
+
+fn is_desktop(operating_system: &Option<String>) -> bool {
+    operating_system.as_ref().is_some_and(|system| system.contains("Docker Desktop"))
 }
 
 #[expect(clippy::disallowed_methods, reason = "Docker's own variables, read where every Docker client reads them")]

@@ -1,13 +1,15 @@
 //! Calls that a person asks for and no plan ever makes.
 
+use super::labels::{IMAGE_OWNER, OWNER};
 use super::{Docker, EngineError};
-use crate::model::ContainerId;
+use crate::model::{ContainerId, OwnerId};
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
-    CreateContainerOptions, DownloadFromContainerOptions, KillContainerOptions, ListNetworksOptions,
-    RemoveContainerOptions, RemoveVolumeOptions,
+    CreateContainerOptions, DownloadFromContainerOptions, KillContainerOptions, ListImagesOptions, ListNetworksOptions,
+    ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions,
 };
 use futures_util::TryStreamExt;
+use std::collections::HashMap;
 use std::io::Read;
 use std::net::IpAddr;
 
@@ -25,6 +27,28 @@ impl Docker {
         Ok(pools.filter_map(|pool| pool.gateway?.split('/').next()?.parse().ok()).collect())
     }
 
+    /// Removes the volumes and images that carry this owner's label, whatever their names; returns what could not be removed.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn remove_all_of(&self, owner: &OwnerId) -> Result<Vec<EngineError>, EngineError> {
+        let filter = |label: &str| Some(HashMap::from([("label".to_owned(), vec![format!("{label}={owner}")])]));
+        let options = ListVolumesOptions { filters: filter(OWNER) };
+        let volumes = self.api.list_volumes(Some(options)).await;
+        let volumes = volumes.map_err(|source| EngineError::List { what: "volumes", source })?;
+        let options = ListImagesOptions { filters: filter(IMAGE_OWNER), ..Default::default() };
+        let images = self.api.list_images(Some(options)).await;
+        let images = images.map_err(|source| EngineError::List { what: "images", source })?;
+        let mut left = Vec::new();
+        for volume in volumes.volumes.into_iter().flatten() {
+            left.extend(self.remove_volume(&volume.name).await.err());
+        }
+        for name in images.into_iter().flat_map(|image| image.repo_tags) {
+            left.extend(self.remove_tag(&name).await.err());
+        }
+        Ok(left)
+    }
+
     /// Kills a container, as `docker kill` does.
     ///
     /// # Errors
@@ -39,7 +63,7 @@ impl Docker {
     ///
     /// # Errors
     /// When a container uses it. One that is not there is fine.
-    pub async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+    async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
         match self.api.remove_volume(name, None::<RemoveVolumeOptions>).await {
             Err(source) if !super::error::is_gone(&source) => {
                 Err(EngineError::RemoveVolume { name: name.to_owned(), source })

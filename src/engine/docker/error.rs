@@ -38,6 +38,9 @@ pub enum EngineError {
     /// The engine did not describe itself.
     #[error("the engine does not tell its settings")]
     Info { source: Cause },
+    /// A health check has no way from here to the container; nothing is known of its health.
+    #[error("{why}")]
+    CheckUnreachable { why: String },
     /// A list of objects was not answered.
     #[error("cannot list {what}")]
     List { what: &'static str, source: Cause },
@@ -230,7 +233,8 @@ pub(super) fn is_gone(cause: &Cause) -> bool {
 
 /// Whether the engine says that a name is taken or that the object's state does not allow it.
 pub(super) fn is_conflict(cause: &Cause) -> bool {
-    status(cause) == Some(409)
+    // Podman says 500 of a name that is taken.
+    status(cause) == Some(409) || status(cause) == Some(500) && cause.to_string().contains("is already in use")
 }
 
 /// The operating system's own reason, wherever it stands in the chain.

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// Lines of the log that are kept.
 const LINES: u32 = 20;
 /// Bound on reading them: a log driver that hangs must not hold up the way back.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// A line or a check's output is cut here, in characters.
 const WIDTH: usize = 2000;
 
@@ -36,7 +36,7 @@ impl Docker {
     }
 
     async fn last_check(&self, container: &ContainerId) -> Option<String> {
-        let inspect = self.api.inspect_container(container.as_str(), None).await.ok()?;
+        let inspect = self.inspect(container.as_str()).await.ok()?;
         let last = inspect.state?.health?.log?.pop()?;
         let output = last.output.unwrap_or_default();
         Some(cut(output.trim())).filter(|text| !text.is_empty())

@@ -1,6 +1,7 @@
 //! What a container must pass before its step is done. Every wait is bounded, and ends at once when it is hopeless.
 
-use super::{Docker, EngineError, Interrupt, Interruption};
+use super::ended::has_done_its_work;
+use super::{Docker, EngineError, Interrupt, Interruption, ProbeResult};
 use crate::model::{Container, ContainerId, Health, HealthReport, Probe, Restart, Status, Timestamp, duration_text};
 use crate::plan::Gate;
 use std::future::Future;
@@ -10,6 +11,8 @@ use tokio::time::Instant;
 
 /// First and longest pause between two looks.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
+/// First pause before a check that was not answered is made again; it doubles up to the check's interval.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// How a gate was not passed.
 #[derive(Debug)]
@@ -31,26 +34,29 @@ impl From<EngineError> for GateError {
 /// What one look tells.
 enum Look {
     Good(Box<Container>),
+    Done,
     Pending(String),
     Hopeless(String),
+    Unreachable(String),
 }
 
 impl Docker {
     /// Waits until `container` passes `gate`; the text is the evidence. `fresh` says that it was just started, so that
-    /// every restart counts against it.
+    /// every restart counts against it. `say` is given what is waited for, in words, whenever that changes.
     pub(super) async fn pass(
         &self,
         container: &ContainerId,
         gate: &Gate,
         fresh: bool,
         interrupt: &Interrupt,
+        say: &(dyn Fn(String) + Sync),
     ) -> Result<Option<String>, GateError> {
         let wait = async {
             match gate {
                 Gate::Started => self.started(container, fresh).await,
                 Gate::Healthy { timeout, window, probe } => {
-                    let wait =
-                        Wait { docker: self, container, timeout: *timeout, window: *window, probe: probe.as_ref() };
+                    let probe = probe.as_ref();
+                    let wait = Wait { docker: self, container, timeout: *timeout, window: *window, probe, say };
                     wait.healthy(fresh).await
                 }
                 Gate::Completed { timeout } => self.completed(container, *timeout).await,
@@ -113,7 +119,7 @@ impl Docker {
 
     /// How long a container that ended had run, for people.
     async fn lifetime(&self, id: &ContainerId) -> String {
-        let inspect = self.api.inspect_container(id.as_str(), None).await.ok();
+        let inspect = self.inspect(id.as_str()).await.ok();
         let state = inspect.and_then(|inspect| inspect.state).unwrap_or_default();
         let time = |text: Option<String>| text.and_then(|text| text.parse::<Timestamp>().ok());
         match time(state.started_at).zip(time(state.finished_at)) {
@@ -130,6 +136,7 @@ struct Wait<'a> {
     timeout: Duration,
     window: Duration,
     probe: Option<&'a Probe>,
+    say: &'a (dyn Fn(String) + Sync),
 }
 
 impl Wait<'_> {
@@ -142,15 +149,20 @@ impl Wait<'_> {
         let mut probing = Probing::new(self.probe);
         let mut pause = PAUSE.0;
         let mut looks = 0_u32;
+        let mut said = None;
         loop {
             let look = self.look(fresh, &mut base, &mut probing, begin).await?;
             let waiting_for = match look {
                 Look::Hopeless(verdict) => return self.docker.fail(self.container, verdict).await,
+                Look::Done => {
+                    return Ok(Some(format!("completed after {}", self.docker.lifetime(self.container).await)));
+                }
+                Look::Unreachable(why) => return Err(EngineError::CheckUnreachable { why }.into()),
                 Look::Good(container) => {
                     looks += 1;
                     let since = *good_since.get_or_insert_with(Instant::now);
                     if since.elapsed() >= self.window {
-                        return Ok(Some(self.evidence(&container, looks, probing.checks)));
+                        return Ok(Some(self.evidence(&container, looks, &probing)));
                     }
                     None
                 }
@@ -159,11 +171,16 @@ impl Wait<'_> {
                     Some(what)
                 }
             };
-            if let Some(what) = waiting_for
+            if let Some(what) = &waiting_for
                 && Instant::now() >= deadline
             {
                 let verdict = format!("not healthy within {} ({what})", duration_text(self.timeout));
                 return self.docker.fail(self.container, verdict).await;
+            }
+            let now_waits_for = self.waits_for(waiting_for);
+            if said.as_ref() != Some(&now_waits_for) {
+                (self.say)(now_waits_for.clone());
+                said = Some(now_waits_for);
             }
             let wake = match good_since {
                 Some(since) => (since + self.window).min(Instant::now() + pause),
@@ -209,82 +226,133 @@ impl Wait<'_> {
             },
             Status::Paused => Look::Pending("it is paused".to_owned()),
             Status::Created => Look::Hopeless("was never started".to_owned()),
+            _ if has_done_its_work(&container, self.probe) => Look::Done,
             status => Look::Hopeless(format!("{status} after {}", self.docker.lifetime(self.container).await)),
         })
     }
 
-    fn evidence(&self, container: &Container, looks: u32, probes: u32) -> String {
+    /// What is waited for, in words; nothing pending means that only the time is left during which it must stay good.
+    fn waits_for(&self, pending: Option<String>) -> String {
+        match pending {
+            Some(what) => format!("not healthy yet: {what}; waits up to {}", duration_text(self.timeout)),
+            None if self.window.is_zero() => String::new(),
+            None => format!("must stay so for {}", duration_text(self.window)),
+        }
+    }
+
+    fn evidence(&self, container: &Container, looks: u32, probing: &Probing<'_>) -> String {
         let window = duration_text(self.window);
+        let times = |count: u32| if count == 1 { "once".to_owned() } else { format!("{count} times") };
         match container.health {
-            Health::Healthy => format!("healthy for {window}, {looks} looks"),
-            _ if self.probe.is_some() => format!("healthy for {window}, {probes} probes"),
-            _ => format!("running for {window}, {looks} looks"),
+            Health::Healthy => format!("healthy for {window}, looked at {}", times(looks)),
+            _ if self.probe.is_some() => {
+                let note = probing.note.as_ref().map(|note| format!(", {note}")).unwrap_or_default();
+                format!("healthy for {window}, checked {}{note}", times(probing.checks))
+            }
+            _ => format!("running for {window}, looked at {}", times(looks)),
         }
     }
 
     /// The code of the last end; unknown once it runs again, when the engine says 0.
     async fn exit_code(&self) -> Option<i64> {
-        let inspect = self.docker.api.inspect_container(self.container.as_str(), None).await.ok()?;
+        let inspect = self.docker.inspect(self.container.as_str()).await.ok()?;
         let state = inspect.state?;
         let again = state.running == Some(true) && state.restarting != Some(true);
         state.exit_code.filter(|_| !again)
     }
 
     async fn unhealthy(&self) -> String {
-        let inspect = self.docker.api.inspect_container(self.container.as_str(), None).await.ok();
+        let inspect = self.docker.inspect(self.container.as_str()).await.ok();
         let times = inspect.and_then(|inspect| inspect.state?.health?.failing_streak).unwrap_or_default();
         format!("unhealthy: its health check failed {times} times in a row")
     }
 }
 
-type Check<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+type Check<'a> = Pin<Box<dyn Future<Output = ProbeResult> + Send + 'a>>;
 
-/// Probes under way and what they said. A slow one does not keep the container from being looked at.
+/// The check under way and what those before it said. A slow one does not keep the container from being looked at.
 struct Probing<'a> {
     probe: Option<&'a Probe>,
     running: Option<Check<'a>>,
     next: Instant,
-    last: Option<Result<(), String>>,
+    last: Option<ProbeResult>,
+    /// How it was asked, where that is not plain.
+    note: Option<String>,
+    /// Whether it was good once: from then on silence counts as a failure.
+    was_good: bool,
     failures: u32,
     checks: u32,
+    /// Pause before the next check while none is answered.
+    again: Duration,
 }
 
 impl<'a> Probing<'a> {
     fn new(probe: Option<&'a Probe>) -> Self {
-        Self { probe, running: None, next: Instant::now(), last: None, failures: 0, checks: 0 }
+        Self {
+            probe,
+            running: None,
+            next: Instant::now(),
+            last: None,
+            note: None,
+            was_good: false,
+            failures: 0,
+            checks: 0,
+            again: AGAIN,
+        }
     }
 
-    /// What the probes so far say of a container that runs; starts the next one when it is due.
+    /// What the checks so far say of a container that runs; starts the next one when it is due.
     fn judge(&mut self, docker: &'a Docker, container: Container, begin: Instant) -> Look {
         let Some(probe) = self.probe else { return Look::Good(Box::new(container)) };
         if self.running.is_none() && Instant::now() >= self.next {
             let target = container.clone();
-            self.running = Some(Box::pin(async move { docker.probe_once(&target, probe).await }));
+            self.running = Some(Box::pin(async move { docker.probe(&target, probe).await }));
         }
         if begin.elapsed() < probe.start_period {
             self.failures = 0;
         }
         match &self.last {
-            Some(Ok(())) => Look::Good(Box::new(container)),
-            Some(Err(what)) if self.failures >= probe.retries.max(1) => {
-                Look::Hopeless(format!("unhealthy: its probe failed {} times in a row: {what}", self.failures))
+            Some(ProbeResult::Good(_)) => Look::Good(Box::new(container)),
+            Some(ProbeResult::Unreachable(why)) => Look::Unreachable(why.clone()),
+            Some(ProbeResult::Bad(what) | ProbeResult::Silent(what)) if self.failures >= probe.retries.max(1) => {
+                let times = self.failures;
+                Look::Hopeless(format!("unhealthy: its health check failed {times} times in a row: {what}"))
             }
-            Some(Err(what)) => Look::Pending(what.clone()),
-            None => Look::Pending("its probe has not answered yet".to_owned()),
+            Some(ProbeResult::Bad(what) | ProbeResult::Silent(what)) => Look::Pending(what.clone()),
+            None => Look::Pending("its health check has not been answered yet".to_owned()),
         }
     }
 
-    /// Sleeps, and takes the answer of a probe when there is one before.
+    /// Takes a result over and says when the next check is due: after the interval, but soon while nothing answers.
+    fn take(&mut self, result: ProbeResult) {
+        let interval = self.probe.map(|probe| probe.interval).unwrap_or_default();
+        self.checks += 1;
+        let mut pause = interval;
+        match &result {
+            ProbeResult::Good(note) => {
+                self.note.clone_from(note);
+                self.was_good = true;
+                self.failures = 0;
+            }
+            ProbeResult::Silent(_) if !self.was_good => {
+                pause = self.again.min(interval);
+                self.again = (self.again * 2).min(interval);
+            }
+            ProbeResult::Bad(_) | ProbeResult::Silent(_) => self.failures += 1,
+            ProbeResult::Unreachable(_) => {}
+        }
+        self.last = Some(result);
+        self.next = Instant::now() + pause;
+    }
+
+    /// Sleeps, and takes the answer of a check when there is one before.
     async fn rest_until(&mut self, wake: Instant) {
         let Some(check) = &mut self.running else { return tokio::time::sleep_until(wake).await };
         // Cancel safety: the check stays in `self.running` when the sleep wins.
         tokio::select! {
             result = check => {
                 self.running = None;
-                self.checks += 1;
-                self.failures = if result.is_ok() { 0 } else { self.failures + 1 };
-                self.last = Some(result);
-                self.next = Instant::now() + self.probe.map(|probe| probe.interval).unwrap_or_default();
+                self.take(result);
             }
             () = tokio::time::sleep_until(wake) => {}
         }

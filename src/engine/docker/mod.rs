@@ -7,6 +7,7 @@
 mod act;
 mod connect;
 mod direct;
+mod ended;
 mod error;
 mod events;
 mod evidence;
@@ -15,6 +16,7 @@ mod image;
 pub mod labels;
 mod logs;
 mod observe;
+mod podman;
 mod probe;
 mod translate;
 mod transport;
@@ -26,6 +28,8 @@ pub use events::EngineEvent;
 pub use image::{BuildContext, Credentials};
 pub use logs::{LogLine, LogOptions, LogStream};
 pub use observe::Scope;
+pub use podman::{PODMAN_GAPS, PodmanGap};
+pub use probe::ProbeResult;
 
 use std::sync::Arc;
 use transport::Link;

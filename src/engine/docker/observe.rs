@@ -3,10 +3,10 @@
 use super::error::is_gone;
 use super::{Docker, EngineError, labels, translate};
 use crate::model::{
-    Container, ContainerId, ImageConfig, ImageState, NetworkState, Observed, OwnerId, Timestamp, VolumeState,
+    Container, ContainerId, ImageConfig, ImageState, NetworkState, Observed, OwnerId, Timestamp, Unread, VolumeState,
 };
 use bollard::models::{ContainerSummary, ImageInspect, Network, Volume};
-use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions, ListVolumesOptions};
+use bollard::query_parameters::{ListNetworksOptions, ListVolumesOptions};
 use futures_util::stream::{self, StreamExt};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,9 +29,8 @@ impl Docker {
     /// When the engine does not answer at all; what single objects did not answer stands in `missing`.
     pub async fn observe(&self, scope: &Scope) -> Result<Observed, EngineError> {
         let mut observed = Observed::empty(now());
-        let all = ListContainersOptions { all: true, ..Default::default() };
         let (containers, networks, volumes, images) = tokio::join!(
-            self.api.list_containers(Some(all)),
+            self.list(),
             self.api.list_networks(None::<ListNetworksOptions>),
             self.api.list_volumes(None::<ListVolumesOptions>),
             self.images(scope.images.iter().cloned()),
@@ -40,7 +39,10 @@ impl Docker {
         let missing = &mut observed.missing;
         match networks {
             Ok(list) => observed.networks = list.into_iter().filter_map(network).collect(),
-            Err(error) => missing.push(format!("networks: {error}")),
+            Err(error) => {
+                missing.push(format!("networks: {error}"));
+                observed.unread.insert(Unread::Networks);
+            }
         }
         match volumes {
             Ok(list) => {
@@ -48,7 +50,10 @@ impl Docker {
                 missing.extend(list.warnings.into_iter().flatten().map(|warning| format!("volumes: {warning}")));
                 observed.volumes = list.volumes.into_iter().flatten().map(volume).collect();
             }
-            Err(error) => missing.push(format!("volumes: {error}")),
+            Err(error) => {
+                missing.push(format!("volumes: {error}"));
+                observed.unread.insert(Unread::Volumes);
+            }
         }
         self.keep_images(images, &mut observed);
         let labels = self.containers(containers, &scope.owner, &mut observed).await;
@@ -86,18 +91,24 @@ impl Docker {
         let mut inspects = stream::iter(ours)
             .map(|summary| async move {
                 let id = summary.id.clone().unwrap_or_default();
-                (summary, self.api.inspect_container(&id, None).await)
+                (summary, self.inspect(&id).await)
             })
             .buffer_unordered(INSPECTS);
         while let Some((summary, result)) = inspects.next().await {
             let name = || summary.names.iter().flatten().next().cloned().unwrap_or_default();
-            match result.map(|inspect| translate::container(inspect, &self.defaults())) {
-                Ok(Some(container)) => observed.containers.push(container),
-                Ok(None) => observed.missing.push(format!("container {}: the engine left out its id", name())),
+            let why = match result.map(|inspect| translate::container(inspect, &self.defaults())) {
+                Ok(Some(container)) => {
+                    observed.containers.push(container);
+                    continue;
+                }
                 // It vanished since the list was made.
-                Err(error) if is_gone(&error) => {}
-                Err(error) => observed.missing.push(format!("container {}: {error}", name())),
-            }
+                Err(error) if is_gone(&error) => continue,
+                Ok(None) => "the engine left out its id".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            observed.missing.push(format!("container {}: {why}", name().trim_start_matches('/')));
+            let instance = summary.labels.as_ref().and_then(|all| labels::read(all).instance);
+            observed.unread.extend(instance.map(Unread::Instance));
         }
         drop(inspects);
         name_joined_networks(&mut observed.containers);
@@ -136,14 +147,17 @@ impl Docker {
                     observed.images.insert(reference, state);
                 }
                 Ok(None) => {}
-                Err(error) => observed.missing.push(format!("image {reference}: {error}")),
+                Err(error) => {
+                    observed.missing.push(format!("image {reference}: {error}"));
+                    observed.unread.insert(Unread::Image(reference));
+                }
             }
         }
     }
 
     /// A container in full, by id or name; `None` when there is none.
     pub(super) async fn find(&self, id: &str) -> Result<Option<Container>, EngineError> {
-        match self.api.inspect_container(id, None).await {
+        match self.inspect(id).await {
             Ok(inspect) => Ok(translate::container(inspect, &self.defaults())),
             Err(error) if is_gone(&error) => Ok(None),
             Err(source) => Err(EngineError::Inspect { what: format!("container {id}"), source }),

@@ -7,8 +7,9 @@ use super::EngineError;
 use super::connect::{Defaults, TIMEOUT};
 use bollard::errors::Error as Cause;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion};
-use hyper::Uri;
+use hyper::body::Incoming;
 use hyper::http::uri::PathAndQuery;
+use hyper::{Method, Response, Uri};
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::TokioExecutor;
@@ -16,9 +17,13 @@ use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 /// Connections kept open to one engine.
 const IDLE: usize = 16;
+
+/// Pauses before a request that only reads is sent again.
+const AGAIN: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(250)];
 
 /// A version of the engine's API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,10 +141,37 @@ where
         if let Some(uri) = versioned(request.uri(), spoken.get()) {
             *request.uri_mut() = uri;
         }
-        let answer = client.request(request);
-        async move { answer.await.map_err(plain) }
+        patient(client.clone(), request)
     };
     bollard::Docker::connect_with_custom_transport(send, Some(address.to_owned()), TIMEOUT, API_DEFAULT_VERSION)
+}
+
+/// Sends a request. One that only reads is sent again when the connection breaks or the engine fails: half a look at an engine
+/// holds up more than a moment's wait. An engine that is not there is not waited for.
+async fn patient<C>(client: Client<C, Body>, mut request: BollardRequest) -> Result<Response<Incoming>, Cause>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
+    let only_reads = request.method() == Method::GET;
+    for pause in AGAIN.into_iter().filter(|_| only_reads) {
+        let again = copy(&request);
+        match client.request(request).await {
+            Ok(answer) if !answer.status().is_server_error() => return Ok(answer),
+            Err(error) if error.is_connect() => return Err(plain(error)),
+            Ok(_) | Err(_) => tokio::time::sleep(pause).await,
+        }
+        request = again;
+    }
+    client.request(request).await.map_err(plain)
+}
+
+/// The same request; only for those without a body.
+fn copy(request: &BollardRequest) -> BollardRequest {
+    let mut copy = BollardRequest::new(bollard::body_full(Default::default()));
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
 }
 
 /// The address with this version in its path; without one for what is asked before a version is agreed on.
@@ -167,6 +199,44 @@ fn plain(error: ClientError) -> Cause {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// An engine whose first answers are lost or say 500; says how often it was asked.
+    async fn asked(method: Method, broken: usize) -> (usize, Option<u16>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("engine.sock");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let count = Arc::new(AtomicU64::new(0));
+        let engine = async {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _ = stream.read(&mut [0; 4096]).await.unwrap();
+                let before = count.fetch_add(1, Ordering::Relaxed) as usize;
+                let status = if before < broken { "500 No" } else { "200 OK" };
+                if before > 0 || broken == 0 {
+                    let answer = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            }
+        };
+        let mut request = BollardRequest::new(bollard::body_full(Default::default()));
+        *request.method_mut() = method;
+        *request.uri_mut() = hyperlocal::Uri::new(&path, "/info").into();
+        let client = Client::builder(TokioExecutor::new()).build(hyperlocal::UnixConnector);
+        let answer = tokio::select! {
+            answer = patient(client, request) => answer.ok().map(|answer| answer.status().as_u16()),
+            () = engine => None,
+        };
+        (count.load(Ordering::Relaxed) as usize, answer)
+    }
+
+    #[tokio::test]
+    async fn what_only_reads_is_asked_again_and_what_changes_is_not() {
+        assert_eq!(asked(Method::GET, 0).await, (1, Some(200)));
+        assert_eq!(asked(Method::GET, 2).await, (3, Some(200)));
+        assert_eq!(asked(Method::GET, 9).await, (3, Some(500)));
+        assert_eq!(asked(Method::POST, 1).await, (1, None));
+    }
 
     #[test]
     fn the_version_in_a_path_is_the_one_that_was_agreed_on() {

@@ -104,7 +104,8 @@ pub struct Https {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "listen"))]
 pub struct Orchestrator {
-    /// Where task servers tell that a task has ended: `host:port`, `tls://host:port` or `unix:/path`; default `0.0.0.0:50050`.
+    /// Where task servers tell that a task has ended: `host:port`, `tls://host:port` or `unix:/path`; default port 50050 of the loopback address
+    /// and of the engine's bridge.
     pub listen: Option<TaskAddressText>,
     /// Scheduling policy of the threads that keep the time: `none` (default), `fifo` or `rr`.
     pub policy: Option<KeeperPolicy>,

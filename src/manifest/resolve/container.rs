@@ -9,7 +9,7 @@ use crate::manifest::raw::common::{Common, ExtraHosts};
 use crate::manifest::raw::service::{ConditionName, DependsOn, DependsOnEntry, Networks, StartOrder};
 use crate::manifest::raw::text::{OneOrMany, Pairs, Text};
 use crate::manifest::raw::units::ExtraHost;
-use crate::model::{Attachment, Condition, FieldKind as K, Logging, Order, reserved_suffix};
+use crate::model::{Attachment, Condition, Field, FieldKind as K, Logging, Order, reserved_suffix};
 use std::collections::BTreeMap;
 
 impl Context<'_> {
@@ -169,8 +169,10 @@ impl Context<'_> {
             };
             for (name, value) in self.env_file(text, &path, at) {
                 draft.set_entry(K::Env, &name, at);
+                draft.hidden.insert(Field::of(K::Env, name.clone()));
                 draft.spec.env.insert(name, value);
             }
+            self.env_files.insert(path);
         }
         for (name, value, at) in self.pairs(env, at.key("env")) {
             if !is_env_name(&name) {
@@ -178,6 +180,7 @@ impl Context<'_> {
                 self.mistake("wrong-form", at, format!("`{name}` cannot be the name of a variable"), help);
             }
             draft.set_entry(K::Env, &name, at);
+            draft.hidden.remove(&Field::of(K::Env, name.clone()));
             draft.spec.env.insert(name, value);
         }
     }

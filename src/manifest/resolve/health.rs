@@ -18,6 +18,7 @@ impl Context<'_> {
     pub(crate) fn health(&mut self, draft: &mut Draft<'_>, raw: Raw) {
         let at = draft.at.key("healthcheck");
         draft.set(FieldKind::Healthcheck, at);
+        draft.set(FieldKind::Probe, at);
         let kinds: Vec<&str> =
             ["command", "test", "exec", "shell", "http", "tcp"].into_iter().filter(|key| at.has(key)).collect();
         if let [first, second, ..] = kinds.as_slice() {

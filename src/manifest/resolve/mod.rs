@@ -29,6 +29,7 @@ use super::cursor::Cursor;
 use super::report::{Certainty, Diagnostic};
 use super::text::Place;
 use crate::model::{FileTree, Notice};
+use std::collections::BTreeSet;
 
 /// What every step of the resolution needs.
 pub(super) struct Context<'a> {
@@ -38,6 +39,8 @@ pub(super) struct Context<'a> {
     pub mistakes: Vec<Diagnostic>,
     /// The remarks so far.
     pub notices: Vec<Notice>,
+    /// Paths of the env files that were read.
+    pub env_files: BTreeSet<String>,
 }
 
 impl Context<'_> {

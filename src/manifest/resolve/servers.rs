@@ -70,14 +70,18 @@ impl Context<'_> {
     /// The target of an address. The names of the deployments' networks mean nothing on the host, so a task server of
     /// this repo is reached where its port is published.
     pub(super) fn address(&mut self, address: TaskAddress, at: Cursor<'_>, servers: &Servers) -> Target {
-        let (kind, host, port): (fn(String, u16) -> TaskAddress, _, _) = match &address {
-            TaskAddress::Tcp(host, port) => (TaskAddress::Tcp, host, port),
-            TaskAddress::Tls(host, port) => (TaskAddress::Tls, host, port),
-            TaskAddress::Unix(_) => return Target::Address(address),
+        let (TaskAddress::Tcp(host, port) | TaskAddress::Tls(host, port)) = &address else {
+            return Target::Address(address);
+        };
+        let is_tls = matches!(address, TaskAddress::Tls(..));
+        // Its certificate is for the name that it has in its network, whatever it is reached by here.
+        let kind = |at: String, port| match is_tls {
+            true => TaskAddress::TlsService { name: host.clone(), host: at, port },
+            false => TaskAddress::Tcp(at, port),
         };
         let Some(services) = servers.hosts.get(host) else { return Target::Address(address) };
         let reached: Vec<(&ServiceRef, TaskAddress)> =
-            services.iter().filter_map(|service| Some((service, published(servers, service, *port, kind)?))).collect();
+            services.iter().filter_map(|service| Some((service, published(servers, service, *port, &kind)?))).collect();
         match reached.as_slice() {
             [(service, address)] => Target::Service { service: (*service).clone(), address: address.clone() },
             [] => {
@@ -136,7 +140,7 @@ impl Context<'_> {
                 return nowhere;
             }
         };
-        match published(servers, &service, port, TaskAddress::Tcp) {
+        match published(servers, &service, port, &TaskAddress::Tcp) {
             Some(address) => Target::Service { service, address },
             None => {
                 let help = format!("publish it: `ports: [\"{port}:{port}\"]`");
@@ -152,7 +156,7 @@ fn published(
     servers: &Servers,
     service: &ServiceRef,
     port: u16,
-    kind: fn(String, u16) -> TaskAddress,
+    kind: &dyn Fn(String, u16) -> TaskAddress,
 ) -> Option<TaskAddress> {
     let server = servers.services.get(service)?;
     if server.on_host {

@@ -5,7 +5,7 @@ use crate::manifest::text::{Place, Span};
 use crate::model::{
     Attachment, Condition, ContainerSpec, Field, FieldKind, Image, Order, Probe, PullPolicy, Role, ServiceId,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A service of which other files are not yet known.
@@ -37,6 +37,8 @@ pub(crate) struct Draft<'a> {
     pub restart_given: bool,
     /// Where each field is set.
     pub spans: BTreeMap<Field, Span>,
+    /// Variables from an env file that the file itself does not set.
+    pub hidden: BTreeSet<Field>,
 }
 
 /// A service that must be there first.
@@ -67,6 +69,7 @@ impl<'a> Draft<'a> {
             networks: None,
             restart_given: false,
             spans: BTreeMap::new(),
+            hidden: BTreeSet::new(),
         }
     }
 

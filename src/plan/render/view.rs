@@ -164,8 +164,8 @@ fn change_row(change: &FieldChange) -> ChangeRow {
             _ => '~',
         },
         field: change.field.to_string(),
-        old: shown(&change.field, change.old.as_deref()),
-        new: shown(&change.field, change.new.as_deref()),
+        old: shown(change, change.old.as_deref()),
+        new: shown(change, change.new.as_deref()),
         origin: change.origin,
         at: change.at.as_ref().map(ToString::to_string),
     }

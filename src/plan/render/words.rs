@@ -1,6 +1,6 @@
 //! The sentences of a plan.
 
-use crate::model::{Condition, Field};
+use crate::model::{self, Condition, Status};
 use crate::plan::{Action, Disruption, FieldChange, Gate, Held, HeldReason, Origin, Plan, Reason, Step, Subject};
 use std::collections::BTreeMap;
 
@@ -55,18 +55,17 @@ fn group(step: &Step) -> (u8, &'static str) {
 
 /// `image  api:1.4 → api:1.5  (git, deployments/shop.yaml:12)`.
 pub fn change_line(change: &FieldChange) -> String {
-    let value = |value: &Option<String>| shown(&change.field, value.as_deref());
+    let value = |value: &Option<String>| shown(change, value.as_deref());
     let origin = origin_text(change.origin);
     let at = change.at.as_ref().map(|at| format!(", {at}")).unwrap_or_default();
     format!("{}: {} → {} ({origin}{at})", change.field, value(&change.old), value(&change.new))
 }
 
-/// A value as it may be shown; a default as `–`, a secret not even as a digest, which could be guessed from a comment.
-pub(super) fn shown(field: &Field, value: Option<&str>) -> String {
+/// A value of a change as it may be shown; a default as `–`.
+pub(super) fn shown(change: &FieldChange, value: Option<&str>) -> String {
     match value {
         None => "–".to_owned(),
-        Some(_) if field.is_sensitive() => "‹hidden›".to_owned(),
-        Some(value) => value.replace('\n', "⏎"),
+        Some(value) => model::shown(&change.field, value, change.hidden).replace('\n', "⏎"),
     }
 }
 
@@ -85,6 +84,7 @@ pub fn reason_text(step: &Step) -> String {
         Reason::ScaledUp { from, to } | Reason::ScaledDown { from, to } => format!("replicas {from} → {to}"),
         Reason::Vanished => "was removed on the host (drift)".to_owned(),
         Reason::Changed => changed_text(&step.changes),
+        Reason::NotRunning(Status::Created) => "was made and never started".to_owned(),
         Reason::NotRunning(status) => format!("is {status} (drift)"),
         Reason::Unhealthy => "is unhealthy (drift)".to_owned(),
         Reason::Dropped => "no longer in git".to_owned(),
@@ -93,6 +93,7 @@ pub fn reason_text(step: &Step) -> String {
         Reason::Unused => "nothing uses it any more".to_owned(),
         Reason::MakesRoom(instance) => format!("makes room for {instance}"),
         Reason::Awaited => "still starting, and others depend on it".to_owned(),
+        Reason::Suspended => "its deployment was stopped by hand, and the engine started it again (drift)".to_owned(),
         Reason::Asked => "asked for".to_owned(),
     };
     match &step.action {
@@ -128,7 +129,9 @@ pub fn held_text(why: &HeldReason) -> String {
             format!("{wanted} instances would be pruned, the budget allows {allowed}")
         }
         HeldReason::DriftReported => "drift is reported, not repaired (setpoint.kdl)".to_owned(),
-        HeldReason::Incomplete => "the engine was not fully observed, so nothing is removed".to_owned(),
+        HeldReason::Incomplete => {
+            "the engine was not fully observed, so nothing is removed, and nothing made that may be there".to_owned()
+        }
         HeldReason::Suspended => "stopped by hand".to_owned(),
         HeldReason::NameTaken { name } => format!("container `{name}` exists and is not ours"),
         HeldReason::PortTaken { port, holder } => format!("host port {port} is held by `{holder}`, which is not ours"),

@@ -1,9 +1,10 @@
 //! Generated repos and hosts, small enough that names, ports and volumes collide.
 
 use crate::model::{
-    Attachment, Condition, ConfigFile, ContainerSpec, Dependency, Deployment, DeploymentName, Desired, Image, Location,
-    Mount, Network, OnChange, OnFailure, Order, OwnerId, PortBinding, Protocol, PullPolicy, Resources, Restart,
-    Revision, Role, Service, ServiceId, ServiceRef, Settings, Strategy as Pace, StrategyKind, Timestamp, Volume,
+    Attachment, Condition, ConfigFile, ContainerSpec, Dependency, Deployment, DeploymentName, Desired, Image,
+    ImageBuild, Location, Mount, Network, OnChange, OnFailure, Order, OwnerId, PortBinding, Protocol, PullPolicy,
+    Resources, Restart, Revision, Role, Service, ServiceId, ServiceRef, Settings, Strategy as Pace, StrategyKind,
+    Timestamp, Volume,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
@@ -40,6 +41,20 @@ pub(super) fn strategy() -> Pace {
     }
 }
 
+pub(super) fn build() -> ImageBuild {
+    ImageBuild {
+        repository: "shop/api".into(),
+        tag: "latest".into(),
+        context: "images/api".into(),
+        dockerfile: "images/api/Dockerfile".into(),
+        args: BTreeMap::new(),
+        target: None,
+        no_cache: false,
+        digest: "0123456789ab".into(),
+        files: Arc::from([]),
+    }
+}
+
 pub(super) fn network(name: &str) -> Network {
     Network {
         name: name.to_owned(),
@@ -69,6 +84,7 @@ pub(super) fn service(id: &str, image: &str) -> Service {
         probe: None,
         order: Order::Auto,
         origins: BTreeMap::new(),
+        hidden: Default::default(),
     }
 }
 

@@ -201,7 +201,7 @@ impl World {
             return;
         }
         let service = self.desired.service(&id.service).expect("it is wanted");
-        let (spec, revision, verdict) = (spec_digest(&service.spec.fields()), "3f2a91c".into(), "exited (1)".into());
+        let (spec, revision, verdict) = (spec_digest(&service.fields()), "3f2a91c".into(), "exited (1)".into());
         self.memory.quarantine.retain(|one| one.instance != *id);
         self.memory.quarantine.push(Quarantine { instance: id.clone(), spec, revision, verdict });
     }
@@ -235,7 +235,7 @@ impl World {
                 .memory
                 .quarantine
                 .iter()
-                .any(|one| one.instance.service == *needed && one.spec == spec_digest(&wanted.spec.fields()));
+                .any(|one| one.instance.service == *needed && one.spec == spec_digest(&wanted.fields()));
             assert!(!(failed && step.action.launch().is_some()), "{id} is made although {needed} failed");
         }
     }
@@ -313,21 +313,9 @@ fn any_desired(rng: &mut Rng) -> Desired {
 /// Something of somebody else that is in nobody's way.
 fn foreign() -> Container {
     Container {
-        id: ContainerId::new("f00"),
-        name: "somebody".into(),
-        owner: None,
-        instance: None,
-        revision: None,
-        applied: BTreeMap::new(),
-        needs: Vec::new(),
-        anonymous_volumes: BTreeMap::new(),
         image_id: "sha256:0".into(),
-        status: Status::Running,
-        health: Health::Unchecked,
-        restart_count: 0,
-        started_at: None,
-        addresses: BTreeMap::new(),
         spec: crate::model::ContainerSpec { image: "other:1".into(), ..Default::default() },
+        ..Container::bare("f00", "somebody")
     }
 }
 

@@ -2,36 +2,41 @@
 
 use super::generate::{deployment, desired, owner, revision, service};
 use crate::model::{
-    ConfigFile, Container, ContainerId, ContainerSpec, Desired, DriftPolicy, Health, Image, InstanceId, Mount,
-    Observed, OnChange, OwnerId, PortBinding, Protocol, PullPolicy, Status, Timestamp, digest,
+    ConfigFile, Container, ContainerSpec, Desired, DriftPolicy, Health, Image, InstanceId, Mount, Observed, OnChange,
+    OwnerId, PortBinding, Probe, Protocol, PullPolicy, Restart, Status, Timestamp, digest,
 };
 use crate::plan::{
-    Action, Allow, AllowedGuard, Base, Disruption, Held, HeldReason, Memory, Milestone, Origin, Plan, PlanInput,
+    Action, Allow, AllowedGuard, Base, Disruption, Gate, Held, HeldReason, Memory, Milestone, Origin, Plan, PlanInput,
     Quarantine, Reason, Repair, Step, Subject, Teardown, Update, found_in_place, lint, plan, pretend, spec_digest,
     teardown,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-struct World {
-    desired: Desired,
-    observed: Observed,
-    memory: Memory,
-    allow: Vec<Allow>,
+pub(super) struct World {
+    pub(super) desired: Desired,
+    pub(super) observed: Observed,
+    pub(super) memory: Memory,
+    pub(super) allow: Vec<Allow>,
 }
 
 impl World {
+    /// A host of which nothing is remembered.
+    pub(super) fn new(desired: Desired, observed: Observed) -> Self {
+        Self { desired, observed, memory: Memory::default(), allow: Vec::new() }
+    }
+
     /// A host on which the repo was applied.
-    fn settled(desired: Desired) -> Self {
-        let observed = Observed::empty(Timestamp::UNIX_EPOCH);
-        let mut world = Self { desired, observed, memory: Memory::default(), allow: Vec::new() };
+    pub(super) fn settled(desired: Desired) -> Self {
+        let mut world = Self::new(desired, Observed::empty(Timestamp::UNIX_EPOCH));
         let host = pretend(&world.plan(), &world.observed, &world.memory, &owner());
         (world.observed, world.memory) = (host.observed, host.memory);
         world
     }
 
-    fn plan(&self) -> Plan {
+    pub(super) fn plan(&self) -> Plan {
         self.with(plan)
     }
 
@@ -59,25 +64,25 @@ impl World {
         plan
     }
 
-    fn container(&mut self, name: &str) -> &mut Container {
+    pub(super) fn container(&mut self, name: &str) -> &mut Container {
         self.observed.containers.iter_mut().find(|one| one.name == name).expect("the container exists")
     }
 
-    fn service(&mut self, id: &str) -> &mut crate::model::Service {
+    pub(super) fn service(&mut self, id: &str) -> &mut crate::model::Service {
         let deployment = self.desired.deployments.values_mut().next().expect("a deployment");
         deployment.services.iter_mut().find(|one| one.id.as_str() == id).expect("the service exists")
     }
 }
 
-fn two() -> World {
+pub(super) fn two() -> World {
     World::settled(desired(vec![deployment("shop", vec![service("db", "db:1"), service("web", "web:1")])]))
 }
 
-fn step<'p>(plan: &'p Plan, subject: &str) -> &'p Step {
+pub(super) fn step<'p>(plan: &'p Plan, subject: &str) -> &'p Step {
     plan.steps.iter().find(|step| step.subject.to_string() == subject).expect("the step exists")
 }
 
-fn held<'p>(plan: &'p Plan, subject: &str) -> &'p Held {
+pub(super) fn held<'p>(plan: &'p Plan, subject: &str) -> &'p Held {
     plan.held.iter().find(|held| held.subject.to_string() == subject).expect("it is held")
 }
 
@@ -87,21 +92,9 @@ fn port(number: u16) -> PortBinding {
 
 fn foreign(name: &str, ports: &[u16]) -> Container {
     Container {
-        id: ContainerId::new(format!("foreign-{name}")),
-        name: name.to_owned(),
         owner: Some(OwnerId::new("somebody/else")),
-        instance: None,
-        revision: None,
-        applied: Default::default(),
-        anonymous_volumes: Default::default(),
-        needs: Vec::new(),
-        image_id: String::new(),
-        status: Status::Running,
-        health: Health::Unchecked,
-        restart_count: 0,
-        started_at: None,
-        addresses: Default::default(),
         spec: ContainerSpec { ports: ports.iter().map(|number| port(*number)).collect(), ..Default::default() },
+        ..Container::bare(&format!("foreign-{name}"), name)
     }
 }
 
@@ -115,6 +108,54 @@ fn a_limit_changes_in_place_but_is_lifted_by_a_new_container() {
     (world.observed, world.memory) = (host.observed, host.memory);
     world.service("db").spec.resources.memory = None;
     assert!(matches!(step(&world.plan(), "shop/db/1").action, Action::ReplaceInstance { .. }));
+}
+
+#[test]
+fn a_changed_health_check_is_a_change_that_must_pass_the_new_check() {
+    let probe = |port| Probe {
+        http_path: Some("/".to_owned()),
+        port,
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(3),
+        retries: 3,
+        start_period: Duration::ZERO,
+    };
+    let mut world = two();
+    for (before, after) in [(None, Some(probe(80))), (Some(probe(80)), Some(probe(81))), (Some(probe(81)), None)] {
+        assert_eq!(world.service("web").probe, before);
+        world.service("web").probe.clone_from(&after);
+        let plan = world.plan();
+        let step = step(&plan, "shop/web/1");
+        assert_eq!((step.disruption, step.changes.len()), (Disruption::InPlace, 1), "{:?}", step.changes);
+        let Action::UpdateInstance { updates, gate: Gate::Healthy { probe, .. }, .. } = &step.action else {
+            panic!("{:?}", step.action)
+        };
+        assert!(updates.is_empty() && *probe == after, "nothing is done to the container, and the new check is passed");
+        let host = pretend(&plan, &world.observed, &world.memory, &owner());
+        (world.observed, world.memory) = (host.observed, host.memory);
+        assert!(world.plan().is_empty(), "it is on record");
+    }
+}
+
+#[test]
+fn a_container_of_a_version_that_recorded_no_check_is_not_changed_for_it() {
+    let mut world = two();
+    world.container("shop-web-1").applied.remove("probe");
+    world.service("web").probe = Some(Probe {
+        http_path: None,
+        port: 80,
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(3),
+        retries: 3,
+        start_period: Duration::ZERO,
+    });
+    assert!(world.plan().is_empty());
+    let found = world.found();
+    let base = found.values().find(|base| base.asked.contains_key("probe")).expect("it gets a record");
+    assert_eq!(base.asked["probe"].len(), 12);
+    world.memory.bases.extend(found);
+    world.service("web").probe = None;
+    assert_eq!(world.plan().steps.len(), 1, "from then on a change is one");
 }
 
 #[test]
@@ -165,11 +206,53 @@ fn swapped_ports_make_room_first() {
 }
 
 #[test]
+fn a_container_that_is_started_waits_for_the_port_that_another_gives_up() {
+    let mut world = two();
+    world.service("web").spec.ports.insert(port(8080));
+    world.service("db").spec.ports.insert(port(8081));
+    let mut world = World::settled(world.desired);
+    // The database fell while its port was given to it and is still held by the web server.
+    world.container("shop-db-1").status = Status::Exited { code: 128, oom: false };
+    world.container("shop-web-1").spec.ports = BTreeSet::from([port(8081)]);
+    world.container("shop-web-1").applied.retain(|field, _| !field.starts_with("port"));
+    let plan = world.plan();
+    let web = step(&plan, "shop/web/1").id;
+    assert!(step(&plan, "shop/db/1").needs.iter().any(|need| need.step == web), "{:#?}", plan.steps);
+    let mut world = two();
+    world.service("web").spec.ports.insert(port(8080));
+    let mut world = World::settled(world.desired);
+    world.container("shop-web-1").status = Status::Exited { code: 128, oom: false };
+    world.observed.containers.push(foreign("squatter", &[8080]));
+    let why = HeldReason::PortTaken { port: "8080/tcp".into(), holder: "squatter".into() };
+    assert_eq!(held(&world.plan(), "shop/web/1").why, why);
+}
+
+#[test]
+fn what_was_stopped_by_hand_stays_stopped_when_the_engine_starts_it_again() {
+    let mut world = two();
+    for name in ["db", "web"] {
+        world.service(name).spec.restart = if name == "db" { Restart::Always } else { Restart::UnlessStopped };
+    }
+    let mut world = World::settled(world.desired);
+    world.memory.suspended.insert(crate::model::DeploymentName::new("shop"));
+    let plan = world.plan();
+    assert_eq!(plan.steps.len(), 1, "who started the other is a person: {:#?}", plan.steps);
+    assert!(matches!(step(&plan, "shop/db/1").action, Action::StopInstance { .. }));
+    let host = pretend(&plan, &world.observed, &world.memory, &owner());
+    (world.observed, world.memory) = (host.observed, host.memory);
+    assert!(world.plan().is_empty());
+    world.container("shop-db-1").status = Status::Running;
+    world.desired.settings.drift = DriftPolicy::Report;
+    assert!(world.plan().is_empty(), "where drift is reported it is reported");
+    assert_eq!(held(&world.plan(), "shop/db/1").why, HeldReason::DriftReported);
+}
+
+#[test]
 fn what_failed_its_gate_is_held_until_git_changes_it_and_the_old_version_is_kept_up() {
     let mut world = two();
     world.service("web").spec.env.insert("BAD".into(), "1".into());
     let instance: InstanceId = "shop/web/1".parse().unwrap();
-    let spec = spec_digest(&world.service("web").spec.fields());
+    let spec = spec_digest(&world.service("web").fields());
     let failed = Quarantine { instance, spec, revision: "3f2a91c".into(), verdict: "exited (1)".into() };
     world.memory.quarantine.push(failed);
     let plan = world.plan();

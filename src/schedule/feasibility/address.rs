@@ -1,7 +1,9 @@
-//! Task servers that are wanted by two tasks at once. A server runs one task at a time, first due first, so each
-//! address is walked once as a queue: what is released while the server is busy starts late, and by how much is known.
+//! Task servers that are wanted by two tasks at once. A server that runs one task at a time serves who waits in the order
+//! of its lane: by priority, then who was due first, then by file. So each address is walked once as such a queue: what is
+//! released while the server is busy starts late, and by how much is known. A sequential task takes its place in it from when
+//! all that it needs has ended; it has no time to be late for.
 
-use super::course::Course;
+use super::course::{Course, Entry};
 use super::{Finding, FindingKind, MAX_PAIRS};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -19,7 +21,7 @@ struct Late {
 pub(super) fn check(course: &Course<'_>, cut: &mut BTreeSet<usize>) -> Vec<Finding> {
     let mut groups: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for (number, entry) in course.entries() {
-        if let (Some(address), Some(_)) = (entry.task.target.address(), entry.timed()) {
+        if let (Some(address), Some(_)) = (entry.task.target.address(), entry.expected()) {
             groups.entry(address).or_default().push(number);
         }
     }
@@ -43,39 +45,54 @@ pub(super) fn check(course: &Course<'_>, cut: &mut BTreeSet<usize>) -> Vec<Findi
     findings
 }
 
-/// Late starts as (late task, task before it). Of occurrences released at once the higher priority goes first, then
-/// file order. O(n log k) for n occurrences of k tasks.
+/// When an occurrence is released, whose it is, and which.
+type Pending = Reverse<(Duration, usize, u32)>;
+/// An occurrence that waits: the order of a lane, then its work.
+type Waiting = Reverse<(Reverse<u8>, Duration, usize, Duration)>;
+
+/// Late starts of timed tasks as (late task, task before it). O(n log k) for n occurrences of k tasks.
 fn sweep(course: &Course<'_>, group: &[usize]) -> BTreeMap<(usize, usize), Late> {
     let mut found: BTreeMap<(usize, usize), Late> = BTreeMap::new();
-    let mut queue = BinaryHeap::new();
-    let push = |queue: &mut BinaryHeap<_>, number: usize, occurrence: u32| {
-        let Some(entry) = course.entry(number) else { return };
-        let Some((estimate, timing)) = entry.timed() else { return };
-        if occurrence < entry.task.release.occurrences().min(course.limit()) {
-            let release = entry.released(timing, occurrence);
-            queue.push(Reverse((release, Reverse(entry.task.priority), number, occurrence, estimate)));
-        }
+    let mut pending: BinaryHeap<Pending> = BinaryHeap::new();
+    let mut waiting: BinaryHeap<Waiting> = BinaryHeap::new();
+    let release = |number: usize, occurrence: u32| {
+        let entry = course.entry(number)?;
+        let (_, timing) = entry.expected()?;
+        let more = occurrence < entry.task.release.occurrences().min(course.limit());
+        more.then(|| Reverse((entry.released(timing, occurrence), number, occurrence)))
     };
-    for number in group {
-        push(&mut queue, *number, 0);
-    }
+    pending.extend(group.iter().filter_map(|number| release(*number, 0)));
     let mut busy_until = Duration::ZERO;
     // Since the server was last idle: the task before, and the one before that which is another.
     let (mut last, mut other) = (None, None);
-    while let Some(Reverse((release, _, number, occurrence, estimate))) = queue.pop() {
-        push(&mut queue, number, occurrence + 1);
+    loop {
+        let next = pending.peek().map(|Reverse((at, ..))| *at);
+        let start = if waiting.is_empty() { busy_until.max(next.unwrap_or_default()) } else { busy_until };
+        while let Some(Reverse((at, number, occurrence))) =
+            pending.peek().copied().filter(|Reverse((at, ..))| *at <= start)
+        {
+            pending.pop();
+            pending.extend(release(number, occurrence + 1));
+            if let Some((entry, estimate)) = course.entry(number).and_then(|entry| Some((entry, entry.estimate()?))) {
+                waiting.push(Reverse((Reverse(entry.task.priority), at, number, estimate)));
+            }
+        }
+        let Some(Reverse((_, release, number, estimate))) = waiting.pop() else { break };
         if release >= busy_until {
             (last, other) = (None, None);
-        } else if let Some(behind) = if last == Some(number) { other } else { last } {
+        } else if let Some(behind) = if last == Some(number) { other } else { last }
+            && course.entry(number).is_some_and(Entry::is_timed)
+        {
             let late = busy_until.saturating_sub(release);
             let how = found.entry((number, behind)).or_insert(Late { count: 0, most: late, first: release });
             how.count += 1;
             how.most = how.most.max(late);
+            how.first = how.first.min(release);
         }
         if last != Some(number) {
             (last, other) = (Some(number), last);
         }
-        busy_until = release.max(busy_until).saturating_add(estimate);
+        busy_until = start.saturating_add(estimate);
     }
     found
 }

@@ -38,11 +38,20 @@ impl Entry<'_> {
 
     /// The estimate of a timed task that is expected to run.
     pub(super) fn timed(&self) -> Option<(Duration, Timing)> {
-        let timed = matches!(self.task.release, Release::Timed { .. });
-        if timed { self.estimate().zip(self.timing) } else { None }
+        self.expected().filter(|_| self.is_timed())
     }
 
-    /// When an occurrence (counted from 0) of a timed task is released at the earliest.
+    /// The estimate of a task that is expected to run, timed or not.
+    pub(super) fn expected(&self) -> Option<(Duration, Timing)> {
+        self.estimate().zip(self.timing)
+    }
+
+    /// Whether it has a time of its own.
+    pub(super) fn is_timed(&self) -> bool {
+        matches!(self.task.release, Release::Timed { .. })
+    }
+
+    /// When an occurrence (counted from 0) is released at the earliest.
     pub(super) fn released(&self, timing: Timing, occurrence: u32) -> Duration {
         self.task.release.due(occurrence).unwrap_or_default().max(timing.ready)
     }

@@ -1,8 +1,8 @@
-//! What the tasks that are bound to one CPU ask of it over time.
+//! What the tasks that are bound to one CPU ask of it over time, and all real-time tasks of all CPUs of this machine.
 
 use super::course::Course;
 use super::{Finding, FindingKind};
-use crate::model::RtPolicy;
+use crate::model::{RealTime, RtPolicy, Target, TaskAddress};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const TOLERANCE: f64 = 1e-9;
 /// CPUs that do not exist or are asked for more than there is.
 pub(super) fn check(course: &Course<'_>, cpus: Option<u32>) -> Vec<Finding> {
     let mut findings = absent(course, cpus);
-    findings.extend(overload(course));
+    findings.extend(overload(course, cpus));
     findings.extend(bandwidth(course, cpus));
     findings
 }
@@ -28,43 +28,79 @@ fn absent(course: &Course<'_>, cpus: Option<u32>) -> Vec<Finding> {
 }
 
 /// Estimate over period, summed over the periodic tasks of a CPU that are active at once: from the first due time to
-/// one period after the last.
-fn overload(course: &Course<'_>) -> Vec<Finding> {
-    // At one time ends (false) come before starts (true).
-    let mut changes: BTreeMap<u32, BTreeSet<(Duration, bool, usize)>> = BTreeMap::new();
+/// one period after the last. The real-time tasks that run on this machine, bound or not, are likewise held against all of
+/// its CPUs together, when their number is known.
+fn overload(course: &Course<'_>, cpus: Option<u32>) -> Vec<Finding> {
     let mut shares: BTreeMap<usize, f64> = BTreeMap::new();
+    let mut places: BTreeMap<Option<u32>, Vec<usize>> = BTreeMap::new();
     for (number, entry) in course.entries() {
-        let (Some(cpu), Some((estimate, _)), Some(period)) = (entry.task.real_time.cpu, entry.timed(), entry.period())
-        else {
-            continue;
-        };
+        let (Some((estimate, _)), Some(period)) = (entry.timed(), entry.period()) else { continue };
         shares.insert(number, estimate.as_secs_f64() / period.as_secs_f64());
-        let of_cpu = changes.entry(cpu).or_default();
-        of_cpu.insert((entry.task.release.due(0).unwrap_or_default(), true, number));
-        of_cpu.insert((entry.last_due().saturating_add(period), false, number));
+        let RealTime { policy, cpu } = entry.task.real_time;
+        if cpu.is_some() {
+            places.entry(cpu).or_default().push(number);
+        }
+        if policy != RtPolicy::Other && is_here(&entry.task.target) {
+            places.entry(None).or_default().push(number);
+        }
     }
     let mut findings = Vec::new();
-    for (cpu, changes) in changes {
-        let (mut active, mut busiest) = (BTreeSet::new(), BTreeSet::new());
-        let (mut load, mut peak) = (0.0_f64, 0.0_f64);
-        for (_, starts, number) in changes {
-            let share = shares.get(&number).copied().unwrap_or_default();
-            if starts {
-                active.insert(number);
-                load += share;
-            } else if active.remove(&number) {
-                load -= share;
-            }
-            if load > peak + TOLERANCE {
-                peak = load;
-                busiest.clone_from(&active);
-            }
+    for (cpu, tasks) in places {
+        let Some(most) = cpu.map_or(cpus, |_| Some(1)) else { continue };
+        let (load, busiest) = peak(course, &shares, &tasks);
+        // Where all are bound, one of their CPUs is told.
+        let bound = |number: &usize| course.entry(*number).is_some_and(|entry| entry.task.real_time.cpu.is_some());
+        if load <= f64::from(most) + TOLERANCE || (cpu.is_none() && busiest.iter().all(bound)) {
+            continue;
         }
-        if peak > 1.0 + TOLERANCE {
-            findings.extend(course.finding(FindingKind::CpuOverload { cpu, load: peak }, busiest));
+        let kind = match cpu {
+            Some(cpu) => FindingKind::CpuOverload { cpu, load },
+            None => FindingKind::MachineOverload { cpus: most, load },
+        };
+        findings.extend(course.finding(kind, busiest));
+    }
+    // In the order of CPUs, the machine last.
+    findings.sort_by_key(|one| matches!(one.kind, FindingKind::MachineOverload { .. }));
+    findings
+}
+
+/// The largest sum of shares that are active at once, and whose they are.
+fn peak(course: &Course<'_>, shares: &BTreeMap<usize, f64>, tasks: &[usize]) -> (f64, BTreeSet<usize>) {
+    // At one time ends (false) come before starts (true).
+    let mut changes: BTreeSet<(Duration, bool, usize)> = BTreeSet::new();
+    for number in tasks {
+        let Some((entry, period)) = course.entry(*number).and_then(|entry| Some((entry, entry.period()?))) else {
+            continue;
+        };
+        changes.insert((entry.task.release.due(0).unwrap_or_default(), true, *number));
+        changes.insert((entry.last_due().saturating_add(period), false, *number));
+    }
+    let (mut active, mut busiest) = (BTreeSet::new(), BTreeSet::new());
+    let (mut load, mut peak) = (0.0_f64, 0.0_f64);
+    for (_, starts, number) in changes {
+        let share = shares.get(&number).copied().unwrap_or_default();
+        if starts {
+            active.insert(number);
+            load += share;
+        } else if active.remove(&number) {
+            load -= share;
+        }
+        if load > peak + TOLERANCE {
+            peak = load;
+            busiest.clone_from(&active);
         }
     }
-    findings
+    (peak, busiest)
+}
+
+/// Whether a task certainly runs on the machine that conducts the run.
+fn is_here(target: &Target) -> bool {
+    match target {
+        Target::Command(_) | Target::Service { .. } | Target::Address(TaskAddress::Unix(_)) => true,
+        Target::Address(address) => {
+            address.place().is_some_and(|(host, _)| ["localhost", "127.0.0.1", "::1"].contains(&host))
+        }
+    }
 }
 
 /// `SCHED_DEADLINE` reservations that the kernel would refuse. It admits 95 % of the CPUs that a thread may run on,

@@ -26,7 +26,7 @@ pub(super) fn check(course: &Course<'_>, judged: &BTreeSet<usize>, cut: &mut BTr
     let mut by_cpu: BTreeMap<u32, Vec<Job>> = BTreeMap::new();
     for (number, entry) in course.entries() {
         let (Some(cpu), Some((work, timing)), Some(deadline)) =
-            (entry.task.real_time.cpu, entry.timed(), entry.task.deadline)
+            (entry.task.real_time.cpu, entry.expected(), entry.task.deadline)
         else {
             continue;
         };
@@ -38,12 +38,15 @@ pub(super) fn check(course: &Course<'_>, judged: &BTreeSet<usize>, cut: &mut BTr
             cut.insert(number);
         }
         let jobs = by_cpu.entry(cpu).or_default();
-        jobs.extend((0..occurrences.min(course.limit())).filter_map(|occurrence| {
+        jobs.extend((0..occurrences.min(course.limit())).map(|occurrence| {
             let deadline = match deadline.from {
-                DeadlineFrom::Release => entry.task.release.due(occurrence)?.saturating_add(deadline.after),
+                // That of a sequential task counts from when all that it needs has ended.
+                DeadlineFrom::Release => {
+                    entry.task.release.due(occurrence).unwrap_or(timing.ready).saturating_add(deadline.after)
+                }
                 DeadlineFrom::Run => deadline.after,
             };
-            Some(Job { release: entry.released(timing, occurrence), deadline, work, task: number })
+            Job { release: entry.released(timing, occurrence), deadline, work, task: number }
         }));
     }
     let mut findings = Vec::new();

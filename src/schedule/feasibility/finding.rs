@@ -52,7 +52,7 @@ pub enum FindingKind {
         /// Time between two due times.
         period: Duration,
     },
-    /// The first of `tasks` starts late, for the second still runs at the same task server, which runs one at a time.
+    /// The first of `tasks` starts late, for the second still runs at the same task server, if that runs one at a time.
     AddressOverlap {
         /// The task server.
         address: String,
@@ -82,6 +82,13 @@ pub enum FindingKind {
         /// The CPU.
         cpu: u32,
         /// Estimate over period, summed over the tasks that are active at the busiest time; 1 is a full CPU.
+        load: f64,
+    },
+    /// The periodic real-time tasks of this machine want more than all of its CPUs.
+    MachineOverload {
+        /// How many CPUs it has.
+        cpus: u32,
+        /// Estimate over period, summed over the tasks that are active at the busiest time; 1 is one full CPU.
         load: f64,
     },
     /// Work with deadlines on one CPU does not fit into a window of time, in whatever order it runs.
@@ -138,6 +145,8 @@ pub enum Proof {
     Certain,
     /// It does not hold in the worst case, when due times meet; the written due times may avoid that.
     WorstCase,
+    /// It does not hold at a task server that runs one task at a time. What a server takes at once is known when it is asked.
+    OneAtATime,
     /// Nothing: it says what was not looked at.
     None,
 }
@@ -147,6 +156,7 @@ impl FindingKind {
     pub fn proof(&self) -> Proof {
         match self {
             Self::ResponseTime { .. } => Proof::WorstCase,
+            Self::AddressOverlap { .. } | Self::MoreOverlaps { .. } => Proof::OneAtATime,
             Self::Undecided { .. } | Self::Incomplete { .. } => Proof::None,
             _ => Proof::Certain,
         }
@@ -202,6 +212,14 @@ impl fmt::Display for Finding {
             FindingKind::CpuOverload { cpu, load } => {
                 write!(f, "CPU {cpu} is asked for {} of its time by {}", percent(*load), self.names())
             }
+            FindingKind::MachineOverload { cpus, load } => {
+                let all = if *cpus == 1 {
+                    "the one CPU of this machine is".to_owned()
+                } else {
+                    format!("the {cpus} CPUs of this machine are")
+                };
+                write!(f, "{all} asked for {} of the time of one by {}", percent(*load), self.names())
+            }
             FindingKind::CpuDemand { cpu, from, to, work } => {
                 write!(f, "CPU {cpu} has {} of work to do between {} ", exact(*work), exact(*from))?;
                 let share = work.as_secs_f64() / to.saturating_sub(*from).as_secs_f64();
@@ -252,12 +270,18 @@ impl Finding {
                 format!("Set the period to {} or longer, or correct the estimate.", exact(*estimate))
             }
             FindingKind::AddressOverlap { late, .. } => {
-                format!("Start `{one}` {} later, or run it at another task server.", exact(*late))
+                format!(
+                    "Start `{one}` {} later, run it at another task server, or let this one run several at once.",
+                    exact(*late)
+                )
             }
             FindingKind::MoreOverlaps { .. } => "Spread the tasks over time or over more task servers.".to_owned(),
             FindingKind::CpuAbsent { .. } => "Bind it to a CPU of the machine, or to none.".to_owned(),
             FindingKind::CpuOverload { .. } => {
                 "Move some of them to another CPU, or lengthen their periods.".to_owned()
+            }
+            FindingKind::MachineOverload { .. } => {
+                "Lengthen their periods, or run some of them on another machine.".to_owned()
             }
             FindingKind::CpuDemand { work, from, to, .. } => {
                 let over = work.saturating_sub(to.saturating_sub(*from));

@@ -64,7 +64,7 @@ fn simulated(tasks: &[Task]) -> (u64, u64) {
         let mut now = 0;
         let (mut free_at, mut busy) = (0, Vec::new());
         while !waiting.is_empty() {
-            let first = waiting.iter().filter(|one| one.0 <= now).min().copied();
+            let first = waiting.iter().filter(|one| one.0 <= now).min_by_key(|one| (one.1, one.0, one.2)).copied();
             if let (Some(one), true) = (first, now >= free_at) {
                 waiting.remove(waiting.iter().position(|other| *other == one).unwrap());
                 if free_at < now || one.0 == now {

@@ -1,4 +1,4 @@
-//! Worst-case response times of periodic tasks with fixed priorities on one CPU.
+//! Worst-case response times of tasks with fixed priorities on one CPU. One that runs once is one whose period never ends.
 //!
 //! Joseph and Pandya's recurrence R = C + Σ ⌈R / T⌉ · C over the tasks that go before, with Lehoczky's extension to
 //! deadlines beyond the period: all occurrences of a busy period are looked at. A task has finitely many occurrences,
@@ -17,7 +17,10 @@ const MAX_STEPS: usize = 20_000;
 /// Terms of the recurrence that are computed for one CPU, about.
 const MAX_TERMS: usize = 5_000_000;
 
-/// A periodic task on its CPU; times in nanoseconds.
+/// The period of a task that runs once: longer than any window.
+const ONCE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// A task on its CPU; times in nanoseconds.
 struct Load {
     number: usize,
     rank: u16,
@@ -26,7 +29,7 @@ struct Load {
     count: u128,
     /// What it should stay within, and whether that is a deadline; `None` when it is not judged here.
     limit: Option<(u128, bool)>,
-    /// First due time, and one period after the last.
+    /// First due time, and one period after the last, or the end of one that runs once.
     span: (Duration, Duration),
 }
 
@@ -41,7 +44,7 @@ enum Response {
     Unknown,
 }
 
-/// Periodic tasks whose worst case is beyond their deadline because of others.
+/// Tasks whose worst case is beyond their deadline because of others.
 pub(super) fn check(course: &Course<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (cpu, loads) in loads(course) {
@@ -74,9 +77,8 @@ fn loads(course: &Course<'_>) -> BTreeMap<u32, Vec<Load>> {
     let mut loads: BTreeMap<u32, Vec<Load>> = BTreeMap::new();
     for (number, entry) in course.entries() {
         let real_time = entry.task.real_time;
-        let (Some(cpu), Some((estimate, _)), Some(period)) = (real_time.cpu, entry.timed(), entry.period()) else {
-            continue;
-        };
+        let (Some(cpu), Some((estimate, timing))) = (real_time.cpu, entry.expected()) else { continue };
+        let period = entry.period();
         let (rank, fixed) = match real_time.policy {
             RtPolicy::Other => continue,
             RtPolicy::Fifo { priority } | RtPolicy::RoundRobin { priority } => (u16::from(priority), true),
@@ -85,21 +87,25 @@ fn loads(course: &Course<'_>) -> BTreeMap<u32, Vec<Load>> {
         };
         let limit = match entry.task.deadline {
             _ if !fixed => None,
-            None if estimate > period => None,
-            None => Some((period, false)),
+            None => period.filter(|period| estimate <= *period).map(|period| (period, false)),
             Some(deadline) => match deadline.from {
                 DeadlineFrom::Release => Some((deadline.after, true)),
-                DeadlineFrom::Run => Some((deadline.after.saturating_sub(entry.last_due()), true)),
+                DeadlineFrom::Run => {
+                    let released = entry.last_due().max(if period.is_none() { timing.ready } else { Duration::ZERO });
+                    Some((deadline.after.saturating_sub(released), true))
+                }
             },
         };
+        // One that runs once is in the way for as long as it runs.
+        let last = entry.last_due().max(timing.ready).saturating_add(period.unwrap_or(estimate));
         loads.entry(cpu).or_default().push(Load {
             number,
             rank,
             estimate: estimate.as_nanos(),
-            period: period.as_nanos(),
+            period: period.unwrap_or(ONCE).as_nanos(),
             count: u128::from(entry.task.release.occurrences()),
             limit: limit.map(|(limit, deadline)| (limit.as_nanos(), deadline)),
-            span: (entry.task.release.due(0).unwrap_or_default(), entry.last_due().saturating_add(period)),
+            span: (entry.released(timing, 0), last),
         });
     }
     loads

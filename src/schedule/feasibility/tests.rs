@@ -141,7 +141,7 @@ fn two_tasks_at_one_server_with_later_periods() {
     assert_eq!(
         told(tasks, None),
         ["2: `a` starts up to 3 ms late at s:7000, where `b` is still running: 3 times, first at 10 ms. \
-          Start `a` 3 ms later, or run it at another task server."]
+          Start `a` 3 ms later, run it at another task server, or let this one run several at once."]
     );
 }
 
@@ -275,6 +275,82 @@ fn reservations_that_the_kernel_refuses() {
         [""; 0],
         "without the number of CPUs it is not known"
     );
+}
+
+#[test]
+fn an_overlap_at_a_task_server_refuses_no_commit_because_the_server_may_take_several() {
+    let both = schedule(vec![task("a", 0, 10).server("s"), task("b", 5, 10).server("s")]);
+    let findings = feasibility(&both, None);
+    assert_eq!(findings.iter().map(|one| one.kind.proof()).collect::<Vec<_>>(), [Proof::OneAtATime]);
+    assert_eq!(refusals([&both]), []);
+}
+
+#[test]
+fn a_task_server_serves_by_priority_and_not_by_who_came_first() {
+    // When `long` ends, `b` goes first although `a` waited longer.
+    let urgent = Task { priority: 90, ..task("b", 6, 10).server("s") };
+    let tasks = vec![task("long", 0, 10).server("s"), task("a", 5, 10).server("s"), urgent];
+    let told = told(tasks, None);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("3: `a` starts 15 ms late at s:7000, where `b` is still running"), "{told:?}");
+    assert!(told[1].starts_with("4: `b` starts 4 ms late at s:7000, where `long` is still running"), "{told:?}");
+}
+
+#[test]
+fn a_sequential_task_is_in_the_way_of_a_timed_one() {
+    let after = task("after", 0, 20).sequential().needs("first", On::Success).server("s");
+    let tasks = vec![task("first", 0, 10), after, task("timed", 20, 5).server("s")];
+    assert_eq!(
+        told(tasks, None),
+        [
+            "4: `timed` starts 10 ms late at s:7000, where `after` is still running: at 20 ms. Start `timed` 10 ms later, \
+          run it at another task server, or let this one run several at once."
+        ]
+    );
+    // And on a CPU: 20 ms of the one and 15 ms of the other within 30 ms.
+    let on = |task: Task| task.on(0, RtPolicy::Other);
+    let after = on(task("after", 0, 20).sequential().needs("first", On::Success).within(40, DeadlineFrom::Run));
+    let timed = on(task("timed", 10, 15).within(30, DeadlineFrom::Release));
+    let told = told(vec![task("first", 0, 10), after, timed], None);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("CPU 0 has 35 ms of work to do between 10 ms and 40 ms"), "{told:?}");
+}
+
+#[test]
+fn a_task_that_runs_once_holds_up_those_below_it() {
+    let fifo = |priority| RtPolicy::Fifo { priority };
+    let control = task("control", 0, 50).every(100, 100).within(100, DeadlineFrom::Release).on(1, fifo(50));
+    let told = told(vec![control, task("once", 3_000, 5_000).on(1, fifo(99))], None);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("`control` ends") && told[0].contains("on CPU 1 it waits for `once`"), "{told:?}");
+    let control = task("control", 0, 50).every(100, 100).within(100, DeadlineFrom::Release).on(1, fifo(50));
+    assert_eq!(self::told(vec![control, task("below", 3_000, 5_000).on(1, fifo(9))], None), [""; 0]);
+}
+
+#[test]
+fn tasks_that_are_bound_to_no_cpu_are_held_against_all_of_this_machine() {
+    let policy = RtPolicy::Fifo { priority: 50 };
+    let tasks = |target: fn(usize) -> Target| -> Vec<Task> {
+        let task = |n: usize| Task {
+            target: target(n),
+            real_time: RealTime { policy, cpu: None },
+            ..task(&format!("t{n}"), 0, 5).every(10, 10)
+        };
+        (0..10).map(task).collect()
+    };
+    let here = |n| Target::Command(vec![format!("/bin/{n}")]);
+    let told = told(tasks(here), Some(2));
+    assert_eq!(
+        told,
+        [
+            "2: the 2 CPUs of this machine are asked for 500 % of the time of one by `t0`, `t1`, `t2`, `t3`, `t4`, `t5` and 4 \
+          more. Lengthen their periods, or run some of them on another machine."
+        ]
+    );
+    assert_eq!(self::told(tasks(here), Some(5)), [""; 0]);
+    assert_eq!(self::told(tasks(here), None), [""; 0], "nothing is known of the machine");
+    let elsewhere = |n| Target::Address(TaskAddress::Tcp(format!("host{n}"), 1));
+    assert_eq!(self::told(tasks(elsewhere), Some(2)), [""; 0]);
 }
 
 #[test]

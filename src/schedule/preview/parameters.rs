@@ -1,12 +1,9 @@
 //! The parameters and variables of a task that change, by path.
 
 use super::FieldChange;
-use crate::model::looks_secret;
+use crate::model::{HIDDEN, looks_secret, masked};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Stands for a value that must not be shown.
-const HIDDEN: &str = "‹hidden›";
 
 /// What is not the same on both sides. Maps are compared key by key, and lists of one length item by item; anything else
 /// is shown whole, as compact JSON.
@@ -61,6 +58,7 @@ fn redacted(value: &Value) -> Value {
     match value {
         Value::Object(map) => Value::Object(map.iter().map(entry).collect()),
         Value::Array(items) => Value::Array(items.iter().map(redacted).collect()),
+        Value::String(text) => Value::from(masked(text)),
         other => other.clone(),
     }
 }

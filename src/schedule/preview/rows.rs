@@ -94,6 +94,7 @@ pub(super) fn proof_text(proof: Proof) -> &'static str {
     match proof {
         Proof::Certain => "certain",
         Proof::WorstCase => "worst case",
+        Proof::OneAtATime => "one by one",
         Proof::None => "unknown",
     }
 }

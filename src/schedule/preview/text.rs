@@ -43,7 +43,7 @@ fn block(out: &mut String, schedule: &ScheduleChange) {
     for finding in &schedule.findings {
         let style = match finding.proof {
             Proof::Certain if schedule.refused => RED,
-            Proof::Certain | Proof::WorstCase => YELLOW,
+            Proof::Certain | Proof::WorstCase | Proof::OneAtATime => YELLOW,
             Proof::None => DIM,
         };
         let _ = writeln!(out, "  {style}{:<10}{style:#}  {}", proof_text(finding.proof), plain(&finding.text));

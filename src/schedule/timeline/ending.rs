@@ -85,7 +85,7 @@ impl Timeline {
             self.arm_timer(task);
         }
         self.leave_lane(task, effects);
-        if terms.critical && matches!(verdict, Verdict::Failed(_) | Verdict::TimedOut(_)) {
+        if terms.critical && matches!(verdict, Verdict::Failed(_) | Verdict::TimedOut(_) | Verdict::Cancelled) {
             self.abort(RunVerdict::Aborted, effects);
         }
     }
@@ -182,6 +182,9 @@ impl Timeline {
                     (On::Failure, Outcome::Success) | (_, Outcome::NotNeeded) => SkipCause::NotNeeded(TaskIndex(task)),
                 };
                 self.skip_rest(after, cause, effects);
+                if self.terms[after].critical && matches!(cause, SkipCause::NeedFailed(_)) {
+                    self.abort(RunVerdict::Aborted, effects);
+                }
             }
         }
     }

@@ -191,7 +191,7 @@ pub enum RunVerdict {
     Succeeded,
     /// Something failed, and the rest went on.
     Failed,
-    /// A critical task failed, or a deadline ended the run.
+    /// A critical task failed, was cancelled or was left out for a failure, or a deadline ended the run.
     Aborted,
     /// Somebody ended it.
     Cancelled,

@@ -228,6 +228,27 @@ fn a_critical_failure_ends_the_run() {
 }
 
 #[test]
+fn a_critical_task_that_is_left_out_for_a_failure_or_cancelled_ends_the_run() {
+    let critical = Task { critical: true, ..sequential("b", &[("a", On::Success)]) };
+    let mut hand = Hand::new(vec![timed("a", 0), critical.clone(), timed("later", 100)]);
+    hand.until(0);
+    let said = hand.ends("a", End::Failure);
+    let expected =
+        ["0 a Failed(Reported)", "0 b Skipped(NeedFailed(TaskIndex(0)))", "0 later Skipped(Aborted)", "0 run Aborted"];
+    assert_eq!(said, expected);
+
+    let mut hand = Hand::new(vec![Task { critical: true, ..timed("a", 0) }, timed("later", 100)]);
+    hand.until(0);
+    assert_eq!(hand.ends("a", End::Cancelled), ["0 a Cancelled", "0 later Skipped(Aborted)", "0 run Aborted"]);
+
+    let undo = Task { critical: true, ..sequential("undo", &[("a", On::Failure)]) };
+    let mut hand = Hand::new(vec![timed("a", 0), undo]);
+    hand.until(0);
+    let said = hand.ends("a", End::Success);
+    assert_eq!(said.last().unwrap(), "0 run Succeeded", "one that is not needed is no failure");
+}
+
+#[test]
 fn a_periodic_task_skips_an_occurrence_that_is_due_while_it_runs() {
     let release = Release::Timed { at: MS * 10, repeat: Some(Repeat { period: MS * 10, count: 4 }) };
     let mut hand = Hand::new(vec![Task { release, ..task("a") }]);

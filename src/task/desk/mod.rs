@@ -14,9 +14,9 @@ use super::rank::{Rank, tried};
 use super::registry::Registry;
 use super::settings::Settings;
 use super::worker::{Outcome, Report, What};
-use crate::model::{RealTime, TaskId, TaskProtocol};
+use crate::model::{RealTime, TaskProtocol};
 use crate::rt::{Monotonic, Thread};
-use crate::wire::{AttemptKey, Capabilities, EndNotice, Happened, TaskCall, TaskState, TaskStatus};
+use crate::wire::{AttemptKey, Capabilities, ClockReading, EndNotice, Happened, TaskCall, TaskState, TaskStatus};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +46,8 @@ pub(super) struct Desk {
     entries: BTreeMap<u64, Entry>,
     over: VecDeque<Over>,
     stops: Vec<Stop>,
+    /// Attempts that were stopped before they came.
+    unwanted: VecDeque<AttemptKey>,
     last: u64,
     closing: bool,
 }
@@ -74,6 +76,7 @@ impl Desk {
             entries,
             over,
             stops,
+            unwanted: VecDeque::new(),
             last: 0,
             closing: false,
         }
@@ -88,12 +91,14 @@ impl Desk {
     pub(super) fn call(&mut self, call: TaskCall) {
         match call {
             TaskCall::Start(call, reply) => self.start(&call, reply),
-            TaskCall::Stop { task, grace, reply } => self.stop(&task, grace, reply),
-            TaskCall::Status(task, reply) => self.status(&task, reply),
+            TaskCall::Stop { key, grace, reply } => self.stop(&key, grace, reply),
+            TaskCall::Status(key, reply) => self.status(&key, reply),
+            TaskCall::Clock(reply) => drop(reply.send(self.clock())),
             TaskCall::Arm(call, reply) => self.arm(&call, reply),
             TaskCall::Disarm(key, reply) => drop(reply.send(self.disarm(&key))),
             TaskCall::Capabilities(wishes, reply) => self.capabilities(&wishes, reply),
-            TaskCall::Watch(from, reply) => drop(reply.send(self.journal.watch(&from))),
+            // Dropped, the watcher is told to come again.
+            TaskCall::Watch(from, reply) => drop(self.journal.watch(&from).map(|events| reply.send(events))),
         }
     }
 
@@ -107,9 +112,15 @@ impl Desk {
         tokio::task::spawn_blocking(move || drop(reply.send(Capabilities { not_applied: tried(&wishes), ..identity })));
     }
 
-    fn status(&self, task: &TaskId, reply: oneshot::Sender<TaskStatus>) {
-        let entry = self.meant(task).last().and_then(|job| self.entries.get(job));
-        let over = self.over.iter().rev().find(|over| over.key.task_id == *task);
+    fn clock(&self) -> ClockReading {
+        let Capabilities { instance, boot_id, .. } = &self.identity;
+        ClockReading { instance: instance.clone(), boot_id: boot_id.clone(), now: clock::stamp() }
+    }
+
+    fn status(&self, key: &AttemptKey, reply: oneshot::Sender<TaskStatus>) {
+        let task = &key.task_id;
+        let entry = self.meant(key).last().and_then(|job| self.entries.get(job));
+        let over = self.over_of(key);
         let status = match (entry, over) {
             (Some(entry), _) => match entry.handle.start() {
                 // All processes are looked at for the group of one: that takes milliseconds, in which another task may
@@ -123,7 +134,7 @@ impl Desk {
                 None => entry::idle(task, TaskState::Starting),
             },
             (None, Some(over)) => over.status(),
-            (None, None) if self.is_kind(task) => entry::idle(task, TaskState::Idle),
+            (None, None) if key.run_id.is_empty() && self.is_kind(task) => entry::idle(task, TaskState::Idle),
             (None, None) => entry::idle(task, TaskState::Unknown),
         };
         drop(reply.send(status));
@@ -162,10 +173,10 @@ impl Desk {
 
     fn became(&mut self, job: u64, what: What) {
         if let What::Ready = what {
-            if let Some(Entry { armed: Some((_, clock)), answer, .. }) = self.entries.get_mut(&job)
+            if let Some(Entry { armed: Some(_), answer, .. }) = self.entries.get_mut(&job)
                 && let Some(Answer::Arm(reply)) = answer.take()
             {
-                drop(reply.send(Ok(*clock)));
+                drop(reply.send(Ok(())));
             }
             return;
         }
@@ -182,8 +193,8 @@ impl Desk {
     }
 
     fn end(&mut self, key: AttemptKey, outcome: &Outcome, protocol: TaskProtocol) {
-        // Who names its run watches, or comes back to watch.
-        let is_told = !key.run_id.is_empty() && self.journal.is_watched();
+        // Who watches its own run needs no notice, or comes back to watch.
+        let is_told = self.journal.is_watched(&key.run_id);
         if let Some(notices) = self.notices.as_ref().filter(|_| !is_told)
             && notices.try_send(entry::notice(&key, outcome, protocol)).is_err()
         {
@@ -199,7 +210,7 @@ impl Desk {
     /// A place may be free: those that are due try again.
     fn wake_waiting(&self) {
         let now = Monotonic::now();
-        let waits = |entry: &&Entry| entry.started.is_none() && entry.armed.is_some_and(|(at, _)| at <= now);
+        let waits = |entry: &&Entry| entry.started.is_none() && entry.armed.is_some_and(|at| at <= now);
         self.entries.values().filter(waits).for_each(|entry| entry.handle.cancel.bell().waker().wake());
     }
 
@@ -235,8 +246,8 @@ impl Desk {
             (Some(start), _) => limit
                 .filter(|_| !entry.handle.cancel.is_cancelled())
                 .map(|limit| clock::instant(start.monotonic) + limit),
-            (None, Some((at, _))) if at + LOOK <= now => Some(now + LOOK_AGAIN),
-            (None, Some((at, _))) => Some(at + LOOK),
+            (None, Some(at)) if at + LOOK <= now => Some(now + LOOK_AGAIN),
+            (None, Some(at)) => Some(at + LOOK),
             (None, None) => Some(now + LOOK),
         };
         let entries = self.entries.values().filter_map(of_entry);

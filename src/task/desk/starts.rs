@@ -1,18 +1,23 @@
 //! Starting tasks: now, or armed for an instant; and taking back what has not started.
 
 use super::Desk;
+use crate::rt::Monotonic;
 use crate::task::cancel::Cancellation;
-use crate::task::clock::{self, stamp};
+use crate::task::clock;
 use crate::task::entry::{self, Answer, Entry};
 use crate::task::handle::Handle;
 use crate::task::pool::NotHad;
 use crate::task::worker::{Job, Release};
-use crate::wire::{ArmCall, AttemptKey, Disarmed, ReleaseClock, Reply, StartCall};
+use crate::wire::{ArmCall, AttemptKey, Disarmed, Reply, StartCall, StartRefused};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Why an attempt is refused that comes after it was stopped.
+const UNWANTED: &str = "it was stopped before it came";
 
 impl Desk {
-    pub(super) fn start(&mut self, call: &StartCall, reply: Reply<Duration>) {
+    pub(super) fn start(&mut self, call: &StartCall, reply: oneshot::Sender<Result<Duration, StartRefused>>) {
         // Who has given up would not know that it runs.
         if reply.is_closed() {
             return;
@@ -22,10 +27,15 @@ impl Desk {
             drop(reply.send(Ok(start)));
             return;
         }
+        if self.unwanted.iter().any(|unwanted| unwanted.names(&call.key)) {
+            drop(reply.send(Err(StartRefused::Final(UNWANTED.to_owned()))));
+            return;
+        }
         if !self.gate.enter() {
             let running = self.entries.values().filter(|entry| entry.armed.is_none() || entry.started.is_some());
             let names = running.map(|entry| format!("`{}`", entry.key.task_id)).collect::<Vec<_>>().join(", ");
-            drop(reply.send(Err(format!("not in IDLE: running {names}"))));
+            // In the words that existing orchestrators look for.
+            drop(reply.send(Err(StartRefused::Busy(format!("not in IDLE: running {names}")))));
             return;
         }
         if let Err((answer, why)) = self.hand(call, None, Answer::Start(reply)) {
@@ -45,12 +55,20 @@ impl Desk {
         running.or_else(over).map(|start| start.realtime)
     }
 
-    pub(super) fn arm(&mut self, call: &ArmCall, reply: Reply<ReleaseClock>) {
+    pub(super) fn arm(&mut self, call: &ArmCall, reply: Reply<()>) {
         let key = &call.start.key;
+        if call.instance != self.identity.instance {
+            drop(reply.send(Err("its instant is on the clock of another runner: this one was begun since".to_owned())));
+            return;
+        }
+        if self.unwanted.iter().any(|unwanted| unwanted.names(key)) {
+            drop(reply.send(Err(UNWANTED.to_owned())));
+            return;
+        }
         let mut same = self.entries.values().filter(|entry| entry.key == *key && !entry.handle.is_withdrawn());
         if let Some(entry) = same.next() {
             let answer = match entry.armed {
-                Some((_, clock)) if entry.started.is_none() && entry.answer.is_none() => Ok(clock),
+                Some(_) if entry.started.is_none() && entry.answer.is_none() => Ok(()),
                 _ => Err(format!("`{}` is under way", key.task_id)),
             };
             drop(reply.send(answer));
@@ -60,13 +78,8 @@ impl Desk {
             drop(reply.send(Err(format!("`{}` has run", key.task_id))));
             return;
         }
-        let here = stamp();
-        let clock = call.clock(&self.identity.boot_id, here);
-        let at = match clock {
-            ReleaseClock::Monotonic => clock::instant(call.release.monotonic),
-            ReleaseClock::Realtime => clock::from_wall(call.release.realtime, here),
-        };
-        let (release, now) = (Release { at, until: at + call.late_limit }, clock::instant(here.monotonic));
+        let (at, now) = (clock::instant(call.release), Monotonic::now());
+        let release = Release { at, until: at + call.late_limit };
         if now > release.until {
             let (late, limit) = (now.since(at), call.late_limit);
             drop(
@@ -84,18 +97,13 @@ impl Desk {
             drop(reply.send(Err(error.to_string())));
             return;
         }
-        if let Err((answer, why)) = self.hand(&call.start, Some((release, clock)), Answer::Arm(reply)) {
+        if let Err((answer, why)) = self.hand(&call.start, Some(release), Answer::Arm(reply)) {
             answer.refuse(why);
         }
     }
 
     /// Hands a task to a worker.
-    fn hand(
-        &mut self,
-        call: &StartCall,
-        armed: Option<(Release, ReleaseClock)>,
-        answer: Answer,
-    ) -> Result<(), (Answer, String)> {
+    fn hand(&mut self, call: &StartCall, armed: Option<Release>, answer: Answer) -> Result<(), (Answer, String)> {
         if self.closing {
             return Err((answer, "the task runner is stopping".to_owned()));
         }
@@ -124,7 +132,7 @@ impl Desk {
             real_time,
             strict: self.settings.strict || call.strict,
             not_applied: lower.into_iter().collect(),
-            release: armed.map(|(release, _)| release),
+            release: armed,
             handle: Arc::clone(&handle),
         };
         if let Err(NotHad { why, .. }) = self.pool.hand(worker, job) {
@@ -138,7 +146,7 @@ impl Desk {
             worker,
             protocol,
             real_time,
-            armed: armed.map(|(release, clock)| (release.at, clock)),
+            armed: armed.map(|release| release.at),
             answer: Some(answer),
             started: None,
         };

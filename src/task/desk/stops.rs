@@ -6,9 +6,12 @@ use crate::model::TaskId;
 use crate::rt::Monotonic;
 use crate::task::cancel::Why;
 use crate::task::clock::{self, stamp};
-use crate::task::entry::Entry;
-use crate::wire::{Reply, Stopped};
+use crate::task::entry::{Entry, Over};
+use crate::wire::{AttemptKey, Reply, Stopped};
 use std::time::Duration;
+
+/// How many attempts are remembered that were stopped before they came.
+const UNWANTED: usize = 256;
 
 /// Somebody waits for tasks to end.
 pub(super) struct Stop {
@@ -18,13 +21,18 @@ pub(super) struct Stop {
 }
 
 impl Desk {
-    pub(super) fn stop(&mut self, task: &TaskId, grace: Duration, reply: Reply<Stopped>) {
+    pub(super) fn stop(&mut self, key: &AttemptKey, grace: Duration, reply: Reply<Stopped>) {
         let now = Monotonic::now();
-        let jobs = self.meant(task);
+        let jobs = self.meant(key);
         if jobs.is_empty() {
-            let over = self.over.iter().rev().find(|over| over.key.task_id == *task);
-            let answer = match over {
+            let task = &key.task_id;
+            let answer = match self.over_of(key) {
                 Some(over) => Ok(Stopped { at: Some(over.end.realtime), message: "it had ended".to_owned() }),
+                None if !key.run_id.is_empty() => {
+                    self.unwanted.truncate(UNWANTED - 1);
+                    self.unwanted.push_front(key.clone());
+                    Ok(Stopped { at: None, message: "it is not here, and will not be begun".to_owned() })
+                }
                 None if self.is_kind(task) => Ok(Stopped { at: None, message: "nothing runs".to_owned() }),
                 None => Err(format!("`{task}` is not known here")),
             };
@@ -39,8 +47,13 @@ impl Desk {
         self.stops.push(Stop { jobs, reply, until: now + grace + FORCE });
     }
 
-    /// The tasks of an id. Existing orchestrators may say the kind of work instead: then all that are there.
-    pub(super) fn meant(&self, task: &TaskId) -> Vec<u64> {
+    /// The attempt that is named; without a run the tasks of an id. Existing orchestrators may say the kind of work instead:
+    /// then all that are there.
+    pub(super) fn meant(&self, key: &AttemptKey) -> Vec<u64> {
+        if !key.run_id.is_empty() {
+            return self.entries.iter().filter(|(_, entry)| key.names(&entry.key)).map(|(job, _)| *job).collect();
+        }
+        let task = &key.task_id;
         let of_id = |entry: &&Entry| entry.key.task_id == *task;
         if self.entries.values().any(|entry| of_id(&entry)) {
             self.entries.iter().filter(|(_, entry)| of_id(entry)).map(|(job, _)| *job).collect()
@@ -49,6 +62,11 @@ impl Desk {
         } else {
             Vec::new()
         }
+    }
+
+    /// What became of the attempt that is named, or of the last task of an id.
+    pub(super) fn over_of(&self, key: &AttemptKey) -> Option<&Over> {
+        self.over.iter().rev().find(|over| key.names(&over.key))
     }
 
     pub(super) fn is_kind(&self, task: &TaskId) -> bool {

@@ -98,7 +98,7 @@ async fn a_stop_ends_a_program_and_what_it_started() {
     let mut runs = Runs::command(&["bash", "-c", &script]).await;
     runs.start("t", json!({})).await.unwrap();
     eventually(|| !text(&file("child")).is_empty() && !text(&file("leader")).is_empty()).await;
-    let stopped = runs.channel.stop(&TaskId::new("t"), Duration::from_secs(5), BOUND).await.unwrap();
+    let stopped = runs.channel.stop(&any("t"), Duration::from_secs(5), BOUND).await.unwrap();
     assert!(stopped.at.is_some());
     assert_eq!(text(&file("asked")), "asked\n");
     assert_eq!(runs.end().await.result, TaskResult::Cancelled);
@@ -112,7 +112,7 @@ async fn a_program_that_does_not_listen_is_killed_after_the_grace() {
     runs.start("t", json!({})).await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
     let begin = tokio::time::Instant::now();
-    runs.channel.stop(&TaskId::new("t"), Duration::from_millis(300), BOUND).await.unwrap();
+    runs.channel.stop(&any("t"), Duration::from_millis(300), BOUND).await.unwrap();
     assert!((300..5_000).contains(&begin.elapsed().as_millis()), "{:?}", begin.elapsed());
     let notice = runs.end().await;
     assert_eq!((notice.result, notice.error_message.as_str()), (TaskResult::Cancelled, "ended by signal 9 (SIGKILL)"));
@@ -147,16 +147,16 @@ async fn the_figures_of_a_program_are_those_of_all_it_started() {
     let mut runs = Runs::command(&["sh", "-c", script]).await;
     runs.start("t", json!({})).await.unwrap();
     // The leader waits nearly all the time; that this comes at all is its child.
-    let mut status = runs.channel.status(&TaskId::new("t"), BOUND).await.unwrap();
+    let mut status = runs.channel.status(&any("t"), BOUND).await.unwrap();
     while functions::cpu(&status) < Duration::from_millis(300) {
         assert!(status.elapsed < Some(BOUND), "{status:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
-        status = runs.channel.status(&TaskId::new("t"), BOUND).await.unwrap();
+        status = runs.channel.status(&any("t"), BOUND).await.unwrap();
     }
     eprintln!("a program with a busy child: {:.1} % CPU, {} KiB", status.cpu_percent, status.memory_bytes / 1024);
     assert!(status.cpu_percent <= 210.0, "two processes: {status:?}");
     assert!(status.memory_bytes > 500_000, "{status:?}");
-    runs.channel.stop(&TaskId::new("t"), Duration::from_millis(300), BOUND).await.unwrap();
+    runs.channel.stop(&any("t"), Duration::from_millis(300), BOUND).await.unwrap();
     runs.end().await;
 }
 

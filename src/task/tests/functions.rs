@@ -61,7 +61,7 @@ async fn a_start_outside_idle_is_refused_and_the_same_start_again_is_not_run_twi
     let first = start("t1", json!({"ms": 150}));
     let prepared = PreparedStart::new(&first, TaskProtocol::Json);
     let ack = runs.channel.start(&prepared, BOUND).await.unwrap();
-    assert_eq!(runs.channel.status(&TaskId::new("t1"), BOUND).await.unwrap().state, TaskState::Running);
+    assert_eq!(runs.channel.status(&any("t1"), BOUND).await.unwrap().state, TaskState::Running);
     assert_eq!(refused(runs.start("t2", json!({"ms": 1})).await), "not in IDLE: running `t1`");
     assert_eq!(runs.channel.start(&prepared, BOUND).await.unwrap().started, ack.started, "while it runs");
     let notice = runs.end().await;
@@ -72,7 +72,7 @@ async fn a_start_outside_idle_is_refused_and_the_same_start_again_is_not_run_twi
     runs.start("t2", json!({"ms": 1})).await.unwrap();
     assert_eq!(runs.end().await.task_id, "t2", "it was idle again, and nothing ran twice");
     for (task, state) in [("t1", TaskState::Completed), ("sleep", TaskState::Idle), ("x", TaskState::Unknown)] {
-        assert_eq!(runs.channel.status(&TaskId::new(task), BOUND).await.unwrap().state, state, "{task}");
+        assert_eq!(runs.channel.status(&any(task), BOUND).await.unwrap().state, state, "{task}");
     }
 }
 
@@ -81,13 +81,13 @@ async fn a_sleeping_function_stops_at_once() {
     let mut runs = Runs::one("sleep").await;
     runs.start("t", json!({"seconds": 60})).await.unwrap();
     let begin = tokio::time::Instant::now();
-    let stopped = runs.channel.stop(&TaskId::new("t"), Duration::from_secs(5), BOUND).await.unwrap();
+    let stopped = runs.channel.stop(&any("t"), Duration::from_secs(5), BOUND).await.unwrap();
     assert!(begin.elapsed() < Duration::from_secs(2) && stopped.at.is_some(), "{:?}", begin.elapsed());
     assert_eq!(runs.end().await.result, TaskResult::Cancelled);
-    assert_eq!(runs.channel.status(&TaskId::new("t"), BOUND).await.unwrap().state, TaskState::Stopped);
-    let again = runs.channel.stop(&TaskId::new("t"), Duration::ZERO, BOUND).await.unwrap();
+    assert_eq!(runs.channel.status(&any("t"), BOUND).await.unwrap().state, TaskState::Stopped);
+    let again = runs.channel.stop(&any("t"), Duration::ZERO, BOUND).await.unwrap();
     assert_eq!(again.message, "it had ended");
-    let unknown = runs.channel.stop(&TaskId::new("x"), Duration::ZERO, BOUND).await;
+    let unknown = runs.channel.stop(&any("x"), Duration::ZERO, BOUND).await;
     assert!(matches!(unknown, Err(CallError::Refused { .. })), "{unknown:?}");
     // The server goes on: stopping a task stops nothing else.
     assert_eq!(runs.run(json!({"ms": 1})).await.result, TaskResult::Success);
@@ -106,7 +106,7 @@ async fn a_function_that_does_not_listen_bounds_the_answer_and_its_end_is_told()
     let mut runs = Runs::new(registry, |_| {}).await;
     runs.start("t", json!({})).await.unwrap();
     let begin = tokio::time::Instant::now();
-    let answer = runs.channel.stop(&TaskId::new("t"), Duration::from_millis(100), BOUND).await;
+    let answer = runs.channel.stop(&any("t"), Duration::from_millis(100), BOUND).await;
     assert!((100..2_000).contains(&begin.elapsed().as_millis()), "{:?}", begin.elapsed());
     assert!(matches!(&answer, Err(CallError::Refused { message, .. }) if message.contains("still runs")), "{answer:?}");
     assert!(refused(runs.start("t2", json!({})).await).starts_with("not in IDLE"), "it does still run");
@@ -126,7 +126,7 @@ async fn a_panic_is_a_failure_with_its_message_and_the_runner_goes_on() {
     let notice = runs.run(json!({"say": "fell off"})).await;
     let told = (notice.result, notice.error_message.as_str());
     assert_eq!(told, (TaskResult::Failure, "it panicked: wheel fell off"));
-    assert_eq!(runs.channel.status(&TaskId::new("t"), BOUND).await.unwrap().state, TaskState::Failed);
+    assert_eq!(runs.channel.status(&any("t"), BOUND).await.unwrap().state, TaskState::Failed);
     let notice = runs.run(json!({})).await;
     assert_eq!((notice.result, output(&notice)), (TaskResult::Success, Value::Null));
 }
@@ -184,20 +184,20 @@ async fn the_figures_of_a_busy_function_are_its_own() {
     let mut runs = Runs::new(registry, |_| {}).await;
     for ms in [300, 0] {
         runs.start("t", json!({"ms": ms})).await.unwrap();
-        let mut status = runs.channel.status(&TaskId::new("t"), BOUND).await.unwrap();
+        let mut status = runs.channel.status(&any("t"), BOUND).await.unwrap();
         while cpu(&status) < Duration::from_millis(ms.max(30) - 30) {
             tokio::time::sleep(Duration::from_millis(10)).await;
-            status = runs.channel.status(&TaskId::new("t"), BOUND).await.unwrap();
+            status = runs.channel.status(&any("t"), BOUND).await.unwrap();
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
-        status = runs.channel.status(&TaskId::new("t"), BOUND).await.unwrap();
+        status = runs.channel.status(&any("t"), BOUND).await.unwrap();
         assert_eq!(status.state, TaskState::Running);
         // Told in steps of 10 ms, and before as well as now.
         let right = Duration::from_millis(ms.max(30) - 30)..Duration::from_millis(ms + 30);
         assert!(right.contains(&cpu(&status)), "{ms} ms: {status:?}");
         assert!(status.memory_bytes > 1_000_000, "{status:?}");
         eprintln!("{ms} ms of work: {:.1} % CPU, {} KiB", status.cpu_percent, status.memory_bytes / 1024);
-        runs.channel.stop(&TaskId::new("t"), Duration::ZERO, BOUND).await.unwrap();
+        runs.channel.stop(&any("t"), Duration::ZERO, BOUND).await.unwrap();
         runs.end().await;
     }
 }

@@ -103,6 +103,11 @@ fn key(task: &str) -> AttemptKey {
     AttemptKey { run_id: "run".to_owned(), task_id: TaskId::new(task), occurrence: 7, attempt }
 }
 
+/// A task of this id, of whatever run.
+fn any(task: &str) -> AttemptKey {
+    AttemptKey::of_task(TaskId::new(task))
+}
+
 fn start(task: &str, parameters: Value) -> Start {
     let Value::Object(parameters) = parameters else { panic!("parameters are an object") };
     Start {
@@ -127,7 +132,7 @@ fn object(value: Value) -> Map<String, Value> {
 
 fn refused(answer: Result<Ack, CallError>) -> String {
     match answer {
-        Err(CallError::Refused { message, .. }) => message,
+        Err(CallError::Refused { message, .. } | CallError::Busy { message, .. }) => message,
         other => panic!("refused, not {other:?}"),
     }
 }

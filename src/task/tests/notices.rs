@@ -16,7 +16,7 @@ async fn the_end_is_told_again_until_the_orchestrator_is_there() {
     for task in ["one", "two"] {
         runs.start(task, json!({})).await.unwrap();
         // It is idle again although nobody has acknowledged.
-        while runs.channel.status(&TaskId::new(task), BOUND).await.unwrap().elapsed.is_none() {
+        while runs.channel.status(&any(task), BOUND).await.unwrap().elapsed.is_none() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         tokio::time::sleep(Duration::from_millis(150)).await;

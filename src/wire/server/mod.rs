@@ -4,14 +4,15 @@ mod orchestrator;
 mod tasks;
 
 pub use orchestrator::{NotTaken, Orchestrator};
-pub use tasks::{Reply, TaskCall, Tasks};
+pub use tasks::{Reply, StartRefused, TaskCall, Tasks};
 
 use super::accept::Handshakes;
+use super::incoming::{Guarded, Incoming};
 use super::listen::{Listener, Socket};
 use std::future::Future;
 use std::time::Duration;
-use tokio_stream::wrappers::UnixListenerStream;
-use tonic::transport::server::{Router, TcpIncoming};
+use tokio_stream::StreamExt as _;
+use tonic::transport::server::Router;
 use tonic::transport::{Error, Server};
 
 /// A peer is asked for a sign of life after this long without one, so that streams to dead hosts end.
@@ -19,13 +20,21 @@ const PING: Duration = Duration::from_secs(30);
 /// And given up when it gives none for this long.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Bytes of the headers of a call.
+const HEADERS: u32 = 16 << 10;
+
 /// Serving ended with a mistake.
 #[derive(Debug, thiserror::Error)]
 #[error("serving the task protocol failed")]
 pub struct ServeError(#[from] Error);
 
-fn server() -> Server {
-    Server::builder().http2_keepalive_interval(Some(PING)).http2_keepalive_timeout(Some(PING_TIMEOUT))
+/// A server that takes so many calls at once on one connection.
+fn server(calls: u32) -> Server {
+    Server::builder()
+        .http2_keepalive_interval(Some(PING))
+        .http2_keepalive_timeout(Some(PING_TIMEOUT))
+        .max_concurrent_streams(calls)
+        .http2_max_header_list_size(HEADERS)
 }
 
 /// Serves until `shutdown`, then gives the calls under way `drain` to end.
@@ -45,15 +54,18 @@ async fn serve(
         drop(asked_rx.await);
         tokio::time::sleep(drain).await;
     };
-    let tcp = |socket| TcpIncoming::from(socket).with_nodelay(Some(true));
     let serving = async {
         match listener.socket {
-            Socket::Tcp(socket) => router.serve_with_incoming_shutdown(tcp(socket), stop).await,
+            Socket::Tcp(socket) => {
+                let incoming = Incoming::new(socket).map(|one| one.map(|(stream, place)| Guarded::new(stream, place)));
+                router.serve_with_incoming_shutdown(incoming, stop).await
+            }
             Socket::Tls(socket, tls) => {
-                router.serve_with_incoming_shutdown(Handshakes::new(tcp(socket), tls), stop).await
+                router.serve_with_incoming_shutdown(Handshakes::new(Incoming::new(socket), tls), stop).await
             }
             Socket::Unix(socket, guard) => {
-                let served = router.serve_with_incoming_shutdown(UnixListenerStream::new(socket), stop).await;
+                let incoming = Incoming::new(socket).map(|one| one.map(|(stream, place)| Guarded::new(stream, place)));
+                let served = router.serve_with_incoming_shutdown(incoming, stop).await;
                 drop(guard);
                 served
             }

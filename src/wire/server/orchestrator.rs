@@ -13,6 +13,11 @@ use std::future::Future;
 use std::time::Duration;
 use tonic::{Request, Response, Status};
 
+/// Calls at once on one connection: a task server says one end at a time, or a few.
+const CALLS: u32 = 16;
+/// A notice that has not come whole within this is given up.
+const CALL: Duration = Duration::from_secs(10);
+
 /// Why a notice is not acknowledged. Its task server may try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotTaken {
@@ -60,7 +65,7 @@ where
     ) -> Result<(), ServeError> {
         let max = self.max_notice;
         let service = OrchestratorServiceServer::new(self).max_decoding_message_size(max);
-        serve(server().add_service(service), listener, drain, shutdown).await
+        serve(server(CALLS).timeout(CALL).add_service(service), listener, drain, shutdown).await
     }
 }
 

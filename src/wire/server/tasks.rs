@@ -7,12 +7,13 @@ use crate::wire::proto::runner_service_server::{RunnerService, RunnerServiceServ
 use crate::wire::proto::task_service_server::{TaskService, TaskServiceServer};
 use crate::wire::proto::{self, disarm_response};
 use crate::wire::raw::StartTaskRequest;
-use crate::wire::runner::{ArmCall, Capabilities, Disarmed, ReleaseClock, TaskEvent, WatchFrom};
+use crate::wire::runner::{ArmCall, Capabilities, ClockReading, Disarmed, TaskEvent, Waiting, WatchFrom};
 use crate::wire::start::{AttemptKey, StartCall};
 use crate::wire::status::{Stopped, TaskStatus};
 use crate::wire::time::micros;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -20,6 +21,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
+/// Calls at once on one connection: an orchestrator may start all tasks of a run at one instant.
+const CALLS: u32 = 1024;
 /// Each is tried, which takes some microseconds.
 const MAX_WISHES: usize = 1024;
 
@@ -27,30 +30,41 @@ const MAX_WISHES: usize = 1024;
 /// what came of its call. Closed (`is_closed`) when the caller has given up: a start is then better left alone.
 pub type Reply<T> = oneshot::Sender<Result<T, String>>;
 
+/// Why a task was not started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartRefused {
+    /// All places are taken; it may be asked for again in a moment.
+    Busy(String),
+    /// It will not be started.
+    Final(String),
+}
+
 /// A call to a task runner.
 #[derive(Debug)]
 pub enum TaskCall {
     /// Start a task now; the answer is when it did, by the wall clock since 1970.
-    Start(StartCall, Reply<Duration>),
+    Start(StartCall, oneshot::Sender<Result<Duration, StartRefused>>),
     /// Ask a task to stop.
     Stop {
-        /// Which; the caller does not say of which run.
-        task: TaskId,
+        /// Which; without a run when the caller says none, and then whatever has that id is meant.
+        key: AttemptKey,
         /// Time until it is ended by force.
         grace: Duration,
         /// The answer.
         reply: Reply<Stopped>,
     },
     /// Tell the state of a task. What is not known here has the state «unknown»; a refusal is none.
-    Status(TaskId, oneshot::Sender<TaskStatus>),
-    /// Start a task at an instant; the answer is the clock that counts ([`ArmCall::clock`]).
-    Arm(ArmCall, Reply<ReleaseClock>),
+    Status(AttemptKey, oneshot::Sender<TaskStatus>),
+    /// Tell the clocks of this host.
+    Clock(oneshot::Sender<ClockReading>),
+    /// Start a task at an instant; answered when a worker stands ready for it.
+    Arm(ArmCall, Reply<()>),
     /// Take back what was armed.
     Disarm(AttemptKey, oneshot::Sender<Disarmed>),
     /// Tell what this runner is, and which of these settings its tasks could not have.
     Capabilities(Vec<RealTime>, oneshot::Sender<Capabilities>),
     /// Tell what happens from now on, after what is remembered. A watcher whose queue is full is dropped.
-    Watch(WatchFrom, oneshot::Sender<mpsc::Receiver<TaskEvent>>),
+    Watch(WatchFrom, oneshot::Sender<mpsc::Receiver<Waiting>>),
 }
 
 /// A task runner's side of the task protocol.
@@ -77,7 +91,7 @@ impl Tasks {
         let tasks = TaskServiceServer::new(self.clone()).max_decoding_message_size(self.max_request);
         let max = self.max_request;
         let runner = RunnerServiceServer::new(self).max_decoding_message_size(max);
-        serve(server().add_service(tasks).add_service(runner), listener, drain, shutdown).await
+        serve(server(CALLS).add_service(tasks).add_service(runner), listener, drain, shutdown).await
     }
 
     /// Queues a call and waits for its answer.
@@ -102,12 +116,17 @@ impl TaskService for Tasks {
             StartCall::try_from(request.into_inner()).map_err(|fault| Status::invalid_argument(fault.to_string()))?;
         let task_id = call.key.task_id.as_str().to_owned();
         let answer = self.ask(|reply| TaskCall::Start(call, reply)).await?;
-        let success = answer.is_ok();
-        let (actual_start_time_us, message) = match answer {
-            Ok(started) => (micros(started), String::new()),
-            Err(message) => (0, message),
+        let refusal = match &answer {
+            Ok(_) => proto::StartRefusal::Unspecified,
+            Err(StartRefused::Busy(_)) => proto::StartRefusal::Busy,
+            Err(StartRefused::Final(_)) => proto::StartRefusal::Final,
         };
-        Ok(Response::new(proto::StartTaskResponse { success, message, actual_start_time_us, task_id }))
+        let (success, actual_start_time_us, message) = match answer {
+            Ok(started) => (true, micros(started), String::new()),
+            Err(StartRefused::Busy(message) | StartRefused::Final(message)) => (false, 0, message),
+        };
+        let refusal = refusal.into();
+        Ok(Response::new(proto::StartTaskResponse { success, message, actual_start_time_us, task_id, refusal }))
     }
 
     async fn stop_task(
@@ -115,10 +134,15 @@ impl TaskService for Tasks {
         request: Request<proto::StopTaskRequest>,
     ) -> Result<Response<proto::StopTaskResponse>, Status> {
         let request = request.into_inner();
-        let task = TaskId::new(request.task_id);
+        let key = AttemptKey {
+            run_id: request.run_id,
+            task_id: TaskId::new(request.task_id),
+            occurrence: request.occurrence,
+            attempt: request.attempt,
+        };
         // Below zero is no time.
         let grace = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-        let answer = self.ask(|reply| TaskCall::Stop { task, grace, reply }).await?;
+        let answer = self.ask(|reply| TaskCall::Stop { key, grace, reply }).await?;
         Ok(Response::new(match answer {
             Ok(stopped) => proto::StopTaskResponse {
                 success: true,
@@ -133,8 +157,14 @@ impl TaskService for Tasks {
         &self,
         request: Request<proto::TaskStatusRequest>,
     ) -> Result<Response<proto::TaskStatusResponse>, Status> {
-        let task = TaskId::new(request.into_inner().task_id);
-        self.ask(|reply| TaskCall::Status(task, reply)).await.map(|status| Response::new(status.into_wire()))
+        let request = request.into_inner();
+        let key = AttemptKey {
+            run_id: request.run_id,
+            task_id: TaskId::new(request.task_id),
+            occurrence: request.occurrence,
+            attempt: request.attempt,
+        };
+        self.ask(|reply| TaskCall::Status(key, reply)).await.map(|status| Response::new(status.into_wire()))
     }
 }
 
@@ -155,17 +185,15 @@ impl RunnerService for Tasks {
             .map(|capabilities| Response::new(capabilities.into_wire()))
     }
 
+    async fn clock(&self, _: Request<proto::ClockRequest>) -> Result<Response<proto::ClockResponse>, Status> {
+        self.ask(TaskCall::Clock).await.map(|reading| Response::new(reading.into_wire()))
+    }
+
     async fn arm(&self, request: Request<proto::ArmRequest>) -> Result<Response<proto::ArmResponse>, Status> {
         let call =
             ArmCall::try_from(request.into_inner()).map_err(|fault| Status::invalid_argument(fault.to_string()))?;
         let answer = self.ask(|reply| TaskCall::Arm(call, reply)).await?;
-        let accepted = answer.is_ok();
-        let (clock, message) = match answer {
-            Ok(ReleaseClock::Monotonic) => (proto::ReleaseClock::Monotonic, String::new()),
-            Ok(ReleaseClock::Realtime) => (proto::ReleaseClock::Realtime, String::new()),
-            Err(message) => (proto::ReleaseClock::Unspecified, message),
-        };
-        Ok(Response::new(proto::ArmResponse { accepted, message, clock: clock.into() }))
+        Ok(Response::new(proto::ArmResponse { accepted: answer.is_ok(), message: answer.err().unwrap_or_default() }))
     }
 
     async fn disarm(&self, request: Request<proto::DisarmRequest>) -> Result<Response<proto::DisarmResponse>, Status> {
@@ -182,9 +210,10 @@ impl RunnerService for Tasks {
 
     async fn watch(&self, request: Request<proto::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let request = request.into_inner();
-        let from = WatchFrom { instance: request.instance, after: request.after };
+        let from = WatchFrom { instance: request.instance, after: request.after, run: request.run_id };
         let events = self.ask(|reply| TaskCall::Watch(from, reply)).await?;
-        let stream = ReceiverStream::new(events).map(|event| Ok(event.into_wire()));
+        let stream = ReceiverStream::new(events)
+            .map(|Waiting { event, .. }| Ok(TaskEvent::into_wire(Arc::unwrap_or_clone(event))));
         Ok(Response::new(Box::pin(stream)))
     }
 }

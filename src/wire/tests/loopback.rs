@@ -4,11 +4,12 @@ use crate::model::{TaskId, TaskProtocol};
 use crate::wire::start::tests::start;
 use crate::wire::testing::{BOUND, addresses, orchestrator, runner, tls};
 use crate::wire::{
-    Arm, CallError, Capabilities, Disarmed, EndNotice, Happened, Health, KeepAlive, NoAnswer, OrchestratorChannel,
-    Payload, PreparedStart, ReleaseClock, Stamp, Stopped, TaskCall, TaskChannel, TaskEvent, TaskResult, TaskState,
-    TaskStatus, WatchFrom,
+    Arm, AttemptKey, CallError, Capabilities, ClockReading, Disarmed, EndNotice, Happened, Health, KeepAlive, NoAnswer,
+    OrchestratorChannel, Payload, PreparedStart, Stamp, Stopped, TaskCall, TaskChannel, TaskEvent, TaskResult,
+    TaskState, TaskStatus, Waiting, WatchFrom,
 };
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -51,9 +52,12 @@ async fn stop_and_status_carry_all_they_say() {
     for address in addresses(&folder) {
         let (said_status, said_stopped) = (status.clone(), stopped.clone());
         let answer = move |call| match call {
-            TaskCall::Status(_, reply) => reply.send(said_status.clone()).unwrap(),
-            TaskCall::Stop { task, grace, reply } => {
-                assert_eq!((task.as_str(), grace), ("t1", Duration::from_millis(1500)));
+            TaskCall::Status(key, reply) => {
+                assert!(key == start().key || key == AttemptKey::of_task(TaskId::new("setpoint.warm")), "{key:?}");
+                reply.send(said_status.clone()).unwrap();
+            }
+            TaskCall::Stop { key, grace, reply } => {
+                assert_eq!((key, grace), (start().key, Duration::from_millis(1500)), "a stop names the attempt");
                 reply.send(Ok(said_stopped.clone())).unwrap();
             }
             other => panic!("{other:?}"),
@@ -61,8 +65,8 @@ async fn stop_and_status_carry_all_they_say() {
         let (address, _stop, _) = runner(&address, answer).await;
         let channel = TaskChannel::new(address, None, tls());
         channel.warm(BOUND).await.unwrap();
-        assert_eq!(channel.status(&TaskId::new("t1"), BOUND).await.unwrap(), status);
-        assert_eq!(channel.stop(&TaskId::new("t1"), Duration::from_millis(1500), BOUND).await.unwrap(), stopped);
+        assert_eq!(channel.status(&start().key, BOUND).await.unwrap(), status);
+        assert_eq!(channel.stop(&start().key, Duration::from_millis(1500), BOUND).await.unwrap(), stopped);
     }
 }
 
@@ -86,22 +90,26 @@ async fn a_runner_is_armed_disarmed_and_watched() {
         key: start().key,
         what: Happened::Missed { late: Duration::from_nanos(9) },
     };
+    let reading = ClockReading { instance: "i".to_owned(), boot_id: "b".to_owned(), now: stamp };
     for address in addresses(&folder) {
-        let (known, told) = (capabilities.clone(), event.clone());
+        let (known, told, read) = (capabilities.clone(), event.clone(), reading.clone());
         let answer = move |call| match call {
             TaskCall::Capabilities(_, reply) => reply.send(known.clone()).unwrap(),
             TaskCall::Arm(call, reply) => {
-                assert_eq!((call.release, call.late_limit), (stamp, Duration::from_millis(1)));
-                reply.send(Ok(call.clock("b", stamp))).unwrap();
+                assert_eq!((call.instance.as_str(), call.release), ("i", stamp.monotonic));
+                assert_eq!(call.late_limit, Duration::from_millis(1));
+                reply.send(Ok(())).unwrap();
             }
+            TaskCall::Clock(reply) => reply.send(read.clone()).unwrap(),
             TaskCall::Disarm(key, reply) => {
                 assert_eq!(key, start().key);
                 reply.send(Disarmed::Started).unwrap();
             }
             TaskCall::Watch(from, reply) => {
-                assert_eq!(from, WatchFrom { instance: "i".to_owned(), after: 2 });
+                assert_eq!(from, WatchFrom { instance: "i".to_owned(), after: 2, run: "r".to_owned() });
                 let (events, stream) = mpsc::channel(1);
-                events.try_send(told.clone()).unwrap();
+                let room = Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap();
+                events.try_send(Waiting { event: Arc::new(told.clone()), room }).unwrap();
                 reply.send(stream).unwrap();
             }
             other => panic!("{other:?}"),
@@ -110,10 +118,12 @@ async fn a_runner_is_armed_disarmed_and_watched() {
         let keep_alive = KeepAlive { interval: Duration::from_millis(50), timeout: BOUND };
         let channel = TaskChannel::new(address, Some(keep_alive), tls());
         assert_eq!(channel.capabilities(&[], BOUND).await.unwrap(), capabilities);
-        let arm = Arm { start: start(), release: stamp, boot_id: "b".to_owned(), late_limit: Duration::from_millis(1) };
-        assert_eq!(channel.arm(&arm, TaskProtocol::Json, BOUND).await.unwrap(), ReleaseClock::Monotonic);
+        assert_eq!(channel.clock(BOUND).await.unwrap(), reading);
+        let (release, late_limit) = (stamp.monotonic, Duration::from_millis(1));
+        let arm = Arm { start: start(), instance: "i".to_owned(), release, late_limit };
+        channel.arm(&arm, TaskProtocol::Json, BOUND).await.unwrap();
         assert_eq!(channel.disarm(&start().key, BOUND).await.unwrap(), Disarmed::Started);
-        let from = WatchFrom { instance: "i".to_owned(), after: 2 };
+        let from = WatchFrom { instance: "i".to_owned(), after: 2, run: "r".to_owned() };
         let mut events = channel.watch(&from, BOUND).await.unwrap();
         assert_eq!(events.next().await.unwrap(), Some(event.clone()));
         assert_eq!(events.next().await.unwrap(), None, "the runner dropped this watcher");

@@ -4,7 +4,8 @@ use crate::model::{TaskAddress, TaskId, TaskProtocol};
 use crate::wire::start::tests::start;
 use crate::wire::testing::{BOUND, SHORT, acknowledge, addresses, orchestrator, runner, spawn, tls, unix};
 use crate::wire::{
-    CallError, ConnectError, KeepAlive, Listener, NoAnswer, PreparedStart, TaskCall, TaskChannel, Tasks, WatchFrom,
+    CallError, ConnectError, KeepAlive, Listener, NoAnswer, PreparedStart, StartRefused, TaskCall, TaskChannel, Tasks,
+    WatchFrom,
 };
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -112,12 +113,21 @@ async fn a_peer_that_speaks_something_else() {
 async fn a_runner_that_refuses_says_why() {
     let folder = tempfile::tempdir().unwrap();
     for address in addresses(&folder) {
-        let answer = |call| {
+        let mut busy = true;
+        let answer = move |call| {
             if let TaskCall::Start(_, reply) = call {
-                reply.send(Err("not in IDLE".to_owned())).unwrap();
+                // What it says in words decides nothing.
+                let refused = match busy {
+                    true => StartRefused::Busy("no place".to_owned()),
+                    false => StartRefused::Final("not in IDLE".to_owned()),
+                };
+                busy = false;
+                reply.send(Err(refused)).unwrap();
             }
         };
         let (address, _stop, _) = runner(&address, answer).await;
+        let error = failed(&address).await;
+        assert!(matches!(&error, CallError::Busy { message, .. } if message == "no place"), "{error:?}");
         let error = failed(&address).await;
         assert!(matches!(&error, CallError::Refused { message, .. } if message == "not in IDLE"), "{error:?}");
         let mut wrong = start();
@@ -138,7 +148,7 @@ async fn a_runner_that_is_busy_or_stopping_refuses() {
     let error = failed(&address).await;
     assert!(matches!(error, CallError::UnknownOutcome { .. }), "the first one waits in the queue: {error:?}");
     let error = failed(&address).await;
-    assert!(matches!(&error, CallError::Refused { message, .. } if message.contains("busy")), "{error:?}");
+    assert!(matches!(&error, CallError::Busy { message, .. } if message.contains("busy")), "{error:?}");
     drop(queue);
     let error = failed(&address).await;
     assert!(matches!(&error, CallError::Refused { message, .. } if message.contains("stopping")), "{error:?}");

@@ -179,6 +179,23 @@ async fn a_server_is_known_by_its_name() {
     started(&TaskAddress::Tls("localhost".to_owned(), port(&address)), Some(tls)).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_service_of_the_repo_is_known_by_its_own_name_and_not_by_where_it_is_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let named = |params: &mut rcgen::CertificateParams| {
+        params.subject_alt_names = vec![rcgen::SanType::DnsName("task1".try_into().unwrap())];
+    };
+    let tls = Tls::load(&Authority::new().issue(folder.path(), named)).unwrap();
+    let (address, _stop, _) = runner_with(&any(), Some(tls.clone()), acknowledge).await;
+    let published = |name: &str| {
+        let (name, host) = (name.to_owned(), "127.0.0.1".to_owned());
+        TaskAddress::TlsService { name, host, port: port(&address) }
+    };
+    started(&published("task1"), Some(tls.clone())).await.unwrap();
+    let (error, text) = unsent(&published("task2"), Some(tls)).await;
+    assert!(matches!(error, ConnectError::Tls(_)) && text.contains("task2"), "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plain_text_and_tls_that_meet_say_so() {
     let (address, _stop) = untouched(&any(), tls().unwrap()).await;

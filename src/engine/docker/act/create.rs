@@ -3,7 +3,7 @@
 use super::{ActError, Interrupt, Outcome, Work};
 use crate::engine::docker::error::{is_conflict, is_gone};
 use crate::engine::docker::{Docker, EngineError, translate};
-use crate::model::{Container, ContainerId, NEXT};
+use crate::model::{Container, ContainerId, NEXT, Status};
 use crate::plan::{Launch, Milestone};
 use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions, RenameContainerOptions};
@@ -14,6 +14,8 @@ use tokio::sync::mpsc;
 /// How long a name may be reserved by a call under way.
 const NAME_TRIES: u32 = 50;
 const NAME_PAUSE: Duration = Duration::from_millis(100);
+/// How often a container that ends and is restarted is met between its lives before its state says so.
+const RENAME_TRIES: u32 = 5;
 
 impl Docker {
     /// Creates a container and does not start it, so that what the engine makes of its settings can be looked at.
@@ -33,12 +35,16 @@ impl Work<'_> {
     pub(super) async fn create_instance(&self, launch: &Launch) -> Result<Outcome, ActError> {
         let id = self.make_ready(launch).await?;
         if let Err(error) = self.start(&id, &launch.name).await {
-            // It never ran, and would only hold the name.
-            let _ = self.remove(&id, &launch.name).await;
+            // What never ran would only hold the name. One that was taken over may have run, and may run.
+            if let Ok(Some(found)) = self.docker.find(id.as_str()).await
+                && found.started_at.is_none()
+            {
+                let _ = self.remove(&id, &launch.name).await;
+            }
             return Err(error.into());
         }
         self.reached(Milestone::Started).await;
-        let evidence = self.docker.pass(&id, &launch.gate, true, &self.interrupt).await?;
+        let evidence = self.pass(&id, &launch.gate, true).await?;
         Ok(Outcome { container: Some(id), evidence, ..Outcome::default() })
     }
 
@@ -119,8 +125,12 @@ impl Work<'_> {
     }
 
     pub(super) async fn start(&self, id: &ContainerId, name: &str) -> Result<(), EngineError> {
-        let started = self.docker.api.start_container(id.as_str(), None).await;
-        started.map_err(|source| EngineError::StartContainer { name: name.to_owned(), source })
+        let Err(source) = self.docker.api.start_container(id.as_str(), None).await else { return Ok(()) };
+        match self.docker.find(id.as_str()).await {
+            // The answer was lost, not the call.
+            Ok(Some(found)) if found.status == Status::Running => Ok(()),
+            _ => Err(EngineError::StartContainer { name: name.to_owned(), source }),
+        }
     }
 
     /// Removes a container, running or not; its volumes stay. One that is gone already is fine.
@@ -137,7 +147,26 @@ impl Work<'_> {
     /// Renames a container; a name that was taken meanwhile makes the plan stale.
     pub(super) async fn rename(&self, id: &ContainerId, name: &str, to: &str) -> Result<(), ActError> {
         let options = RenameContainerOptions { name: to.to_owned() };
-        let Err(source) = self.docker.api.rename_container(id.as_str(), options).await else { return Ok(()) };
+        let mut tries = 0;
+        let mut stopped = false;
+        let result = loop {
+            let result = self.docker.api.rename_container(id.as_str(), options.clone()).await;
+            // An engine renames no container that it is about to restart, and the pause before that grows to a minute.
+            if stopped || tries == RENAME_TRIES || !result.as_ref().is_err_and(is_between_lives) {
+                break result;
+            }
+            tries += 1;
+            let found = self.docker.find(id.as_str()).await?;
+            if found.is_some_and(|found| found.status == Status::Restarting) {
+                self.stop(id, name, Duration::ZERO).await?;
+                stopped = true;
+            }
+        };
+        if stopped {
+            // As the engine was about to; a start that fails shows in the state of the container.
+            let _ = self.start(id, name).await;
+        }
+        let Err(source) = result else { return Ok(()) };
         match self.docker.find(to).await? {
             // It has the name already, which the engine calls a mistake.
             Some(holder) if holder.id == *id => Ok(()),
@@ -155,6 +184,11 @@ impl Work<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// The container has ended and is not restarted yet: the engine misses its network.
+fn is_between_lives(error: &bollard::errors::Error) -> bool {
+    is_gone(error) && error.to_string().contains("sandbox")
 }
 
 /// Somebody removes it already.

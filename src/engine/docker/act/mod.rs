@@ -12,8 +12,9 @@ mod volume;
 pub use types::{ActContext, ActError, Interrupt, Interruption, Made, News, Outcome};
 
 use super::Docker;
+use super::gate::GateError;
 use crate::model::{Container, ContainerId, OwnerId};
-use crate::plan::{Action, Guard, Milestone, Step};
+use crate::plan::{Action, Gate, Guard, Milestone, Step};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::mpsc;
 
@@ -129,6 +130,12 @@ impl Work<'_> {
             holder.id.short(),
             holder.status
         ))
+    }
+
+    /// Waits for a gate; what is waited for is news.
+    async fn pass(&self, id: &ContainerId, gate: &Gate, fresh: bool) -> Result<Option<String>, GateError> {
+        let say = |text: String| self.line(text);
+        self.docker.pass(id, gate, fresh, &self.interrupt, &say).await
     }
 
     /// Milestones are never dropped; a receiver that is gone needs none.

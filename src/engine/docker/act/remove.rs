@@ -54,7 +54,7 @@ impl Work<'_> {
         if found.started_at.is_some() {
             self.reached(Milestone::Started).await;
         }
-        let evidence = self.docker.pass(id, gate, false, &self.interrupt).await?;
+        let evidence = self.pass(id, gate, false).await?;
         Ok(Outcome { container: Some(id.clone()), evidence, ..Outcome::default() })
     }
 

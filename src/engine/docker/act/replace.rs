@@ -89,7 +89,7 @@ impl Work<'_> {
             return Err(error.into());
         }
         self.reached(Milestone::Started).await;
-        let passed = self.docker.pass(new, &launch.gate, true, &self.interrupt).await;
+        let passed = self.pass(new, &launch.gate, true).await;
         match &passed {
             Ok(_) => {}
             Err(GateError::Failed(_)) if !order.rollback => {}
@@ -148,7 +148,7 @@ impl Work<'_> {
             return Err(error.into());
         }
         self.reached(Milestone::Started).await;
-        let passed = self.docker.pass(new, &launch.gate, true, &self.interrupt).await;
+        let passed = self.pass(new, &launch.gate, true).await;
         match passed {
             Err(error) if order.rollback || !matches!(error, GateError::Failed(_)) => {
                 Err(put_back_error(error, self.put_back(old, new, names).await))

@@ -26,7 +26,7 @@ impl Work<'_> {
             self.reached(Milestone::Started).await;
         }
         let fresh = updates.iter().any(|update| matches!(update, Update::Start | Update::Restart { .. }));
-        let evidence = self.docker.pass(id, gate, fresh, &self.interrupt).await?;
+        let evidence = self.pass(id, gate, fresh).await?;
         Ok(Outcome { container: Some(id.clone()), evidence, ..Outcome::default() })
     }
 
@@ -76,7 +76,7 @@ impl Work<'_> {
         resources: &Resources,
         restart: Restart,
     ) -> Result<(), ActError> {
-        let inspect = match self.docker.api.inspect_container(id.as_str(), None).await {
+        let inspect = match self.docker.inspect(id.as_str()).await {
             Ok(inspect) => inspect,
             Err(error) if is_gone(&error) => return Err(gone(id)),
             Err(source) => return Err(EngineError::Inspect { what: format!("container {name}"), source }.into()),

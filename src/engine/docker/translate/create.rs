@@ -139,3 +139,43 @@ fn ports(spec: &ContainerSpec) -> (Option<Vec<String>>, Option<PortMap>) {
 fn list<T>(items: Vec<T>) -> Option<Vec<T>> {
     (!items.is_empty()).then_some(items)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{OwnerId, PortBinding as Port, Protocol};
+    use crate::plan::Gate;
+    use std::collections::BTreeMap;
+
+    fn body(spec: ContainerSpec) -> ContainerCreateBody {
+        let launch = Launch {
+            instance: "shop/web/1".parse().unwrap(),
+            name: "shop-web-1".to_owned(),
+            owner: OwnerId::new("f00d/prod"),
+            revision: "3f2a91c".to_owned(),
+            spec,
+            applied: BTreeMap::new(),
+            needs: Vec::new(),
+            carried: BTreeMap::new(),
+            gate: Gate::Started,
+        };
+        create_body(&launch).0
+    }
+
+    #[test]
+    fn an_empty_entrypoint_is_sent_in_the_form_that_takes_the_images_away() {
+        let of = |entrypoint| body(ContainerSpec { entrypoint, ..Default::default() }).entrypoint;
+        assert_eq!(of(Some(Vec::new())), Some(vec![String::new()]));
+        assert_eq!(of(Some(vec!["/run".to_owned()])), Some(vec!["/run".to_owned()]));
+        assert_eq!(of(None), None, "nothing said is the image's");
+    }
+
+    #[test]
+    fn every_address_of_version_6_is_asked_for_as_it_is_written() {
+        let host_ip = Some("::".to_owned());
+        let port = Port { container_port: 80, protocol: Protocol::Tcp, host_ip, host_port: Some(8080) };
+        let host = body(ContainerSpec { ports: [port].into(), ..Default::default() }).host_config.unwrap();
+        let bindings = host.port_bindings.unwrap()["80/tcp"].clone().unwrap();
+        assert_eq!(bindings[0].host_ip.as_deref(), Some("::"));
+    }
+}

@@ -4,7 +4,7 @@ use super::{health as healthcheck, mounts, resources};
 use crate::engine::docker::connect::Defaults;
 use crate::engine::docker::labels::{self, Ours};
 use crate::model::{
-    Attachment, Container, ContainerId, ContainerSpec, Device, Field, FieldKind, Health, Logging, PortBinding,
+    Address, Attachment, Container, ContainerId, ContainerSpec, Device, Field, FieldKind, Health, Logging, PortBinding,
     Protocol, Status, Timestamp, Ulimit, digest,
 };
 use bollard::models::{
@@ -12,6 +12,7 @@ use bollard::models::{
     ContainerSummaryStateEnum, EndpointSettings, HealthStatusEnum, HostConfig, PortMap, PortSummaryTypeEnum,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Size of /dev/shm that Docker gives by itself.
@@ -25,10 +26,9 @@ pub(in super::super) fn container(inspect: ContainerInspectResponse, defaults: &
     let ours = labels::read(labels);
     let networks = inspect.network_settings.as_ref().and_then(|settings| settings.networks.clone()).unwrap_or_default();
     let state = inspect.state.clone().unwrap_or_default();
-    let addresses = networks
-        .iter()
-        .filter_map(|(name, endpoint)| Some((name.clone(), non_empty(endpoint.ip_address.clone())?)))
-        .collect();
+    let addresses = networks.iter().filter_map(|(name, endpoint)| Some((name.clone(), address(endpoint)?))).collect();
+    let ports = inspect.network_settings.as_ref().and_then(|settings| settings.ports.as_ref());
+    let published = ports.map(published).unwrap_or_default();
     let mut spec = spec(&inspect, &ours, &id, &networks, defaults);
     let anonymous_volumes = anonymous_volumes(&inspect, &ours, &mut spec);
     Some(Container {
@@ -45,9 +45,35 @@ pub(in super::super) fn container(inspect: ContainerInspectResponse, defaults: &
         restart_count: inspect.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
         started_at: state.started_at.as_deref().and_then(time),
         addresses,
+        published,
         spec,
         id,
     })
+}
+
+/// The address of an endpoint: of version 4 if it has one.
+fn address(endpoint: &EndpointSettings) -> Option<Address> {
+    let of = |ip: &Option<String>, prefix: Option<i64>| {
+        Some(Address { ip: ip.as_deref()?.parse().ok()?, prefix: u8::try_from(prefix?).ok()? })
+    };
+    of(&endpoint.ip_address, endpoint.ip_prefix_len)
+        .or_else(|| of(&endpoint.global_ipv6_address, endpoint.global_ipv6_prefix_len))
+}
+
+/// Where TCP ports are published, by container port; the first place of each.
+fn published(ports: &PortMap) -> BTreeMap<u16, SocketAddr> {
+    let mut all = BTreeMap::new();
+    for (port, bindings) in ports {
+        let Some(port) = port.strip_suffix("/tcp").and_then(|port| port.parse().ok()) else { continue };
+        let place = |binding: &bollard::models::PortBinding| {
+            let ip = binding.host_ip.as_deref().filter(|ip| !ip.is_empty()).unwrap_or("0.0.0.0");
+            Some(SocketAddr::new(ip.parse().ok()?, binding.host_port.as_deref()?.parse().ok()?))
+        };
+        if let Some(place) = bindings.iter().flatten().find_map(place) {
+            all.insert(port, place);
+        }
+    }
+    all
 }
 
 /// The volumes that nobody declared: those that were carried over from the container before, and those that the engine made for the
@@ -106,6 +132,7 @@ pub(in super::super) fn foreign(summary: ContainerSummary) -> Option<Container> 
         restart_count: 0,
         started_at: None,
         addresses: BTreeMap::new(),
+        published: BTreeMap::new(),
         spec,
     })
 }
@@ -349,15 +376,5 @@ fn drop_hostname(networks: &mut BTreeMap<String, Attachment>, hostname: &str, ou
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_that_was_renamed_is_no_drift_of_its_containers() {
-        let config = ContainerConfig { hostname: Some("old-name".to_owned()), ..Default::default() };
-        let id = ContainerId::new("0123456789abcdef");
-        assert_eq!(hostname(&config, Some("host"), &id, false), None);
-        assert_eq!(hostname(&config, Some("host"), &id, true).as_deref(), Some("old-name"));
-        assert_eq!(hostname(&config, Some("bridge"), &id, false).as_deref(), Some("old-name"));
-    }
-}
+#[path = "inspect_tests.rs"]
+mod tests;

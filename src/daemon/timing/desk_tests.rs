@@ -1,0 +1,264 @@
+//! Examples of what the desk decides; that it never starts twice or loses anything is the simulation's.
+
+use super::*;
+use crate::manifest;
+use crate::model::{FileEntry, FileKind, FileTree, OwnerId, Revision};
+use crate::store::{RunStart, Store};
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+struct Rig {
+    ledger: Ledger,
+    desk: Desk,
+    _folder: tempfile::TempDir,
+}
+
+/// A desk that has taken up a schedule `s` with these keys at ten o'clock.
+fn rig(keys: &str) -> Rig {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Store::open(folder.path()).unwrap().ledger("default");
+    let mut rig = Rig { ledger, desk: Desk::new("b1"), _folder: folder };
+    rig.commit(keys, "2026-11-20T10:00:01Z");
+    rig
+}
+
+impl Rig {
+    fn commit(&mut self, keys: &str, now: &str) {
+        let text = format!("schedule:\n  name: s\n  {keys}\n  tasks: [{{id: one, address: \"h:1\"}}]\n");
+        let content: Arc<[u8]> = text.as_bytes().into();
+        let size = content.len() as u64;
+        let mut tree = FileTree::default();
+        let entry = FileEntry { oid: String::new(), kind: FileKind::Regular, size, content: Some(content) };
+        tree.files.insert("schedules/s.yaml".to_owned(), entry);
+        let desired = Arc::new(manifest::compile(&tree).unwrap_or_else(|report| panic!("{report}")));
+        let revision = Revision {
+            commit: "c1".to_owned(),
+            reference: "main".to_owned(),
+            summary: String::new(),
+            author: String::new(),
+            time: Timestamp::UNIX_EPOCH,
+        };
+        let loaded = Loaded { revision, desired, ledger: self.ledger.clone(), owner: OwnerId::new("i/default") };
+        self.desk.commit(loaded, at(now));
+        self.turn(now);
+    }
+
+    /// The due times that begin now, and the runs that are cancelled.
+    fn turn(&mut self, now: &str) -> Vec<String> {
+        let orders = self.desk.turn(at(now)).into_iter();
+        let order = |order| match order {
+            Order::Begin(begin) => begin.due.to_string(),
+            Order::Cancel(run) => format!("cancel {run}"),
+            Order::Follow(left) => format!("follow {}", left.id),
+        };
+        orders.map(order).collect()
+    }
+
+    /// The run under way is over; what begins then.
+    fn end(&mut self, now: &str) -> Vec<String> {
+        let run = self.desk.under_way().next().unwrap().to_owned();
+        self.desk.ended(&ScheduleName::new("s"), &run, at(now));
+        self.turn(now)
+    }
+
+    fn outcome(&self, due: &str) -> Option<FireOutcome> {
+        let fire = self.ledger.fire_of(&ScheduleName::new("s"), &due.parse().unwrap()).unwrap();
+        fire.map(|fire| fire.outcome)
+    }
+}
+
+const HOURLY: &str = "start: {cron: \"0 * * * *\", zone: UTC}\n  missed: {run_all: 3}\n  overlap: ";
+
+#[test]
+fn the_latest_missed_runs_that_are_asked_for_run_one_after_the_other() {
+    for overlap in ["skip", "queue"] {
+        let mut rig = rig(&format!("{HOURLY}{overlap}"));
+        assert_eq!(rig.turn("2026-11-20T16:30:00Z"), ["2026-11-20T14:00:00Z"], "{overlap}");
+        assert_eq!(rig.end("2026-11-20T16:31:00Z"), ["2026-11-20T15:00:00Z"]);
+        assert_eq!(rig.end("2026-11-20T16:32:00Z"), ["2026-11-20T16:00:00Z"]);
+        assert!(rig.end("2026-11-20T16:33:00Z").is_empty());
+        assert!(matches!(rig.outcome("2026-11-20T13:00:00Z"), Some(FireOutcome::Missed { missed: 3, .. })));
+        let events = rig.ledger.store().events(&crate::store::EventFilter::default()).unwrap();
+        let left_out = |event: &crate::store::Recorded| matches!(event.event.fact, Fact::RunLeftOut { count: 3, .. });
+        assert!(events.iter().any(left_out), "an event says so: {events:?}");
+    }
+}
+
+#[test]
+fn a_run_that_is_asked_for_is_in_the_ledger_and_goes_by_the_overlap() {
+    let mut rig = rig("start: manual");
+    let name = ScheduleName::new("s");
+    let now = at("2026-11-20T11:00:00Z");
+    let asked = rig.desk.ask(&name, now).unwrap();
+    let fire = rig.ledger.fire_of(&name, &asked.due).unwrap().unwrap();
+    assert_eq!((fire.outcome, &fire.run), (FireOutcome::Started, &asked.run));
+    assert_eq!(rig.turn("2026-11-20T11:00:00Z"), [asked.due.to_string()]);
+    let refused = rig.desk.ask(&name, now).unwrap_err().to_string();
+    assert!(refused.contains("earlier runs have not ended"), "{refused}");
+    assert!(rig.end("2026-11-20T11:00:09Z").is_empty());
+    assert!(rig.desk.ask(&name, now).is_ok());
+    assert!(rig.desk.ask(&ScheduleName::new("t"), now).unwrap_err().to_string().contains("no schedule `t`"));
+}
+
+#[test]
+fn of_missed_runs_that_replace_each_other_the_latest_begins_and_none_is_begun_for_nothing() {
+    let mut rig = rig(&format!("{HOURLY}replace"));
+    assert_eq!(rig.turn("2026-11-20T16:30:00Z"), ["2026-11-20T16:00:00Z"]);
+    assert_eq!(rig.outcome("2026-11-20T15:00:00Z"), Some(FireOutcome::Replaced));
+}
+
+#[test]
+fn a_clock_that_is_put_back_leaves_the_schedule_awake() {
+    let mut rig = rig("start: {cron: \"0 * * * *\", zone: UTC}");
+    assert_eq!(rig.turn("2036-01-01T00:00:00Z").len(), 1);
+    rig.end("2036-01-01T00:00:01Z");
+    rig.turn("2026-11-20T10:30:00Z");
+    rig.desk.ended(&ScheduleName::new("s"), "", at("2026-11-20T10:30:00Z"));
+    assert!(rig.turn("2026-11-20T10:30:00Z").is_empty());
+    assert_eq!(rig.desk.next(), Some(at("2026-11-20T10:59:57Z")));
+    assert_eq!(rig.turn("2026-11-20T10:59:57Z"), ["2026-11-20T11:00:00Z"]);
+}
+
+#[test]
+fn a_due_time_that_ran_by_a_clock_ahead_does_not_run_again() {
+    let mut rig = rig("start: {cron: \"0 * * * *\", zone: UTC}");
+    assert_eq!(rig.turn("2026-11-20T10:59:58Z"), ["2026-11-20T11:00:00Z"]);
+    rig.end("2026-11-20T11:00:05Z");
+    rig.desk.ended(&ScheduleName::new("s"), "", at("2026-11-20T10:30:00Z"));
+    assert!(rig.turn("2026-11-20T10:30:00Z").is_empty());
+    assert_eq!(rig.desk.next(), Some(at("2026-11-20T11:59:57Z")));
+    assert!(rig.turn("2026-11-20T11:00:00Z").is_empty());
+}
+
+#[test]
+fn a_jitter_longer_than_the_time_between_due_times_skips_none() {
+    let mut rig = rig("start: {cron: \"* * * * *\", zone: UTC}\n  jitter: 1h");
+    let mut begun = 0;
+    let mut now = at("2026-11-20T10:00:01Z");
+    while now < at("2026-11-20T13:00:00Z") {
+        now += SignedDuration::from_secs(1);
+        let text = now.to_string();
+        for due in rig.turn(&text) {
+            let planned = jittered(&ScheduleName::new("s"), at(&due), std::time::Duration::from_secs(3600));
+            assert!(planned.duration_since(now) <= AHEAD, "{due} is ordered at {now}");
+            begun += 1;
+            rig.end(&text);
+        }
+    }
+    assert!(begun > 110, "{begun}");
+    let all = rig.ledger.fires(None, 1000).unwrap();
+    assert!(all.iter().all(|fire| fire.outcome == FireOutcome::Started));
+}
+
+#[test]
+fn what_was_fired_and_had_not_begun_goes_through_admission() {
+    let mut rig = rig(&format!("{HOURLY}allow"));
+    assert_eq!(rig.turn("2026-11-20T12:00:05Z").len(), 2);
+    // The daemon died, and the schedule is another one since.
+    rig.desk = Desk::new("b1");
+    let keys = "start: {cron: \"0 * * * *\", zone: UTC}\n  overlap: queue";
+    let text = "2026-11-20T12:00:07Z";
+    rig.desk.boot = "b1".to_owned();
+    let before = rig.ledger.interrupted_runs("b1").unwrap();
+    assert_eq!(before.len(), 2);
+    let loaded = {
+        let mut other = self::rig(keys);
+        other.desk.current.take().unwrap()
+    };
+    rig.desk.commit(Loaded { ledger: rig.ledger.clone(), ..loaded }, at(text));
+    assert_eq!(rig.turn(text), ["2026-11-20T11:00:00Z"]);
+    assert_eq!(rig.outcome("2026-11-20T12:00:00Z"), Some(FireOutcome::Queued));
+    assert_eq!(rig.end("2026-11-20T12:01:00Z"), ["2026-11-20T12:00:00Z"]);
+}
+
+#[test]
+fn a_run_that_was_prepared_before_the_power_failed_is_not_begun_again() {
+    let mut rig = rig(&format!("{HOURLY}skip"));
+    assert_eq!(rig.turn("2026-11-20T10:59:58Z"), ["2026-11-20T11:00:00Z"]);
+    let id = rig.desk.under_way().next().unwrap().to_owned();
+    let due = DueKey::Instant(at("2026-11-20T11:00:00Z"));
+    let (schedule, planned_at) = (ScheduleName::new("s"), at("2026-11-20T11:00:00Z"));
+    let revision = "c1".to_owned();
+    let start =
+        RunStart { id, schedule, due, revision, strict: false, planned_at, boot: "b1".to_owned(), process: None };
+    rig.ledger.prepare_run(&start).unwrap();
+    for (boot, begins) in [("b1", 1), ("b2", 0)] {
+        let loaded = rig.desk.current.clone().unwrap();
+        rig.desk = Desk::new(boot);
+        rig.desk.commit(loaded, at("2026-11-20T11:00:03Z"));
+        let orders = rig.turn("2026-11-20T11:00:03Z").into_iter();
+        assert_eq!(orders.filter(|order| !order.starts_with("follow")).count(), begins, "boot {boot}");
+    }
+}
+
+#[test]
+fn what_an_interrupted_run_left_at_task_servers_counts_as_under_way() {
+    for (overlap, counts) in [("skip", true), ("queue", true), ("replace", true), ("allow", false)] {
+        let mut rig = rig(&format!("start: {{cron: \"0 * * * *\", zone: UTC}}\n  overlap: {overlap}"));
+        rig.turn("2026-11-20T10:59:58Z");
+        let id = rig.desk.under_way().next().unwrap().to_owned();
+        let due = DueKey::Instant(at("2026-11-20T11:00:00Z"));
+        let (schedule, planned_at) = (ScheduleName::new("s"), at("2026-11-20T11:00:00Z"));
+        let (revision, boot) = ("c1".to_owned(), "b1".to_owned());
+        let start =
+            RunStart { id: id.clone(), schedule, due, revision, strict: false, planned_at, boot, process: None };
+        rig.ledger.prepare_run(&start).unwrap();
+        rig.ledger.begin_run(&id, planned_at).unwrap();
+        let loaded = rig.desk.current.clone().unwrap();
+        rig.desk = Desk::new("b1");
+        rig.desk.commit(loaded, at("2026-11-20T11:00:05Z"));
+        let orders = rig.turn("2026-11-20T11:00:05Z");
+        assert_eq!(orders == [format!("follow {id}")], counts, "{overlap}: {orders:?}");
+        assert_eq!(rig.desk.under_way().count(), usize::from(counts), "{overlap}");
+        let orders = rig.turn("2026-11-20T12:00:00Z");
+        match overlap {
+            "skip" => assert_eq!(rig.outcome("2026-11-20T12:00:00Z"), Some(FireOutcome::Skipped)),
+            "queue" => assert_eq!(rig.end("2026-11-20T12:00:09Z"), ["2026-11-20T12:00:00Z"]),
+            "replace" => assert_eq!(orders, [format!("cancel {id}")]),
+            _ => assert_eq!(orders, ["2026-11-20T12:00:00Z"]),
+        }
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_in_a_terminal_is_left_alone() {
+    let mut rig = rig("start: manual");
+    for (id, process) in [("live", std::process::id()), ("dead", u32::MAX)] {
+        let (schedule, due) = (ScheduleName::new("s"), DueKey::Manual(id.to_owned()));
+        let now = at("2026-11-20T10:00:00Z");
+        rig.ledger.fire(&schedule, &due, FireOutcome::Started, Some(id), now).unwrap();
+        let (revision, boot) = ("file".to_owned(), "b1".to_owned());
+        let start = RunStart {
+            id: id.to_owned(),
+            schedule,
+            due,
+            revision,
+            strict: false,
+            planned_at: now,
+            boot,
+            process: Some(process),
+        };
+        rig.ledger.prepare_run(&start).unwrap();
+        rig.ledger.begin_run(id, now).unwrap();
+    }
+    let loaded = rig.desk.current.clone().unwrap();
+    rig.desk = Desk::new("b1");
+    rig.desk.commit(loaded, at("2026-11-20T10:00:05Z"));
+    rig.turn("2026-11-20T10:00:05Z");
+    let state = |id: &str| rig.ledger.run(id).unwrap().unwrap().run.state;
+    assert_eq!((state("live"), state("dead")), (crate::store::RunState::Running, crate::store::RunState::Interrupted));
+}
+
+#[test]
+fn runs_that_may_overlap_are_bounded() {
+    let mut rig = rig("start: {cron: \"* * * * * *\", zone: UTC}\n  overlap: allow");
+    let mut now = at("2026-11-20T10:00:01Z");
+    for _ in 0..60 {
+        now += SignedDuration::from_secs(1);
+        rig.turn(&now.to_string());
+    }
+    assert_eq!(rig.desk.under_way().count(), crate::schedule::agenda::ALLOWED_AT_ONCE);
+    assert_eq!(rig.outcome("2026-11-20T10:00:59Z"), Some(FireOutcome::Skipped));
+}

@@ -1,0 +1,82 @@
+//! Podman's service for clients of Docker: the same API, with gaps.
+
+use super::Docker;
+use bollard::errors::Error as Cause;
+use bollard::models::{ContainerInspectResponse, ContainerSummary};
+use bollard::query_parameters::ListContainersOptions;
+use std::time::Duration;
+
+/// Between the end of a process and its clean-up Podman reports a state that Docker does not have; it lasts for a moment.
+const CLEAN_UP: (u32, Duration) = (40, Duration::from_millis(50));
+
+/// Something that Podman does not do as Docker does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PodmanGap {
+    /// What does not work.
+    pub what: &'static str,
+    /// What happens, and what to do about it.
+    pub instead: &'static str,
+}
+
+const fn gap(what: &'static str, instead: &'static str) -> PodmanGap {
+    PodmanGap { what, instead }
+}
+
+/// What does not work on Podman, as of 4.3. `docs/engines.md` has the same list.
+pub const PODMAN_GAPS: &[PodmanGap] = &[
+    gap(
+        "changes of limits and of the restart policy in place",
+        "its service cannot update containers, so such a step fails: change a setting with them that makes the container anew, or remove it",
+    ),
+    gap(
+        "health checks where systemd does not run",
+        "Podman runs checks by timers of systemd; elsewhere they stay undecided and the wait for them ends at its limit",
+    ),
+    gap(
+        "`init: true` without the package catatonit",
+        "the container is not made: install the package, or leave `init` out",
+    ),
+    gap("stopping a paused container", "its service refuses that, so the step fails: run `podman unpause`"),
+    gap(
+        "the keeping of a network that is in use",
+        "its service removes a network together with its connections: what is not of Setpoint must not use networks of its deployments",
+    ),
+    gap(
+        "the renewal of a container whose namespace another one shares",
+        "Podman removes no container that others depend on, so the step fails: remove the sharer first",
+    ),
+    gap(
+        "drift of a container whose step failed half-way",
+        "what Podman adds by itself shows as drift until the container is made anew: let an apply end well",
+    ),
+];
+
+impl Docker {
+    /// What the engine says about a container.
+    pub(super) async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse, Cause> {
+        settled(|| self.api.inspect_container(id, None)).await
+    }
+
+    /// Every container in short.
+    pub(super) async fn list(&self) -> Result<Vec<ContainerSummary>, Cause> {
+        let all = || ListContainersOptions { all: true, ..Default::default() };
+        settled(|| self.api.list_containers(Some(all()))).await
+    }
+}
+
+/// Asks until no container is being cleaned up.
+async fn settled<T, F: Future<Output = Result<T, Cause>>>(ask: impl Fn() -> F) -> Result<T, Cause> {
+    let mut tries = 0;
+    loop {
+        match ask().await {
+            Err(error) if tries < CLEAN_UP.0 && is_clean_up(&error) => tokio::time::sleep(CLEAN_UP.1).await,
+            result => return result,
+        }
+        tries += 1;
+    }
+}
+
+fn is_clean_up(error: &Cause) -> bool {
+    matches!(error, Cause::JsonDataError { .. } | Cause::JsonSerdeError { .. })
+        && error.to_string().contains("unknown variant `stopped`")
+}
