@@ -8,8 +8,8 @@ use crate::event::{Event, Fact};
 use crate::model::{ContainerId, Health, InstanceId, Test};
 use crate::plan::render::{change_line, reason_text, verdict};
 use crate::plan::{
-    Action, Base, Gate, PlanInput, Quarantine, Reason, Step, Subject, fought_over, found_in_place, not_granted,
-    remembered, reported, spec_digest,
+    Action, Base, Gate, PlanInput, Quarantine, Reason, Repair, Step, Subject, fought_over, found_in_place, not_granted,
+    remembered, reported, spec_digest, wish,
 };
 use crate::process::clock;
 use crate::store::{Ledger, Seen, StoreError};
@@ -52,8 +52,13 @@ impl<'a> Books<'a> {
             changes: step.changes.iter().map(change_line).collect(),
         });
         if is_repair(step) {
-            let (subject, fields) = (step.subject.to_string(), fought_over(&step.changes));
-            self.keep(|job| job.ledger.repaired(&subject, &fields, clock::now()));
+            let repair = Repair {
+                subject: step.subject.to_string(),
+                fields: fought_over(&step.changes),
+                wish: self.job.desired.map(|desired| wish(desired, &step.subject)).unwrap_or_default(),
+                at: clock::now(),
+            };
+            self.keep(|job| job.ledger.repaired(&repair));
         }
         !self.is_broken()
     }

@@ -81,6 +81,8 @@ pub(super) struct State {
     pub(super) pace: Pace,
     /// What is written about the current commit.
     pub(super) outcome: Option<RevisionOutcome>,
+    /// What was last logged of a host on which nothing is left to be done: the commit, and what was held.
+    pub(super) logged: Option<(String, Vec<String>)>,
     /// Drift that was recorded, by subject.
     pub(super) told: BTreeMap<String, Vec<String>>,
     pub(super) refused: Option<PlanId>,
@@ -244,10 +246,13 @@ impl Reconciler {
         Ok(Some(plan))
     }
 
-    /// Notes that the host is as the commit wants it, or that something of the commit is held; each once.
+    /// Notes that the host is as the commit wants it, or that something is held; each once.
     fn finish(&mut self, current: &Loaded, plan: &Plan) -> Result<(), Trouble> {
-        let held: Vec<String> =
-            plan.held.iter().filter(|held| held.why.is_of_commit()).map(|held| held.subject.to_string()).collect();
+        let subjects = |of_commit: bool| -> Vec<String> {
+            let held = plan.held.iter().filter(|held| !of_commit || held.why.is_of_commit());
+            held.map(|held| held.subject.to_string()).collect()
+        };
+        let (held, all) = (subjects(true), subjects(false));
         let outcome = if plan.is_applied() {
             Some(RevisionOutcome::Applied)
         } else {
@@ -257,13 +262,21 @@ impl Reconciler {
         let known = self.state.outcome;
         if let Some(outcome) = outcome.filter(|new| known != Some(*new) && known != Some(RevisionOutcome::Applied)) {
             let note = (!held.is_empty()).then(|| format!("held: {}", held.join(", ")));
-            let (plan, commit) = (plan.id.to_string(), current.revision.short());
+            let plan = plan.id.to_string();
             current.ledger.revision(&current.revision, outcome, Some(&plan), note.as_deref(), clock::now())?;
             self.state.outcome = Some(outcome);
-            match note {
-                None => tracing::info!(commit, "in sync"),
-                Some(held) => tracing::warn!(commit, held, "the commit is not applied in full"),
+        }
+        let now = Some((current.revision.commit.clone(), all));
+        if outcome.is_some() && self.state.logged != now {
+            let (commit, all) = (current.revision.short(), subjects(false).join(", "));
+            match (held.is_empty(), all.is_empty()) {
+                (true, true) => tracing::info!(commit, "in sync"),
+                (true, false) => {
+                    tracing::warn!(commit, held = all, "the commit is applied, but the host differs from it")
+                }
+                (false, _) => tracing::warn!(commit, held = all, "the commit is not applied in full"),
             }
+            self.state.logged = now;
         }
         if self.state.outcome == Some(RevisionOutcome::Applied) {
             self.publish(|status| status.revision.applied = Some(current.revision.clone()));

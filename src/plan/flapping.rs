@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::input::{AllowedGuard, Repair};
 use super::step::{FieldChange, HeldReason, Origin, Subject};
+use super::wish::wish;
 use crate::model::{DriftPolicy, FieldKind, Timestamp};
 use jiff::SignedDuration;
 
@@ -39,7 +40,7 @@ pub(super) fn restarts_in_vain(cx: &Context<'_>, subject: &Subject, changes: &[F
     row(cx, subject, &fought_over(changes)).times >= RESTARTS
 }
 
-/// The last repairs that followed soon after each other.
+/// The last repairs to the settings that are wanted now that followed soon after each other.
 struct Row {
     times: usize,
     last: Option<Timestamp>,
@@ -50,7 +51,10 @@ fn row(cx: &Context<'_>, subject: &Subject, fields: &str) -> Row {
     let now = cx.observed().at;
     // A clock that was put back leaves repairs in the future; they say nothing.
     let counts = |repair: &&Repair| repair.subject == name && repair.fields == fields && repair.at <= now;
-    let mut times: Vec<Timestamp> = cx.input.memory.repairs.iter().filter(counts).map(|repair| repair.at).collect();
+    let mut repairs = cx.input.memory.repairs.iter().filter(counts).peekable();
+    let wanted = repairs.peek().map(|_| wish(cx.desired(), subject));
+    let mut times: Vec<Timestamp> =
+        repairs.filter(|repair| Some(&repair.wish) == wanted.as_ref()).map(|repair| repair.at).collect();
     times.sort_unstable();
     let breaks = |pair: &[Timestamp]| matches!(pair, [a, b] if b.duration_since(*a) > SOON);
     let first = times.windows(2).rposition(breaks).map_or(0, |index| index + 1);

@@ -71,6 +71,8 @@ pub struct Repair {
     pub subject: String,
     /// Which fields were changed back ([`crate::plan::fought_over`]).
     pub fields: String,
+    /// Digest of what was wanted of the subject ([`crate::plan::wish`]).
+    pub wish: String,
     /// When.
     pub at: Timestamp,
 }

@@ -35,6 +35,7 @@ mod tests;
 mod unmet;
 mod update;
 mod wanted;
+mod wish;
 
 pub use action::{Action, Gate, Guard, Launch, Update};
 pub use diff::spec_digest;
@@ -52,6 +53,7 @@ pub use step::{
 };
 pub use sync::{Sync, Syncs, sync};
 pub use teardown::{Teardown, teardown};
+pub use wish::wish;
 
 use context::Context;
 use draft::Drafts;

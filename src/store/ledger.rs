@@ -244,17 +244,18 @@ impl Ledger {
         self.change("forget an object", "DELETE FROM bases WHERE environment = ?1 AND object = ?2", object).map(drop)
     }
 
-    /// Notes a repair of drift in these fields, and drops those that no longer count.
+    /// Notes a repair of drift, and drops those that no longer count.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn repaired(&self, subject: &str, fields: &str, now: Timestamp) -> Result<(), StoreError> {
-        let since = time_text(now.checked_sub(REMEMBERED).unwrap_or(Timestamp::MIN));
+    pub fn repaired(&self, repair: &Repair) -> Result<(), StoreError> {
+        let Repair { subject, fields, wish, at } = repair;
+        let since = time_text(at.checked_sub(REMEMBERED).unwrap_or(Timestamp::MIN));
         self.store.with("note a repair", |db| {
             let write = db.transaction()?;
             write.execute(
-                "INSERT INTO repairs (environment, subject, fields, at) VALUES (?1, ?2, ?3, ?4)",
-                params![&*self.environment, subject, fields, time_text(now)],
+                "INSERT INTO repairs (environment, subject, fields, wish, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![&*self.environment, subject, fields, wish, time_text(*at)],
             )?;
             write.execute(
                 "DELETE FROM repairs WHERE environment = ?1 AND at < ?2",
@@ -313,11 +314,17 @@ fn read_memory(db: &Connection, environment: &str, since: &str) -> rusqlite::Res
     while let Some(row) = rows.next()? {
         memory.known.insert(parsed(row, 0)?);
     }
-    let mut repairs =
-        db.prepare_cached("SELECT subject, fields, at FROM repairs WHERE environment = ?1 AND at >= ?2 ORDER BY id")?;
+    let mut repairs = db.prepare_cached(
+        "SELECT subject, fields, wish, at FROM repairs WHERE environment = ?1 AND at >= ?2 ORDER BY id",
+    )?;
     let mut rows = repairs.query(params![environment, since])?;
     while let Some(row) = rows.next()? {
-        memory.repairs.push(Repair { subject: row.get(0)?, fields: row.get(1)?, at: parsed(row, 2)? });
+        memory.repairs.push(Repair {
+            subject: row.get(0)?,
+            fields: row.get(1)?,
+            wish: row.get(2)?,
+            at: parsed(row, 3)?,
+        });
     }
     Ok(memory)
 }

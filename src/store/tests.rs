@@ -1,7 +1,7 @@
 use super::*;
 use crate::event::{Event, Fact};
 use crate::model::{ContainerId, DeploymentName, Health, InstanceId, Revision};
-use crate::plan::{Base, Quarantine};
+use crate::plan::{Base, Quarantine, Repair};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -148,8 +148,14 @@ fn memory_holds_what_a_plan_needs_and_no_more() {
     ledger.quarantine(&failed, at(2)).unwrap();
     assert!(ledger.suspend(&DeploymentName::new("shop"), at(3)).unwrap());
     assert!(!ledger.suspend(&DeploymentName::new("shop"), at(4)).unwrap(), "it already is");
-    ledger.repaired("shop/api/1", "memory", at(-100_000)).unwrap();
-    ledger.repaired("shop/api/1", "memory", at(500)).unwrap();
+    let repair = |seconds| Repair {
+        subject: "shop/api/1".into(),
+        fields: "memory".into(),
+        wish: "0123456789ab".into(),
+        at: at(seconds),
+    };
+    ledger.repaired(&repair(-100_000)).unwrap();
+    ledger.repaired(&repair(500)).unwrap();
 
     let memory = ledger.memory(at(601)).unwrap();
     assert_eq!(memory.bases, BTreeMap::from([("c1".to_owned(), base)]));

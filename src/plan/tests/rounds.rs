@@ -8,8 +8,8 @@ use crate::model::{
 };
 use crate::plan::render::{View, text};
 use crate::plan::{
-    Action, Base, Memory, Plan, PlanInput, Quarantine, Reason, Repair, Step, Subject, Sync, Update, fought_over,
-    found_in_place, lint, plan, pretend, reported, spec_digest, sync,
+    Action, Base, HeldReason, Memory, Plan, PlanInput, Quarantine, Reason, Repair, Step, Subject, Sync, Update,
+    fought_over, found_in_place, lint, plan, pretend, reported, spec_digest, sync, wish,
 };
 use fastrand::Rng;
 use jiff::ToSpan;
@@ -83,6 +83,8 @@ struct World {
     made: BTreeMap<InstanceId, usize>,
     /// Reasons that each instance was given: commits, and what somebody did to it.
     causes: BTreeMap<InstanceId, usize>,
+    /// Repairs of each instance since a commit changed it.
+    repaired: BTreeMap<InstanceId, usize>,
 }
 
 impl World {
@@ -112,6 +114,11 @@ impl World {
         let found = found_in_place(&self.input(&owner, &revision));
         self.memory.bases.extend(found);
         let plan = self.plan();
+        for held in plan.held.iter().filter(|held| matches!(held.why, HeldReason::Flapping { .. })) {
+            let Subject::Instance(id) = &held.subject else { continue };
+            let repaired = self.repaired.get(id).copied().unwrap_or_default();
+            assert!(repaired >= 5, "{id} is held as flapping after {repaired} repairs of what the commit wants");
+        }
         let mut failed: BTreeSet<usize> = BTreeSet::new();
         for step in &plan.steps {
             if step.needs.iter().any(|need| failed.contains(&need.step)) || !self.step(&plan, step) {
@@ -125,8 +132,15 @@ impl World {
     fn step(&mut self, plan: &Plan, step: &Step) -> bool {
         self.needs_are_met(step);
         if is_repair(step) {
-            let (subject, fields) = (step.subject.to_string(), fought_over(&step.changes));
-            self.memory.repairs.push(Repair { subject, fields, at: self.observed.at });
+            self.memory.repairs.push(Repair {
+                subject: step.subject.to_string(),
+                fields: fought_over(&step.changes),
+                wish: wish(&self.desired, &step.subject),
+                at: self.observed.at,
+            });
+            if let Subject::Instance(id) = &step.subject {
+                *self.repaired.entry(id.clone()).or_default() += 1;
+            }
         }
         if let (Action::CreateInstance(launch) | Action::ReplaceInstance { launch, .. }, Subject::Instance(id)) =
             (&step.action, &step.subject)
@@ -240,6 +254,14 @@ impl World {
         }
     }
 
+    /// Another commit.
+    fn commit(&mut self, desired: Desired) {
+        let former = std::mem::replace(&mut self.desired, desired);
+        let fields =
+            |desired: &Desired, id: &InstanceId| desired.service(&id.service).map(crate::model::Service::fields);
+        self.repaired.retain(|id, _| fields(&former, id) == fields(&self.desired, id));
+    }
+
     /// A commit, or somebody, gave reasons for one replacement each.
     fn cause(&mut self, of: impl Fn(&InstanceId) -> bool) {
         let wanted = self.desired.deployments.values().flat_map(|deployment| {
@@ -339,6 +361,19 @@ fn meddle(world: &mut World, rng: &mut Rng) {
     }
 }
 
+/// Somebody removes one container each time that it is made.
+fn remove_again_and_again(world: &mut World, rng: &mut Rng) {
+    let names: Vec<String> =
+        world.observed.containers.iter().filter(|one| one.owner.is_some()).map(|one| one.name.clone()).collect();
+    let Some(name) = rng.choice(&names) else { return };
+    for _ in 0..rng.usize(3..8) {
+        world.observed.containers.retain(|one| one.name != *name);
+        world.cause(|_| true);
+        world.round();
+    }
+    world.observed.containers.retain(|one| one.name != *name);
+}
+
 /// One sequence of events, each followed by a round, and rounds without an event at the end.
 fn sequence(seed: u64) {
     let rng = &mut Rng::with_seed(seed);
@@ -351,12 +386,15 @@ fn sequence(seed: u64) {
         habits: Habits::any(rng),
         made: BTreeMap::new(),
         causes: BTreeMap::new(),
+        repaired: BTreeMap::new(),
     };
     world.cause(|_| true);
     world.round();
     for _ in 0..rng.usize(..5) {
         if rng.u8(..3) == 0 {
-            world.desired = any_desired(rng);
+            world.commit(any_desired(rng));
+        } else if rng.u8(..8) == 0 {
+            remove_again_and_again(&mut world, rng);
         } else {
             meddle(&mut world, rng);
         }
@@ -443,6 +481,7 @@ fn base_is_what_the_engine_made_of_the_wish() {
             habits: Habits::any(rng),
             made: BTreeMap::new(),
             causes: BTreeMap::new(),
+            repaired: BTreeMap::new(),
         };
         world.round();
         assert!(world.plan().is_empty(), "the plan after an apply is empty:\n{}", shown(&world.plan()));

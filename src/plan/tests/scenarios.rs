@@ -8,7 +8,7 @@ use crate::model::{
 use crate::plan::{
     Action, Allow, AllowedGuard, Base, Disruption, Gate, Held, HeldReason, Memory, Milestone, Origin, Plan, PlanInput,
     Quarantine, Reason, Repair, Step, Subject, Teardown, Update, found_in_place, lint, plan, pretend, spec_digest,
-    teardown,
+    teardown, wish,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -354,11 +354,15 @@ fn what_is_found_in_place_counts_as_applied() {
 fn what_is_repaired_again_and_again_is_held_whatever_it_is() {
     let mut world = two();
     let minute = |minute: i64| Timestamp::from_second(1_800_000_000 + 60 * minute).unwrap();
-    let repairs = |subject: &str, fields: &str| -> Vec<Repair> {
-        (0..5).map(|at| Repair { subject: subject.into(), fields: fields.into(), at: minute(at) }).collect()
+    let repairs = |subject: Subject, fields: &str, world: &World| -> Vec<Repair> {
+        let wish = wish(&world.desired, &subject);
+        let repair =
+            |at| Repair { subject: subject.to_string(), fields: fields.into(), wish: wish.clone(), at: minute(at) };
+        (0..5).map(repair).collect()
     };
+    let web = || Subject::Instance("shop/web/1".parse().unwrap());
     world.observed.at = minute(6);
-    world.memory.repairs = repairs("shop/web/1", "memory");
+    world.memory.repairs = repairs(web(), "memory", &world);
     world.container("shop-web-1").spec.resources.memory = Some(7 << 20);
     let plan = world.plan();
     assert_eq!(held(&plan, "shop/web/1").why, HeldReason::Flapping { times: 5 });
@@ -374,14 +378,14 @@ fn what_is_repaired_again_and_again_is_held_whatever_it_is() {
     let fallen = Status::Exited { code: 137, oom: false };
     world.container("shop-web-1").status = fallen;
     assert_eq!(step(&world.plan(), "shop/web/1").reason, Reason::NotRunning(fallen));
-    let mut rare = repairs("shop/web/1", "state");
+    let mut rare = repairs(web(), "state", &world);
     rare.iter_mut().enumerate().for_each(|(index, repair)| repair.at = minute(11 * index as i64));
     world.memory.repairs = rare;
     world.observed.at = minute(45);
     assert_eq!(step(&world.plan(), "shop/web/1").reason, Reason::NotRunning(fallen));
 
     // A container that does not stay up is left alone for half an hour, then tried again.
-    world.memory.repairs = repairs("shop/web/1", "state");
+    world.memory.repairs = repairs(web(), "state", &world);
     assert_eq!(world.plan().held.len(), 0, "the last repair is more than half an hour ago");
     world.observed.at = minute(33);
     assert_eq!(held(&world.plan(), "shop/web/1").why, HeldReason::Flapping { times: 5 });
@@ -396,18 +400,40 @@ fn what_is_repaired_again_and_again_is_held_whatever_it_is() {
     // Networks are no exception.
     let mut world = two();
     world.observed.at = minute(6);
-    world.memory.repairs = repairs("network shop_net", "network option mtu");
     world.memory.bases.clear();
     let network = world.observed.networks.get_mut("shop_net").unwrap();
     network.applied.insert("option mtu".into(), digest("1400"));
     network.options.insert("mtu".into(), "9000".into());
     world.desired.deployments.values_mut().next().unwrap().networks.get_mut("shop_net").unwrap().options =
         BTreeMap::from([("mtu".into(), "1400".into())]);
+    let subject = Subject::Network("shop_net".into());
+    world.memory.repairs = repairs(subject, "network option mtu", &world);
     assert_eq!(held(&world.plan(), "network shop_net").why, HeldReason::Flapping { times: 5 });
     world.memory.repairs.clear();
     assert_eq!(step(&world.plan(), "network shop_net").reason, Reason::Changed);
     world.desired.settings.drift = DriftPolicy::Report;
     assert_eq!(held(&world.plan(), "network shop_net").why, HeldReason::DriftReported);
+}
+
+/// What is held as flapping is held with its settings: a commit that changes them is carried out, also while the container is
+/// gone, and begins a row of its own.
+#[test]
+fn other_settings_begin_a_row_of_their_own() {
+    let mut world = two();
+    let subject = Subject::Instance("shop/web/1".parse().unwrap());
+    let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+    for round in 0..5 {
+        let wish = wish(&world.desired, &subject);
+        world.memory.repairs.push(Repair { subject: subject.to_string(), fields: "state".into(), wish, at: at(round) });
+    }
+    world.observed.at = at(10);
+    world.observed.containers.retain(|container| container.name != "shop-web-1");
+    assert_eq!(held(&world.plan(), "shop/web/1").why, HeldReason::Flapping { times: 5 });
+    world.service("web").spec.env.insert("MODE".into(), "new".into());
+    let plan = world.plan();
+    assert_eq!((step(&plan, "shop/web/1").action.verb(), plan.held.len()), ("create", 0));
+    world.service("web").spec.env.remove("MODE");
+    assert_eq!(held(&world.plan(), "shop/web/1").why, HeldReason::Flapping { times: 5 }, "these were tried");
 }
 
 /// An unhealthy container is restarted, then made anew, then held.
@@ -421,7 +447,8 @@ fn what_a_restart_does_not_cure_is_made_anew_and_then_held() {
         world.observed.at = at(20 * round);
         let plan = world.plan();
         verbs.push(plan.steps.first().map_or("held", |step| step.action.verb()));
-        let repair = Repair { subject: "shop/web/1".into(), fields: "state".into(), at: at(20 * round) };
+        let wish = wish(&world.desired, &Subject::Instance("shop/web/1".parse().unwrap()));
+        let repair = Repair { subject: "shop/web/1".into(), fields: "state".into(), wish, at: at(20 * round) };
         world.memory.repairs.extend((!plan.steps.is_empty()).then_some(repair));
     }
     assert_eq!(verbs, ["restart", "restart", "replace", "replace", "replace", "held", "held"]);

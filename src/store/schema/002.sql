@@ -13,8 +13,9 @@ INSERT INTO bases (environment, object, asked, reported, at)
     FROM applied GROUP BY environment, container;
 DROP TABLE applied;
 
--- Networks and volumes are repaired too.
+-- Networks and volumes are repaired too, and a repair counts for the settings that it brought back: `wish` is their digest.
 ALTER TABLE repairs RENAME COLUMN instance TO subject;
+ALTER TABLE repairs ADD COLUMN wish TEXT NOT NULL DEFAULT '';
 
 -- A commit of which something is held was not applied.
 CREATE TABLE revisions_002 (
