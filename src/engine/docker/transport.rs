@@ -15,15 +15,21 @@ use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::TokioExecutor;
 use std::error::Error;
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tower_service::Service;
 
 /// Connections kept open to one engine.
 const IDLE: usize = 16;
 
 /// Pauses before a request that only reads is sent again.
 const AGAIN: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(250)];
+/// Pauses before a connection is tried again, in milliseconds: an engine that is restarted is away for a moment.
+const RECONNECT: [u64; 5] = [50, 100, 250, 500, 1000];
 
 /// A version of the engine's API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,13 +119,53 @@ fn client(endpoint: &str, spoken: Arc<Spoken>) -> Result<bollard::Docker, Engine
     builder.pool_max_idle_per_host(IDLE);
     let made = if let Some(path) = endpoint.strip_prefix("unix://") {
         let address = Uri::from(hyperlocal::Uri::new(path, "/")).to_string();
-        over(builder.build(hyperlocal::UnixConnector), address.trim_end_matches('/'), spoken)
+        let connector = Reconnecting { inner: hyperlocal::UnixConnector, spoken: Arc::clone(&spoken) };
+        over(builder.build(connector), address.trim_end_matches('/'), spoken)
     } else if let Some(host) = endpoint.strip_prefix("tcp://").or_else(|| endpoint.strip_prefix("http://")) {
-        over(builder.build(HttpConnector::new()), &format!("http://{}", host.trim_end_matches('/')), spoken)
+        let connector = Reconnecting { inner: HttpConnector::new(), spoken: Arc::clone(&spoken) };
+        over(builder.build(connector), &format!("http://{}", host.trim_end_matches('/')), spoken)
     } else {
         return Err(EngineError::Endpoint { endpoint: endpoint.to_owned() });
     };
     made.map_err(|source| EngineError::Connect { endpoint: endpoint.to_owned(), source })
+}
+
+/// Connects to an engine that was spoken to before with patience. Nothing was sent yet, so that any call may wait here. An engine
+/// that was never there is not waited for.
+#[derive(Clone)]
+struct Reconnecting<C> {
+    inner: C,
+    spoken: Arc<Spoken>,
+}
+
+impl<C> Service<Uri> for Reconnecting<C>
+where
+    C: Service<Uri, Response: Send, Error: Send, Future: Send> + Clone + Send + 'static,
+{
+    type Response = C::Response;
+    type Error = C::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<C::Response, C::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), C::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        // The clone has not said that it is ready; this one has.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let pauses = if self.spoken.get().is_some() { RECONNECT.as_slice() } else { &[] };
+        Box::pin(async move {
+            for pause in pauses {
+                if let Ok(connection) = inner.call(uri.clone()).await {
+                    return Ok(connection);
+                }
+                tokio::time::sleep(Duration::from_millis(*pause)).await;
+                poll_fn(|context| inner.poll_ready(context)).await?;
+            }
+            inner.call(uri).await
+        })
+    }
 }
 
 type Body = <BollardRequest as IntoBody>::Body;
@@ -147,7 +193,7 @@ where
 }
 
 /// Sends a request. One that only reads is sent again when the connection breaks or the engine fails: half a look at an engine
-/// holds up more than a moment's wait. An engine that is not there is not waited for.
+/// holds up more than a moment's wait. What could not even connect has waited already.
 async fn patient<C>(client: Client<C, Body>, mut request: BollardRequest) -> Result<Response<Incoming>, Cause>
 where
     C: Connect + Clone + Send + Sync + 'static,
@@ -236,6 +282,40 @@ mod tests {
         assert_eq!(asked(Method::GET, 2).await, (3, Some(200)));
         assert_eq!(asked(Method::GET, 9).await, (3, Some(500)));
         assert_eq!(asked(Method::POST, 1).await, (1, None));
+    }
+
+    /// How an engine answers whose socket comes back after so many milliseconds.
+    async fn restarted(known: bool, away: u64) -> Result<Response<Incoming>, Cause> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("engine.sock");
+        let engine = async {
+            tokio::time::sleep(Duration::from_millis(away)).await;
+            let listener = tokio::net::UnixListener::bind(&path).unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 4096]).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+            std::future::pending::<()>().await;
+        };
+        let spoken = Arc::new(Spoken::default());
+        if known {
+            spoken.set(Version { major: 1, minor: 41 });
+        }
+        let client =
+            Client::builder(TokioExecutor::new()).build(Reconnecting { inner: hyperlocal::UnixConnector, spoken });
+        let mut request = BollardRequest::new(bollard::body_full(Default::default()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = hyperlocal::Uri::new(&path, "/containers/a/start").into();
+        tokio::select! {
+            answer = patient(client, request) => answer,
+            () = engine => unreachable!("it goes on"),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_restarted_is_waited_for_also_by_what_changes_something() {
+        assert_eq!(restarted(true, 300).await.unwrap().status(), 200);
+        let error = restarted(false, 300).await.unwrap_err();
+        assert!(error.to_string().contains("No such file"), "one that was never there is not waited for: {error}");
     }
 
     #[test]
