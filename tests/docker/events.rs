@@ -1,5 +1,6 @@
 //! Events and logs.
 
+use crate::engine::{Kind, engine};
 use crate::support::{Rig, rig, shell};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -10,12 +11,14 @@ use std::time::Duration;
 
 type Events = BoxStream<'static, EngineEvent>;
 
-/// The next event that fits; panics after a while.
+/// The next event that fits; panics after a while. Where streams break all the time a gap will do: it asks for a look, which
+/// shows what happened meanwhile.
 async fn wait_for(events: &mut Events, fits: impl Fn(&EngineEvent) -> bool) -> Vec<EngineEvent> {
     let mut seen = Vec::new();
+    let breaks = engine().kind == Kind::Proxy;
     let wait = async {
         while let Some(event) = events.next().await {
-            let found = fits(&event);
+            let found = fits(&event) || breaks && event == EngineEvent::Gap;
             seen.push(event);
             if found {
                 return;

@@ -7,7 +7,8 @@ use super::EngineError;
 use super::connect::{Defaults, TIMEOUT};
 use bollard::errors::Error as Cause;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion};
-use hyper::body::Incoming;
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Response, Uri};
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
@@ -16,6 +17,7 @@ use hyper_util::rt::TokioExecutor;
 use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -193,31 +195,33 @@ where
 }
 
 /// Sends a request. One that only reads is sent again when the connection breaks or the engine fails: half a look at an engine
-/// holds up more than a moment's wait. What could not even connect has waited already.
-async fn patient<C>(client: Client<C, Body>, mut request: BollardRequest) -> Result<Response<Incoming>, Cause>
+/// holds up more than a moment's wait. Any is sent again that the engine cannot have read, because the connection on which it was
+/// written was closed already. What could not even connect has waited before.
+async fn patient<C>(client: Client<C, Body>, request: BollardRequest) -> Result<Response<Incoming>, Cause>
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
     let only_reads = request.method() == Method::GET;
-    for pause in AGAIN.into_iter().filter(|_| only_reads) {
-        let again = copy(&request);
-        match client.request(request).await {
-            Ok(answer) if !answer.status().is_server_error() => return Ok(answer),
-            Err(error) if error.is_connect() => return Err(plain(error)),
+    let (head, body) = request.into_parts();
+    // A stream can be sent only once.
+    if body.size_hint().exact().is_none() {
+        return client.request(BollardRequest::from_parts(head, body)).await.map_err(plain);
+    }
+    let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
+    let request = || BollardRequest::from_parts(head.clone(), bollard::body_full(body.clone()));
+    for pause in AGAIN {
+        match client.request(request()).await {
+            Ok(answer) if !(only_reads && answer.status().is_server_error()) => return Ok(answer),
+            Err(error) if error.is_connect() || !only_reads && !was_closed(&error) => return Err(plain(error)),
             Ok(_) | Err(_) => tokio::time::sleep(pause).await,
         }
-        request = again;
     }
-    client.request(request).await.map_err(plain)
+    client.request(request()).await.map_err(plain)
 }
 
-/// The same request; only for those without a body.
-fn copy(request: &BollardRequest) -> BollardRequest {
-    let mut copy = BollardRequest::new(bollard::body_full(Default::default()));
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    copy
+/// Whether the other end had closed the connection before it could read all of a request.
+fn was_closed(error: &ClientError) -> bool {
+    io_error(error).is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 /// The address with this version in its path; without one for what is asked before a version is agreed on.
@@ -232,20 +236,31 @@ fn versioned(uri: &Uri, version: Option<Version>) -> Option<Uri> {
 
 /// The operating system's own words, where they are the reason.
 fn plain(error: ClientError) -> Cause {
-    let mut next: Option<&(dyn Error + 'static)> = Some(&error);
+    match io_error(&error) {
+        Some(io) => std::io::Error::new(io.kind(), io.to_string()).into(),
+        None => error.into(),
+    }
+}
+
+fn io_error(error: &ClientError) -> Option<&std::io::Error> {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(cause) = next {
-        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            return std::io::Error::new(io.kind(), io.to_string()).into();
+        if let Some(io) = cause.downcast_ref() {
+            return Some(io);
         }
         next = cause.source();
     }
-    error.into()
+    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hyper::rt::{Read as _, Write as _};
+    use hyper_util::client::legacy::connect::{Connected, Connection};
+    use hyper_util::rt::TokioIo;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
 
     /// An engine whose first answers are lost or say 500; says how often it was asked.
     async fn asked(method: Method, broken: usize) -> (usize, Option<u16>) {
@@ -282,6 +297,105 @@ mod tests {
         assert_eq!(asked(Method::GET, 2).await, (3, Some(200)));
         assert_eq!(asked(Method::GET, 9).await, (3, Some(500)));
         assert_eq!(asked(Method::POST, 1).await, (1, None));
+    }
+
+    /// A connection that was closed after its first answer, which is noticed only when something is written on it.
+    struct Closed {
+        stream: TokioIo<UnixStream>,
+        answered: bool,
+    }
+
+    impl Connection for Closed {
+        fn connected(&self) -> Connected {
+            Connected::new()
+        }
+    }
+
+    impl hyper::rt::Read for Closed {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            buffer: hyper::rt::ReadBufCursor<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            if self.answered {
+                return Poll::Pending;
+            }
+            let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+            self.answered = read.is_ready();
+            read
+        }
+    }
+
+    impl hyper::rt::Write for Closed {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<std::io::Result<usize>> {
+            if self.answered {
+                return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
+            }
+            Pin::new(&mut self.stream).poll_write(context, bytes)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Pin::new(&mut self.stream).poll_flush(context)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Pin::new(&mut self.stream).poll_shutdown(context)
+        }
+    }
+
+    /// Connects to the engine with a connection of this kind.
+    #[derive(Clone)]
+    struct ToClosed(std::path::PathBuf);
+
+    impl Service<Uri> for ToClosed {
+        type Response = Closed;
+        type Error = std::io::Error;
+        type Future = Pin<Box<dyn Future<Output = std::io::Result<Closed>> + Send>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Uri) -> Self::Future {
+            let path = self.0.clone();
+            Box::pin(
+                async move { Ok(Closed { stream: TokioIo::new(UnixStream::connect(path).await?), answered: false }) },
+            )
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_written_on_a_closed_connection_is_sent_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("engine.sock");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let mut count = 0;
+        let engine = async {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _ = stream.read(&mut [0; 4096]).await.unwrap();
+                count += 1;
+                stream.write_all(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+            }
+        };
+        let client = Client::builder(TokioExecutor::new()).build(ToClosed(path));
+        let calls = async {
+            for _ in 0..3 {
+                let mut request = BollardRequest::new(bollard::body_full("{}".into()));
+                *request.method_mut() = Method::POST;
+                *request.uri_mut() = Uri::from_static("http://engine/containers/create");
+                assert_eq!(patient(client.clone(), request).await.unwrap().status(), 201);
+            }
+        };
+        tokio::select! {
+            () = calls => {}
+            () = engine => unreachable!("it goes on"),
+        }
+        assert_eq!(count, 3, "each reached the engine once");
     }
 
     /// How an engine answers whose socket comes back after so many milliseconds.
