@@ -4,10 +4,11 @@ use super::{Accepted, EventsPage, Problem};
 use crate::daemon::status::Status;
 use crate::daemon::timing::Asked;
 use crate::daemon::why::Why;
+use crate::daemon::{ApplyOrder, Carried};
 use crate::model::{DeploymentName, InstanceId, ScheduleName};
 use crate::store::{EventFilter, RunRecord, RunRow};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::HOST;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -130,6 +131,15 @@ impl Client {
         self.ask(Method::POST, &format!("/v1/run/{}", encoded(schedule.as_str(), false)), self.timeout).await
     }
 
+    /// Has a plan carried out, and waits for its end however long that takes.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; refused when it is not the plan that the daemon would carry out.
+    pub async fn apply(&self, order: &ApplyOrder) -> Result<Carried, ClientError> {
+        let body = serde_json::to_vec(order).map_err(|error| ClientError::Answer { what: error.to_string() })?;
+        self.ask_with(Method::POST, "/v1/apply", body.into(), Duration::MAX).await
+    }
+
     /// The newest runs of a schedule.
     ///
     /// # Errors
@@ -172,7 +182,17 @@ impl Client {
     }
 
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, limit: Duration) -> Result<T, ClientError> {
-        let asked = tokio::time::timeout(limit, self.request(method, path)).await;
+        self.ask_with(method, path, Bytes::new(), limit).await
+    }
+
+    async fn ask_with<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<T, ClientError> {
+        let asked = tokio::time::timeout(limit, self.request(method, path, body)).await;
         let (status, body) = asked.map_err(|_| ClientError::Timeout { after: limit })??;
         let unreadable = |error: serde_json::Error| ClientError::Answer { what: error.to_string() };
         if status.is_success() {
@@ -182,14 +202,14 @@ impl Client {
         Err(ClientError::Refused { status: status.as_u16(), problem })
     }
 
-    async fn request(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), ClientError> {
+    async fn request(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), ClientError> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|source| self.unreachable(source))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(HOST, "setpoint")
-            .body(Empty::<Bytes>::new())
+            .body(Full::new(body))
             .map_err(|error| ClientError::Answer { what: error.to_string() })?;
         let exchange = async {
             let response = sender.send_request(request).await?;

@@ -1,7 +1,7 @@
 //! The one form of every error.
 
-use crate::daemon::HandleError;
 use crate::daemon::timing::AskError;
+use crate::daemon::{ApplyRefused, HandleError};
 use crate::process::supervise::chain;
 use crate::store::StoreError;
 use axum::Json;
@@ -59,6 +59,21 @@ impl From<HandleError> for Failure {
             HandleError::Run(AskError::UnderWay(_)) => {
                 let hint = "wait for them, or choose another `overlap`; `setpoint runs` lists them";
                 Self::new(StatusCode::CONFLICT, "conflict", text, Some(hint))
+            }
+            HandleError::Apply(ApplyRefused::Stale { .. }) => {
+                let hint = "read the new plan, then pass its id; GET /v1/plan shows it as it is without lifted guards";
+                Self::new(StatusCode::CONFLICT, "conflict", text, Some(hint))
+            }
+            HandleError::Apply(ApplyRefused::UnderWay) => {
+                let hint = "wait for it; `setpoint status` shows how far it is";
+                Self::new(StatusCode::CONFLICT, "conflict", text, Some(hint))
+            }
+            HandleError::Apply(ApplyRefused::Prevented(_)) => {
+                let hint = "`setpoint status` says what the daemon waits for";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text, Some(hint))
+            }
+            HandleError::Apply(ApplyRefused::Ending) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text, None)
             }
             HandleError::Run(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text, None),
             HandleError::Store(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", text, None),

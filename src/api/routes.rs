@@ -2,15 +2,17 @@
 
 use super::Socket;
 use super::error::Failure;
-use crate::daemon::Handle;
 use crate::daemon::status::{InstanceStatus, Status};
 use crate::daemon::timing::Asked;
 use crate::daemon::why::Why;
+use crate::daemon::{ApplyOrder, Carried, Handle};
 use crate::model::{DeploymentName, InstanceId, ScheduleName, Timestamp};
+use crate::plan::PlanId;
 use crate::plan::render::View;
 use crate::process::supervise::TaskResult;
 use crate::store::{EventFilter, Recorded, RunFilter, RunRecord, RunRow};
-use axum::extract::rejection::QueryRejection;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
@@ -22,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// No request has a body that would need more.
+/// No body is larger: a plan and the guards that are lifted for it.
 const BODY_LIMIT: u64 = 64 * 1024;
 /// The longest wait for events.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
@@ -71,6 +73,7 @@ fn router(shared: Shared) -> Router {
         .route("/v1/runs", get(runs))
         .route("/v1/runs/{id}", get(run_record))
         .route("/v1/run/{schedule}", post(run))
+        .route("/v1/apply", post(apply))
         .route("/v1/poke", post(poke))
         .route("/v1/suspend/{deployment}", post(suspend))
         .route("/v1/resume/{deployment}", post(resume))
@@ -171,6 +174,20 @@ async fn run(State(shared): State<Shared>, Path(schedule): Path<String>) -> Resu
     Ok((StatusCode::ACCEPTED, Json(shared.handle.run(ScheduleName::new(schedule)).await?)))
 }
 
+/// Answers when the plan is through. A caller that does not wait for that ends nothing.
+async fn apply(State(shared): State<Shared>, body: Result<Bytes, BytesRejection>) -> Result<Json<Carried>, Failure> {
+    let hint = r#"send {"plan": ID, "allow": ["retry:shop/api", …]} with the id that `setpoint plan` shows"#;
+    let body = body.map_err(|error| Failure::bad_request(error.body_text(), hint))?;
+    let order: ApplyOrder = serde_json::from_slice(&body)
+        .map_err(|error| Failure::bad_request(format!("the body is not understood: {error}"), hint))?;
+    if !PlanId::may_be(&order.plan) {
+        let error =
+            format!("`{}` is no id of a plan, which has 64 hexadecimal digits, of which 12 suffice", order.plan);
+        return Err(Failure::bad_request(error, hint));
+    }
+    Ok(Json(shared.handle.apply(order).await?))
+}
+
 async fn poke(State(shared): State<Shared>) -> (StatusCode, Json<Accepted>) {
     shared.handle.poke();
     (StatusCode::ACCEPTED, Json(Accepted { changed: true }))
@@ -194,7 +211,7 @@ async fn resume(
 
 async fn unknown(request: Request) -> Failure {
     let error = format!("there is no {}", request.uri().path());
-    let hint = "routes: /v1/status, instances, events, plan, why/{instance}, runs, runs/{id}, run/{schedule}, poke, \
+    let hint = "routes: /v1/status, instances, events, plan, why/{instance}, runs, runs/{id}, run/{schedule}, apply, poke, \
          suspend/{deployment}, resume/{deployment}";
     Failure::new(StatusCode::NOT_FOUND, "not_found", error, Some(hint))
 }
@@ -205,13 +222,13 @@ async fn wrong_method(request: Request) -> Failure {
     Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", error, Some(hint))
 }
 
-/// Refuses bodies that no route reads, before anything of them is read.
+/// Refuses bodies that are larger than any that a route reads, before anything of them is read.
 async fn bounded(request: Request, next: Next) -> Response {
     let length =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > BODY_LIMIT) || request.headers().contains_key(header::TRANSFER_ENCODING) {
         let error = format!("the body is larger than {BODY_LIMIT} bytes or of unknown length");
-        let hint = Some("no route of this API reads a body");
+        let hint = Some("only POST /v1/apply reads a body, and its length must be told");
         return Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", error, hint).into_response();
     }
     next.run(request).await

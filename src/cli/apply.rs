@@ -1,16 +1,16 @@
 //! `setpoint apply`, and carrying out any plan from the command line.
 
-use super::args::{RepoArgs, parse_allow};
+use super::apply_asked;
+use super::args::RepoArgs;
 use super::exit::{Exit, Failure};
 use super::moved::{body, moved};
 use super::progress::{Display, ended};
 use super::session::{Files, Host, Session, Which};
-use crate::api::Client;
 use crate::daemon::apply::{Applied, Job, StepResult, apply};
 use crate::daemon::record_in_place;
 use crate::daemon::steps::{Archive, Steps};
 use crate::engine::docker::Interrupt;
-use crate::model::{Desired, Revision};
+use crate::model::Desired;
 use crate::plan::render::{View, text};
 use crate::plan::{Allow, Plan};
 use crate::process::clock;
@@ -47,7 +47,7 @@ pub(super) struct ApplyArgs {
     #[arg(long, value_name = "ID")]
     plan_id: Option<String>,
     /// Lift a guard: `prune` or `retry`, `:deployment[/service]` to limit it
-    #[arg(long, value_parser = parse_allow, value_name = "GUARD")]
+    #[arg(long, value_name = "GUARD")]
     allow: Vec<Allow>,
     /// Take the environment over from another repo: this one was forked from it, or is the same at another address
     #[arg(long)]
@@ -57,8 +57,8 @@ pub(super) struct ApplyArgs {
 pub(super) async fn run(session: &Session, args: &ApplyArgs) -> Result<Exit, Failure> {
     let files = session.files(&args.repo, Which::Commit).await?;
     let desired = session.compile(&files)?;
-    daemon_follows_another(session, &files.revision).await;
-    let mut lock = lock(session, "setpoint apply").await?;
+    let daemon = apply_asked::daemon(session, &files.revision).await;
+    let mut lock = Some(lock(session, "setpoint apply").await?);
     let (mut desired, mut host) = session.observe(desired).await?;
     let mut plan = session.plan(&desired, &files.revision, &host, &args.allow)?;
     let view = View::new(&plan);
@@ -73,20 +73,39 @@ pub(super) async fn run(session: &Session, args: &ApplyArgs) -> Result<Exit, Fai
     // The id of a plan that was read is its approval.
     if !plan.steps.is_empty() && !args.yes && args.plan_id.is_none() {
         // A person may take their time: nobody is kept from the host meanwhile, and what they approve is what is done.
-        drop(lock);
+        drop(lock.take());
         if !session.printer.confirm("\nApply this plan?")? {
             session.printer.note("nothing was changed");
             return Ok(Exit::Failed);
         }
-        lock = self::lock(session, "setpoint apply").await?;
-        (desired, host) = session.observe(desired).await?;
-        let now = session.plan(&desired, &files.revision, &host, &args.allow)?;
-        if now.id != plan.id {
-            let (before, after) = (body(&text(&view)), View::new(&now));
-            return Err(moved(Some(&before), &plan.id.to_string(), &after));
-        }
-        plan = now;
     }
+    // What was removed by hand is given back to the daemon below, and who takes the environment over says so there.
+    let by_daemon = !plan.steps.is_empty() && host.removed.is_empty() && !args.adopt;
+    if let Some(daemon) = daemon.filter(|_| by_daemon) {
+        drop(lock.take());
+        if let Some(exit) = apply_asked::run(session, &daemon, &plan, &args.allow).await? {
+            return Ok(exit);
+        }
+    }
+    let lock = match lock {
+        Some(lock) => lock,
+        None => {
+            let lock = self::lock(session, "setpoint apply").await?;
+            (desired, host) = session.observe(desired).await?;
+            let now = session.plan(&desired, &files.revision, &host, &args.allow)?;
+            if now.id != plan.id {
+                let after = View::new(&now);
+                if !args.yes || args.plan_id.is_some() {
+                    return Err(moved(Some(&body(&text(&view))), &plan.id.to_string(), &after));
+                }
+                if !session.printer.json {
+                    session.printer.out(&text(&after))?;
+                }
+            }
+            plan = now;
+            lock
+        }
+    };
     let ledger =
         host.ledger.store().claim_environment(&desired.settings.environment, &files.repo, args.adopt, clock::now())?;
     for deployment in &host.removed {
@@ -114,17 +133,6 @@ fn record_revision(ledger: &Ledger, plan: &Plan, applied: &Applied) -> Result<()
     };
     let note = format!("{} done, {} failed, {} skipped", applied.done, applied.failed, applied.skipped);
     Ok(ledger.revision(&plan.revision, outcome, Some(&plan.id.to_string()), Some(&note), clock::now())?)
-}
-
-/// Says so when a daemon on this host follows another commit: it will go back to that one.
-async fn daemon_follows_another(session: &Session, revision: &Revision) {
-    let Ok(status) = Client::new(&session.socket()).status().await else { return };
-    if let Some(wanted) = status.revision.wanted.filter(|wanted| wanted.commit != revision.commit) {
-        session.printer.note(&format!(
-            "warning: the daemon on this host follows commit {wanted} and will change the host back to it; push this commit \
-             instead, or stop the daemon"
-        ));
-    }
 }
 
 /// Takes the right to change the host.
@@ -178,7 +186,7 @@ pub(super) async fn carry_out(
 }
 
 /// How a command that carried out a plan ends: what failed or was not done comes first, then what is held.
-fn ending(plan: &Plan, applied: &Applied) -> Exit {
+pub(super) fn ending(plan: &Plan, applied: &Applied) -> Exit {
     match (applied.failed + applied.skipped, plan.held.is_empty()) {
         (0, true) => Exit::Ok,
         (0, false) => Exit::Held,
@@ -187,7 +195,7 @@ fn ending(plan: &Plan, applied: &Applied) -> Exit {
 }
 
 /// Prints what became of a plan: a line for each step that did not end well, with its evidence, and the count.
-fn report(session: &Session, plan: &Plan, applied: &Applied) -> Result<(), Failure> {
+pub(super) fn report(session: &Session, plan: &Plan, applied: &Applied) -> Result<(), Failure> {
     if session.printer.json {
         return session.printer.data(&outcome(&View::new(plan), plan, applied));
     }

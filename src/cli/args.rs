@@ -1,7 +1,6 @@
 //! The command line as types; doc comments are the help.
 
 use crate::model::DeploymentName;
-use crate::plan::{Allow, AllowedGuard};
 use crate::wire::TlsFiles;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -153,28 +152,6 @@ impl TlsArgs {
     pub(super) fn files(&self) -> Option<TlsFiles> {
         Some(TlsFiles { cert: self.tls_cert.clone()?, key: self.tls_key.clone()?, ca: self.tls_ca.clone()? })
     }
-}
-
-/// Parses `prune`, `prune:shop/cache`, `retry`, `retry:shop/api`, `data-loss:shop/db`, `data-loss:shop_data`.
-pub(super) fn parse_allow(text: &str) -> Result<Allow, String> {
-    let (guard, scope) = match text.split_once(':') {
-        Some((guard, scope)) => (guard, Some(scope.trim_end_matches('/').to_owned())),
-        None => (text, None),
-    };
-    let guard = match guard {
-        "prune" => AllowedGuard::Prune,
-        "retry" => AllowedGuard::Retry,
-        "data-loss" if scope.is_none() => {
-            return Err("`data-loss` must name what may be lost: `data-loss:SERVICE` or `data-loss:VOLUME`".to_owned());
-        }
-        "data-loss" => AllowedGuard::DataLoss,
-        other => {
-            return Err(format!(
-                "`{other}` is not a guard; write `prune`, `retry` or `data-loss`, with `:deployment/service` to limit it"
-            ));
-        }
-    };
-    Ok(Allow { guard, scope })
 }
 
 /// Parses the name of a deployment.

@@ -2,6 +2,7 @@
 //! a failure into words and an exit code.
 
 mod apply;
+mod apply_asked;
 mod args;
 mod daemon;
 mod demo;

@@ -1,6 +1,6 @@
 //! `setpoint plan`
 
-use super::args::{RepoArgs, parse_allow};
+use super::args::RepoArgs;
 use super::exit::{Exit, Failure};
 use super::moved::body;
 use super::session::{Session, Which};
@@ -35,7 +35,7 @@ pub(super) struct PlanArgs {
     #[arg(long)]
     detailed_exitcode: bool,
     /// Lift a guard: `prune` or `retry`, `:deployment[/service]` to limit it
-    #[arg(long, value_parser = parse_allow, value_name = "GUARD")]
+    #[arg(long, value_name = "GUARD")]
     allow: Vec<Allow>,
 }
 

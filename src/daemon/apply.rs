@@ -13,6 +13,7 @@ use crate::process::supervise::chain;
 use crate::store::{Ledger, StoreError};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::pin;
@@ -62,11 +63,13 @@ pub enum ProgressKind<'a> {
 }
 
 /// How a step ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
 pub enum StepResult {
     /// Well.
     Done {
         /// How long it took.
+        #[serde(rename = "millis", with = "millis")]
         took: Duration,
         /// Evidence of health, when its gate asked for it.
         evidence: Option<String>,
@@ -104,6 +107,20 @@ pub struct Applied {
     pub superseded: bool,
     /// It was asked to stop.
     pub stopped: bool,
+}
+
+/// Durations as whole milliseconds, as in events.
+mod millis {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::time::Duration;
+
+    pub(super) fn serialize<S: Serializer>(value: &Duration, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_u64(u64::try_from(value.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_millis)
+    }
 }
 
 /// The record could not be written; no step was started after that.

@@ -1,5 +1,6 @@
 //! What the API may see and ask of a running daemon.
 
+use super::asked::{ApplyAsking, ApplyOrder, ApplyRefused, Carried};
 use super::status::Status;
 use super::timing::{AskError, Asked, Asking};
 use super::trigger::Triggers;
@@ -20,6 +21,7 @@ pub struct Handle {
     pub(super) view: watch::Receiver<Option<Arc<View>>>,
     pub(super) triggers: Triggers,
     pub(super) asking: Asking,
+    pub(super) applies: ApplyAsking,
 }
 
 /// A request that cannot be met.
@@ -49,6 +51,9 @@ pub enum HandleError {
     /// A run that was asked for does not take place.
     #[error("{0}")]
     Run(AskError),
+    /// A plan that was asked for is not carried out.
+    #[error("{0}")]
+    Apply(ApplyRefused),
     /// The store failed.
     #[error("the store does not work")]
     Store(#[from] StoreError),
@@ -105,6 +110,14 @@ impl Handle {
             AskError::Store(error) => HandleError::Store(error),
             other => HandleError::Run(other),
         })
+    }
+
+    /// Has a plan carried out, now, and waits until that is through. Cancel-safe: what was asked for goes on.
+    ///
+    /// # Errors
+    /// When it is not the plan that would be carried out, when another apply was asked for before, or when the daemon cannot work.
+    pub async fn apply(&self, order: ApplyOrder) -> Result<Carried, HandleError> {
+        self.applies.ask(order, || self.triggers.look()).await.map_err(HandleError::Apply)
     }
 
     /// The runs that pass `filter`, the newest first.

@@ -2,7 +2,7 @@
 
 use crate::manifest;
 use crate::model::{Desired, Observed, OwnerId, Revision};
-use crate::plan::{Memory, PlanInput};
+use crate::plan::{Allow, Memory, PlanInput};
 use crate::process::clock;
 use crate::schedule::feasibility::{line, refusals};
 use crate::source::{Source, SourceError};
@@ -24,9 +24,9 @@ pub struct Loaded {
 
 impl Loaded {
     /// What a plan of this commit follows from.
-    pub(super) fn input<'a>(&'a self, observed: &'a Observed, memory: &'a Memory) -> PlanInput<'a> {
+    pub(super) fn input<'a>(&'a self, observed: &'a Observed, memory: &'a Memory, allow: &'a [Allow]) -> PlanInput<'a> {
         let Self { desired, revision, owner, .. } = self;
-        PlanInput { desired, revision, observed, owner, memory, allow: &[] }
+        PlanInput { desired, revision, observed, owner, memory, allow }
     }
 }
 

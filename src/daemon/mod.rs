@@ -8,6 +8,7 @@
 //! No choice is made here that belongs to the plan, and nothing here knows SQL, git or the engine's wire.
 
 pub mod apply;
+mod asked;
 mod bookkeeping;
 mod commits;
 pub mod follow;
@@ -30,6 +31,7 @@ pub mod why;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use asked::{ApplyOrder, ApplyRefused, Carried, StepEnd};
 pub use bookkeeping::record_in_place;
 pub use handle::{Handle, HandleError};
 pub use run::{Config, Daemon, DaemonError};

@@ -1,6 +1,7 @@
 //! The loop: observe, plan, check, apply, observe again. One reconcile at a time.
 
 use super::apply::{ApplyError, Job, StepResult, apply};
+use super::asked::ApplyRequest;
 use super::bookkeeping::record_in_place;
 use super::commits::Unusable;
 use super::follow::Head;
@@ -16,7 +17,7 @@ use crate::engine::docker::{Docker, EngineError, Interrupt};
 use crate::event::{Event, Fact};
 use crate::model::{ContainerId, Health, Observed, OwnerId, Revision};
 use crate::plan::render::View;
-use crate::plan::{Memory, Plan, PlanId, StepId, Subject, Sync, keep_former_volumes, lint, plan, sync};
+use crate::plan::{Memory, Plan, PlanId, PlanInput, StepId, Subject, Sync, keep_former_volumes, lint, plan, sync};
 use crate::process::backoff::jittered;
 use crate::process::supervise::{TaskResult, chain};
 use crate::process::{Backoff, StateFolder, StateFolderError, clock};
@@ -27,7 +28,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How long the first look waits for the first answer of the repo, so that a restart does not first bring back a commit
@@ -52,6 +53,8 @@ pub(super) struct Reconciler {
     pub(super) resync: Duration,
     /// Hints to look.
     pub(super) triggers: Triggers,
+    /// Applies that people ask for.
+    pub(super) requests: mpsc::Receiver<ApplyRequest>,
     /// Where the repo is.
     pub(super) head: watch::Receiver<Head>,
     /// Whose containers are followed.
@@ -76,6 +79,8 @@ pub(super) struct Reconciler {
 #[derive(Default)]
 pub(super) struct State {
     pub(super) current: Option<Loaded>,
+    /// The apply that was asked for and is not answered; of one look.
+    pub(super) asked: Option<ApplyRequest>,
     /// The newest commit when it cannot be used, so that it is not read again with each look.
     pub(super) unusable: Option<Unusable>,
     pub(super) pace: Pace,
@@ -125,7 +130,9 @@ impl Reconciler {
             changed = tokio::time::timeout(FIRST_HEAD, self.head.changed()) => if let Ok(changed) = changed { changed? },
         }
         loop {
-            let wait = match self.reconcile().await {
+            let looked = self.reconcile().await;
+            self.turn_down(&looked);
+            let wait = match looked {
                 Ok(wait) => {
                     if self.state.trouble.take().is_some() {
                         tracing::info!("reconcile works again");
@@ -152,6 +159,7 @@ impl Reconciler {
 
     /// One reconcile; says how long to wait for the next when nothing happens.
     async fn reconcile(&mut self) -> Result<Duration, Trouble> {
+        self.state.asked = self.requests.try_recv().ok();
         if self.triggers.take_afresh() {
             self.state.pace.clear();
         }
@@ -180,7 +188,9 @@ impl Reconciler {
             tracing::info!(%instance, from = change.old, to = change.new, "instance changed");
         }
         self.record_in_place(&current, &observed, &memory)?;
-        let Some(plan) = self.planned(&current, &observed, &memory)? else { return Ok(self.resync) };
+        let allow = self.granted(&current, &observed, &memory);
+        let input = current.input(&observed, &memory, &allow);
+        let Some(plan) = self.planned(&current, &input)? else { return Ok(self.resync) };
         self.finish(&current, &plan)?;
         self.carry_out(&current, &observed, &plan).await
     }
@@ -203,23 +213,23 @@ impl Reconciler {
     /// Remembers what a new commit asks for and the host has already, once for each commit and a full look.
     fn record_in_place(&mut self, current: &Loaded, observed: &Observed, memory: &Memory) -> Result<(), Trouble> {
         if observed.missing.is_empty() && self.state.recorded.as_ref() != Some(&current.revision.commit) {
-            record_in_place(&current.ledger, &current.input(observed, memory))?;
+            record_in_place(&current.ledger, &current.input(observed, memory, &[]))?;
             self.state.recorded = Some(current.revision.commit.clone());
         }
         Ok(())
     }
 
     /// Makes the plan and checks it; `None` when it may not be carried out.
-    fn planned(&mut self, current: &Loaded, observed: &Observed, memory: &Memory) -> Result<Option<Plan>, Trouble> {
-        let input = current.input(observed, memory);
-        let plan = plan(&input);
+    fn planned(&mut self, current: &Loaded, input: &PlanInput<'_>) -> Result<Option<Plan>, Trouble> {
+        let PlanInput { observed, memory, .. } = *input;
+        let plan = plan(input);
         let wanted = |subject: &Subject| plan.steps.iter().any(|step| step.subject == *subject);
         self.state.pace.keep(wanted, clock::monotonic());
         let rows = current.ledger.instances()?;
-        let syncs = sync(&plan, &input, &self.state.pace.failing());
+        let syncs = sync(&plan, input, &self.state.pace.failing());
         self.publish(|status| status.look(current, observed, &plan, &syncs, memory, rows));
         self.view.send_replace(Some(Arc::new(View::new(&plan))));
-        let violations = lint(&plan, &input);
+        let violations = lint(&plan, input);
         if !violations.is_empty() {
             let text = violations.join("; ");
             tracing::error!(plan = %plan.id, violations = text, "the plan has a fault and is not carried out");
@@ -307,7 +317,7 @@ impl Reconciler {
         let kept = self.kept(plan);
         let resync = jittered(self.resync, 0.1, fastrand::f64());
         let waiting = with_dependants(plan, &kept);
-        if plan.changes().all(|step| waiting.contains(&step.id)) {
+        if self.state.asked.is_none() && plan.changes().all(|step| waiting.contains(&step.id)) {
             let until = self.state.pace.next(clock::monotonic()).map(|at| at.duration_since(clock::monotonic()));
             return Ok(until.map_or(resync, |until| until.min(resync)));
         }
@@ -391,6 +401,7 @@ impl Reconciler {
             skipped = applied.skipped,
             "plan carried out"
         );
+        self.carried(plan, &applied);
         // Look again: the next plan should be empty, and only a look tells.
         self.triggers.look();
         Ok(resync)

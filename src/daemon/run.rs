@@ -1,5 +1,6 @@
 //! Building a daemon from its parts and running it to its end.
 
+use super::asked::{ApplyAsking, ApplyRequest, apply_requests};
 use super::follow::{Head, SourceFollower, follow_engine};
 use super::handle::Handle;
 use super::load::Loader;
@@ -53,6 +54,8 @@ pub struct Daemon {
     triggers: Triggers,
     asking: Asking,
     requests: mpsc::Receiver<Request>,
+    applies: ApplyAsking,
+    apply_requests: mpsc::Receiver<ApplyRequest>,
 }
 
 /// A daemon could not be built, or did not end in order.
@@ -87,8 +90,9 @@ impl Daemon {
         };
         let status = watch::Sender::new(Arc::new(Status::new(Some(daemon), &config.source.place())));
         let (asking, requests) = requests();
+        let (applies, apply_requests) = apply_requests();
         let (view, triggers) = (watch::Sender::new(None), Triggers::default());
-        Ok(Self { config, store, folder, status, view, triggers, asking, requests })
+        Ok(Self { config, store, folder, status, view, triggers, asking, requests, applies, apply_requests })
     }
 
     /// What an API may see and ask.
@@ -99,6 +103,7 @@ impl Daemon {
             view: self.view.subscribe(),
             triggers: self.triggers.clone(),
             asking: self.asking.clone(),
+            applies: self.applies.clone(),
         }
     }
 
@@ -118,7 +123,8 @@ impl Daemon {
         let (targets, targets_seen) = watch::channel(Arc::default());
         let (healths, healths_seen) = watch::channel(Arc::default());
         let (applied, applied_seen) = watch::channel(None);
-        let Self { config, store, folder, status, view, triggers, asking: _, requests } = self;
+        let Self { config, store, folder, status, view, triggers, asking: _, requests, applies: _, apply_requests } =
+            self;
         let reference = config.source.config().reference.as_deref().unwrap_or("HEAD");
         tracing::info!(
             version = config.version,
@@ -140,6 +146,7 @@ impl Daemon {
             folder,
             resync: config.resync,
             triggers: triggers.clone(),
+            requests: apply_requests,
             head: head_seen,
             owner,
             targets,

@@ -267,20 +267,22 @@ impl Status {
         self.sync = Some(if refused { syncs.whole.max(Sync::Refused) } else { syncs.whole });
         self.verdict = Some(verdict(plan));
         self.plan = Some(plan.id.to_string());
-        self.held = plan
-            .held
-            .iter()
-            .map(|held| HeldStatus {
-                subject: held.subject.to_string(),
-                wanted: held.wanted.to_owned(),
-                why: held_text(&held.why),
-                release: release(held),
-                changes: held.changes.iter().map(change_line).collect(),
-            })
-            .collect();
+        self.held = held(plan);
         self.instances = instances(loaded, observed, plan, rows);
         self.reconciled_at = Some(observed.at);
     }
+}
+
+/// What a plan holds back.
+pub(super) fn held(plan: &Plan) -> Vec<HeldStatus> {
+    let held = plan.held.iter().map(|held| HeldStatus {
+        subject: held.subject.to_string(),
+        wanted: held.wanted.to_owned(),
+        why: held_text(&held.why),
+        release: release(held),
+        changes: held.changes.iter().map(change_line).collect(),
+    });
+    held.collect()
 }
 
 fn instances(loaded: &Loaded, observed: &Observed, plan: &Plan, rows: Vec<InstanceRow>) -> Vec<InstanceStatus> {

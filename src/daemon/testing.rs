@@ -32,6 +32,7 @@ pub(crate) fn channel(store: &Store) -> Ends {
         view: view.subscribe(),
         triggers: Triggers::default(),
         asking: super::timing::requests().0,
+        applies: super::asked::apply_requests().0,
     };
     (handle, status, view)
 }

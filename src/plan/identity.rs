@@ -21,6 +21,8 @@ pub struct PlanId(String);
 
 /// How many digits of an id are shown, and are at least asked for.
 const SHOWN: usize = 12;
+/// How many digits an id has.
+const ALL: usize = 64;
 
 impl PlanId {
     /// All 64 digits.
@@ -31,6 +33,12 @@ impl PlanId {
     /// Whether a text that a person passed names this plan: all digits, or at least the 12 that are shown.
     pub fn is(&self, text: &str) -> bool {
         text.len() >= SHOWN && self.0.starts_with(text)
+    }
+
+    /// Whether a text names any plan: from 12 digits to all.
+    pub fn may_be(text: &str) -> bool {
+        let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (SHOWN..=ALL).contains(&text.len()) && text.bytes().all(digit)
     }
 }
 

@@ -1,7 +1,10 @@
 //! What the planner looks at. All of it is data, the time included.
 
 use crate::model::{DeploymentName, Desired, InstanceId, Observed, OwnerId, Revision, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
 
 /// Everything a plan follows from.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +81,8 @@ pub struct Repair {
 }
 
 /// A guard lifted by the caller: `prune`, `prune:shop/cache`, `retry`, `retry:shop/api`, `data-loss:shop/db`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Allow {
     /// Which guard.
     pub guard: AllowedGuard,
@@ -95,4 +99,56 @@ pub enum AllowedGuard {
     Retry,
     /// The loss of data. Never without a scope: the instance, or the name of the volume.
     DataLoss,
+}
+
+impl FromStr for Allow {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (guard, scope) = match text.split_once(':') {
+            Some((guard, scope)) => (guard, Some(scope.trim_end_matches('/').to_owned())),
+            None => (text, None),
+        };
+        let guard = match guard {
+            "prune" => AllowedGuard::Prune,
+            "retry" => AllowedGuard::Retry,
+            "data-loss" if scope.is_none() => {
+                return Err(
+                    "`data-loss` must name what may be lost: `data-loss:SERVICE` or `data-loss:VOLUME`".to_owned()
+                );
+            }
+            "data-loss" => AllowedGuard::DataLoss,
+            other => {
+                return Err(format!(
+                    "`{other}` is not a guard; write `prune`, `retry` or `data-loss`, with `:deployment/service` to limit it"
+                ));
+            }
+        };
+        Ok(Self { guard, scope })
+    }
+}
+
+impl TryFrom<String> for Allow {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Allow> for String {
+    fn from(allow: Allow) -> Self {
+        allow.to_string()
+    }
+}
+
+impl fmt::Display for Allow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.guard {
+            AllowedGuard::Prune => "prune",
+            AllowedGuard::Retry => "retry",
+            AllowedGuard::DataLoss => "data-loss",
+        })?;
+        self.scope.as_ref().map_or(Ok(()), |scope| write!(f, ":{scope}"))
+    }
 }
