@@ -1,9 +1,9 @@
 //! Over a real socket, with the real store; only the reconcile loop is absent.
 
 use super::*;
-use crate::daemon::Handle;
 use crate::daemon::status::{DeploymentStatus, Status};
 use crate::daemon::testing::{View, channel, plan_of, strategy};
+use crate::daemon::{ApplyOrder, Handle};
 use crate::event::{Event, Fact};
 use crate::model::{DeploymentName, InstanceId, OnFailure, StrategyKind, Timestamp};
 use crate::store::{EventFilter, Store};
@@ -244,6 +244,45 @@ async fn runs_are_read_and_a_run_is_asked_for() {
             assert!(matches!(&error, ClientError::Refused { status: 404, .. }), "{error}");
             // There is no daemon behind this API.
             let error = client.run(&nightly).await.unwrap_err();
+            assert!(matches!(&error, ClientError::Refused { status: 503, .. }), "{error}");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_order_that_names_no_plan_or_guard_is_refused_before_anybody_is_asked() {
+    let bench = Bench::new();
+    bench
+        .with(async |client| {
+            let all = "7c1e42ab90d1".repeat(6)[..64].to_owned();
+            for (body, says) in [
+                (String::new(), "is not understood"),
+                ("{".to_owned(), "is not understood"),
+                ("{}".to_owned(), "`plan`"),
+                ("{\"plan\": 7}".to_owned(), "is not understood"),
+                ("{\"plan\": \"\"}".to_owned(), "is no id of a plan"),
+                ("{\"plan\": \"7c1e42ab90d\"}".to_owned(), "is no id of a plan"),
+                (format!("{{\"plan\": \"{all}0\"}}"), "is no id of a plan"),
+                ("{\"plan\": \"7C1E42AB90D1\"}".to_owned(), "is no id of a plan"),
+                ("{\"plan\": \"7c1e42ab90d1\", \"allow\": [\"all\"]}".to_owned(), "`all` is not a guard"),
+                ("{\"plan\": \"7c1e42ab90d1\", \"allow\": [\"data-loss\"]}".to_owned(), "must name what may be lost"),
+                ("{\"plan\": \"7c1e42ab90d1\", \"yes\": true}".to_owned(), "`yes`"),
+            ] {
+                let head = format!("Host: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+                let answer = raw(&bench.path(), &format!("POST /v1/apply HTTP/1.1\r\n{head}{body}")).await;
+                assert!(answer.starts_with("HTTP/1.1 400 "), "{body}: {answer}");
+                let problem: Problem = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+                assert!(problem.error.contains(says) && problem.hint.is_some(), "{body}: {problem:?}");
+            }
+            for head in ["Content-Length: 65537", "Transfer-Encoding: chunked"] {
+                let head = format!("Host: x\r\nConnection: close\r\n{head}\r\n\r\n");
+                let answer = raw(&bench.path(), &format!("POST /v1/apply HTTP/1.1\r\n{head}")).await;
+                assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+            }
+            // There is no daemon behind this API; what is well formed comes as far as that.
+            let allow = ["prune", "retry:shop/api", "data-loss:shop_data"].map(|text| text.parse().unwrap());
+            let order = ApplyOrder { plan: all, allow: allow.into() };
+            let error = client.apply(&order).await.unwrap_err();
             assert!(matches!(&error, ClientError::Refused { status: 503, .. }), "{error}");
         })
         .await;

@@ -28,7 +28,8 @@ const LOCK_WAIT: Duration = Duration::from_secs(60);
 
 /// Change this host to what a commit wants, waiting for healthy
 ///
-/// Shows the plan and asks first. Ctrl-C finishes the step in hand and starts no other.
+/// Shows the plan and asks first. A daemon that follows the same commit is asked to carry it out. Otherwise it is done here, and
+/// Ctrl-C finishes the step in hand and starts no other.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

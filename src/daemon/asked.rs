@@ -200,3 +200,40 @@ impl Reconciler {
         request.answer(Err(ApplyRefused::Prevented(why)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::clock;
+    use futures_util::FutureExt;
+
+    fn order(plan: &str) -> ApplyOrder {
+        ApplyOrder { plan: plan.to_owned(), allow: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn the_turn_is_given_on_when_the_answer_is_and_not_when_the_caller_leaves() {
+        let (asking, mut requests) = apply_requests();
+        let looks = std::cell::Cell::new(0);
+        let look = || looks.set(looks.get() + 1);
+        let mut left = Box::pin(asking.ask(order("first"), look));
+        assert!(left.as_mut().now_or_never().is_none(), "it waits for the answer");
+        drop(left);
+        let refused = asking.ask(order("second"), look).await.unwrap_err();
+        assert!(matches!(refused, ApplyRefused::UnderWay), "{refused}");
+        let request = requests.try_recv().unwrap();
+        assert_eq!((request.order.plan.as_str(), looks.get()), ("first", 1));
+        let refused = asking.ask(order("third"), look).await.unwrap_err();
+        assert!(matches!(refused, ApplyRefused::UnderWay), "it was taken and is not answered: {refused}");
+        request.answer(Err(ApplyRefused::Ending));
+        let mut asked = Box::pin(asking.ask(order("fourth"), look));
+        assert!(asked.as_mut().now_or_never().is_none());
+        requests.try_recv().unwrap().answer(Err(ApplyRefused::Prevented("no engine".to_owned())));
+        let refused = tokio::time::timeout(Duration::from_secs(5), asked).await.unwrap().unwrap_err();
+        assert!(refused.to_string().contains("no engine"), "{refused}");
+        drop(requests);
+        let begin = clock::monotonic();
+        let refused = asking.ask(order("fifth"), look).await.unwrap_err();
+        assert!(matches!(refused, ApplyRefused::Ending) && begin.elapsed() < Duration::from_secs(1), "{refused}");
+    }
+}

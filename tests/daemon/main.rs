@@ -14,6 +14,7 @@ mod relay;
 mod rig;
 mod schedules;
 
+mod asked;
 mod commits;
 mod crash;
 mod drift;

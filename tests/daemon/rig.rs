@@ -1,5 +1,6 @@
 //! A repository, an engine, a state folder, and a daemon between them.
 
+use setpoint::api::{Client, Socket, serve};
 use setpoint::daemon::status::{InstanceStatus, Status};
 use setpoint::daemon::timing::Orchestrator;
 use setpoint::daemon::{Config, Daemon, Handle};
@@ -118,6 +119,11 @@ impl Rig {
         self.git(&["rev-parse", "HEAD"])
     }
 
+    /// A client of the daemon that [`Rig::with`] runs.
+    pub fn client(&self) -> Client {
+        Client::new(&self.state().join("setpoint.sock"))
+    }
+
     /// The name of a service's first container.
     pub fn container(&self, service: &str) -> String {
         format!("{}-{service}-1", self.name)
@@ -138,10 +144,8 @@ impl Rig {
         let stop = CancellationToken::new();
         // Ends the daemon's tasks also when `work` panics.
         let _ends = stop.clone().drop_guard();
-        let running = daemon.run(stop.clone(), |_, stop| async move {
-            stop.cancelled().await;
-            Ok(())
-        });
+        let socket = Socket::bind(&self.state().join("setpoint.sock")).unwrap();
+        let running = daemon.run(stop.clone(), |handle, stop| serve(socket, handle, stop));
         let work = async {
             let result = work(&handle).await;
             stop.cancel();

@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "the modules of one test binary share their items")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail so")]
 
+mod asked;
 mod cli;
 mod connect;
 mod crash;
