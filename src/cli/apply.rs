@@ -80,7 +80,7 @@ pub(super) async fn run(session: &Session, args: &ApplyArgs) -> Result<Exit, Fai
             return Ok(Exit::Failed);
         }
     }
-    // What was removed by hand is given back to the daemon below, and who takes the environment over says so there.
+    // A daemon leaves alone what was removed by hand, and does not take an environment over: both is done here.
     let by_daemon = !plan.steps.is_empty() && host.removed.is_empty() && !args.adopt;
     if let Some(daemon) = daemon.filter(|_| by_daemon) {
         drop(lock.take());

@@ -181,3 +181,23 @@ fn what_is_approved_at_the_prompt_is_asked_of_the_daemon() {
     let (code, said) = second.answer("y");
     assert!(code == Some(1) && said.contains("0 done, 1 failed"), "{code:?} {said}");
 }
+
+/// A daemon that plans otherwise than the command carries out nothing that it would not do by itself.
+#[test]
+fn what_the_daemon_does_not_take_is_done_without_it() {
+    let Some(host) = host() else { return };
+    host.deploy(&[("a", "")]);
+    host.write("other/setpoint.kdl", std::fs::read(host.repo().join("setpoint.kdl")).unwrap());
+    host.write("other/deployments/main.yaml", host.deployment(&host.name, "", &[("a", "env: {A: '1'}")]));
+    let commit = host.commit("two folders");
+    let daemon = host.daemon();
+    host.converged(&commit, &daemon);
+    let run = host.run(&["apply", "--yes", "--path", "other"]);
+    assert_eq!(run.code, Some(0), "{}{}", run.out, run.err);
+    let refused = "the daemon was asked and did not carry it out: plan ";
+    assert!(run.err.contains(refused) && run.err.contains(" is stale"), "{}", run.err);
+    assert!(run.out.ends_with("1 done\n"), "{}", run.out);
+    host.until(&daemon, "the daemon takes it back", || !host.inspect("a")["Config"]["Env"].to_string().contains("A=1"));
+    assert_eq!(daemon.log().matches("an apply is asked for").count(), 0, "{}", daemon.log());
+    assert_eq!(daemon.stop(), Some(0));
+}
