@@ -45,7 +45,10 @@ async fn a_guard_is_lifted_for_the_plan_that_was_asked_for_and_for_no_later_look
     let first = rig.commit("first", &[sleeper("web", "")]);
     rig.with(async |handle| {
         until(handle, "the first commit", |status| applied(status, &first)).await;
-        rig.commit("broken", &[sleeper("web", "").replace("[sleep, \"600\"]", "[sh, \"-c\", \"exit 3\"]")]);
+        rig.commit(
+            "broken",
+            &[sleeper("web", "restart: \"no\"").replace("[sleep, \"600\"]", "[sh, \"-c\", \"exit 3\"]")],
+        );
         quarantined(handle).await;
         let (client, retry) = (rig.client(), format!("retry:{}/web", rig.name));
         // Another plan is not carried out, and named.
@@ -63,7 +66,7 @@ async fn a_guard_is_lifted_for_the_plan_that_was_asked_for_and_for_no_later_look
         let StepResult::Failed { rolled_back: true, report: Some(report), .. } = &carried.steps[0].result else {
             panic!("{carried:?}")
         };
-        assert!(report.verdict.contains("exit code 3"), "{report:?}");
+        assert!(report.verdict.contains("exited (3)"), "{report:?}");
         assert_eq!(failures(handle).await, 2);
         // Later looks are as before.
         for _ in 0..3 {
