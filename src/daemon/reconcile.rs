@@ -282,7 +282,7 @@ impl Reconciler {
             match (held.is_empty(), all.is_empty()) {
                 (true, true) => tracing::info!(commit, "in sync"),
                 (true, false) => {
-                    tracing::warn!(commit, held = all, "the commit is applied, but the host differs from it")
+                    tracing::warn!(commit, held = all, "the commit is applied, but the host differs from it");
                 }
                 (false, _) => tracing::warn!(commit, held = all, "the commit is not applied in full"),
             }
