@@ -50,7 +50,9 @@ pub(super) async fn run(session: &Session, args: &DemoArgs) -> Result<Exit, Fail
     let docker = session.engine().await.map_err(|failure| {
         failure.hint("the demo needs a running Docker Engine and the right to use it; nothing was changed")
     })?;
-    let mut demo = Demo::prepare(session, docker).await?;
+    let mut demo = Demo::new(session, docker)?;
+    demo.nothing_in_the_way()?;
+    demo.prepare().await?;
     let signals = Signals::catch()?;
     let stop = CancellationToken::new();
     // Dropping the story leaves things half done; `clean_up` removes them whatever their state.
@@ -83,22 +85,24 @@ struct Demo<'a> {
 }
 
 impl<'a> Demo<'a> {
-    /// Writes the example into a repo of its own, with the busybox and the program that its images are made of.
-    async fn prepare(session: &'a Session, docker: Docker) -> Result<Self, Failure> {
-        let busybox = busybox(&docker).await?;
+    fn new(session: &'a Session, docker: Docker) -> Result<Self, Failure> {
         let folder = tempfile::Builder::new().prefix("setpoint-demo-").tempdir()?;
         let (repo, state) = (folder.path().join("infra-repo"), folder.path().join("state"));
-        write_example(&EXAMPLE, &repo)?;
-        let program = std::env::current_exe()?;
-        let file = folder.path().join("busybox");
+        Ok(Self { session, docker, program: std::env::current_exe()?, folder, repo, state, daemon: None })
+    }
+
+    /// Writes the example into a repo of its own, with the busybox and the program that its images are made of.
+    async fn prepare(&self) -> Result<(), Failure> {
+        let busybox = busybox(&self.docker).await?;
+        write_example(&EXAMPLE, &self.repo)?;
+        let file = self.folder.path().join("busybox");
         write_executable(&file, &busybox)?;
-        let prepared = Command::new(repo.join("prepare")).arg(&file).env("SETPOINT", &program).output()?;
+        let prepared = Command::new(self.repo.join("prepare")).arg(&file).env("SETPOINT", &self.program).output()?;
         if !prepared.status.success() {
             let said = String::from_utf8_lossy(&prepared.stderr);
             return Err(Failure::new(format!("the images of the example cannot be prepared: {}", said.trim())));
         }
-        init_repository(&repo, "main")?;
-        Ok(Self { session, docker, program, folder, repo, state, daemon: None })
+        Ok(init_repository(&self.repo, "main")?)
     }
 
     async fn story(&mut self) -> Result<(), Failure> {
@@ -107,7 +111,6 @@ impl<'a> Demo<'a> {
         self.say(&["validate"])?;
         self.chapter("The plan: what the commit would change here, before it happens")?;
         self.say(&["plan"])?;
-        self.nothing_in_the_way()?;
 
         self.chapter("The daemon carries it out, waits for healthy, and keeps it so")?;
         self.start_daemon()?;
@@ -142,8 +145,7 @@ impl<'a> Demo<'a> {
     }
 
     fn commit(&self, message: &str) -> Result<(), Failure> {
-        let author = Author { name: "Setpoint demo", address: "demo@localhost", at: clock::now() };
-        let id = commit_all(&self.repo, message, author)?;
+        let id = commit_all(&self.repo, message, author())?;
         self.session.printer.line(&format!("$ git commit -m \"{message}\"   # {}", id.get(..7).unwrap_or(&id)))
     }
 
@@ -155,8 +157,13 @@ impl<'a> Demo<'a> {
     }
 
     /// Ends the demo when the plan holds something: a container, network or volume that is not the demo's has its name or port.
+    /// The plan of the bare files says so at once; to make the images takes longer.
     fn nothing_in_the_way(&self) -> Result<(), Failure> {
-        let output = self.command(&["plan", "--json"]).stderr(Stdio::inherit()).output()?;
+        let bare = self.folder.path().join("bare");
+        write_example(&EXAMPLE, &bare)?;
+        init_repository(&bare, "main")?;
+        commit_all(&bare, "Files", author())?;
+        let output = self.command(&["plan", "--json"]).current_dir(&bare).stderr(Stdio::inherit()).output()?;
         let plan: serde_json::Value = serde_json::from_slice(&output.stdout)
             .map_err(|error| Failure::new(format!("the plan cannot be read: {error}")))?;
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
@@ -396,4 +403,8 @@ fn is_static(program: &[u8]) -> bool {
         let at = usize::try_from(begin + index * size).ok();
         at.and_then(|at| number(at, 4)).is_some_and(|kind| kind != u64::from(PT_INTERP))
     })
+}
+
+fn author() -> Author<'static> {
+    Author { name: "Setpoint demo", address: "demo@localhost", at: clock::now() }
 }
