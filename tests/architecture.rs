@@ -103,6 +103,7 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ("hyper", &["engine", "wire", "api"], "the HTTP probe; connections to task servers; the local API and its client"),
     ("hyper_util", &["engine", "wire", "api"], "the same"),
     ("http_body_util", &["engine", "api"], "the same"),
+    ("tower_service", &["engine"], "the connector that waits for an engine that is restarted"),
     ("axum", &["api"], ""),
     ("tonic", &["wire"], ""),
     ("tonic_prost", &["wire"], ""),

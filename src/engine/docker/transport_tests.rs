@@ -1,5 +1,6 @@
+//! How calls fare on connections that break.
+
 use super::*;
-use hyper::rt::{Read as _, Write as _};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
