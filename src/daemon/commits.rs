@@ -64,6 +64,11 @@ impl Reconciler {
         if self.state.unusable.as_ref().is_some_and(|one| one.commit == revision.commit && !one.is_due(now)) {
             return Ok(());
         }
+        // Said before anything is on record, and once: where nothing can be written, this is tried again and again.
+        if self.state.announced.as_ref() != Some(&revision.commit) {
+            tracing::info!(commit = revision.short(), summary = revision.summary, "new commit");
+            self.state.announced = Some(revision.commit.clone());
+        }
         let mut loaded = match self.loader.load(&revision.commit).await {
             Ok(loaded) => loaded,
             Err(LoadError::Rejected { mistakes, report, lines, .. }) => {
@@ -72,7 +77,7 @@ impl Reconciler {
             Err(LoadError::Environment { source: source @ StoreError::EnvironmentTaken { .. }, .. }) => {
                 return self.reject(revision, 1, source.to_string(), &[source.to_string()], false);
             }
-            Err(error @ LoadError::Environment { .. }) => return Err(Trouble::Load(Box::new(error))),
+            Err(LoadError::Environment { source, .. }) => return Err(Trouble::Store(source)),
             // Like one that is not valid: what is kept is kept up meanwhile.
             Err(error) => {
                 let text = chain(&error);
@@ -83,7 +88,6 @@ impl Reconciler {
         let now = clock::now();
         loaded.ledger.record(&Event { at: now, fact: Fact::RevisionSeen { revision: revision.clone() } })?;
         loaded.ledger.revision(revision, RevisionOutcome::Accepted, None, None, now)?;
-        tracing::info!(commit = revision.short(), summary = revision.summary, "new commit");
         for notice in &loaded.desired.notices {
             tracing::info!(at = %notice.at, "{}", notice.text);
         }

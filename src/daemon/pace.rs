@@ -7,6 +7,7 @@ use crate::process::Backoff;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+const SOON: Duration = Duration::from_millis(100);
 const MAX: Duration = Duration::from_secs(300);
 /// How long a subject must have needed nothing before its next step counts as the first again.
 const QUIET: Duration = Duration::from_secs(600);
@@ -16,6 +17,9 @@ const QUIET: Duration = Duration::from_secs(600);
 pub enum Tempo {
     /// 100 ms: the host moved meanwhile.
     Soon,
+    /// 100 ms once, then as `Later`: a repair failed, because it met the next fault, or because the engine is being shut down
+    /// and starts nothing any more. Nothing tells the two apart.
+    Again,
     /// 1 s.
     Later,
 }
@@ -23,8 +27,8 @@ pub enum Tempo {
 impl Tempo {
     fn first(self) -> Duration {
         match self {
-            Self::Soon => Duration::from_millis(100),
-            Self::Later => Duration::from_secs(1),
+            Self::Soon => SOON,
+            Self::Again | Self::Later => Duration::from_secs(1),
         }
     }
 }
@@ -67,7 +71,9 @@ impl Pace {
             not_before: now,
             failed: false,
         });
-        entry.not_before = now + entry.backoff.fail(random);
+        let first = entry.backoff.failures() == 0;
+        let wait = entry.backoff.fail(random);
+        entry.not_before = now + if first && tempo == Tempo::Again { SOON } else { wait };
         entry.failed = false;
     }
 
@@ -121,5 +127,21 @@ mod tests {
         pace.keep(|_| false, now + Duration::from_secs(605));
         pace.tried(&api, Tempo::Later, now, 0.0);
         assert_eq!(pace.wait(&api, now), Some((Duration::from_secs(1), 1)), "it was as it should be for ten minutes");
+    }
+
+    #[test]
+    fn a_repair_that_fails_is_tried_again_at_once_and_then_with_long_waits() {
+        let mut pace = Pace::default();
+        let (api, begin) = (Subject::Container("api".to_owned()), clock::monotonic());
+        let mut now = begin;
+        let waits: Vec<u128> = (0..4)
+            .map(|_| {
+                pace.tried(&api, Tempo::Again, now, 0.0);
+                let (wait, _) = pace.wait(&api, now).unwrap();
+                now += wait;
+                wait.as_millis()
+            })
+            .collect();
+        assert_eq!(waits, [100, 2000, 4000, 8000]);
     }
 }

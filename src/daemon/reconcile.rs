@@ -5,7 +5,7 @@ use super::asked::ApplyRequest;
 use super::bookkeeping::record_in_place;
 use super::commits::Unusable;
 use super::follow::Head;
-use super::load::{LoadError, Loaded, Loader};
+use super::load::{Loaded, Loader};
 use super::observe::{overlay, recall, seen};
 use super::pace::{Pace, Tempo, is_repair};
 use super::probes::{Target, targets};
@@ -24,6 +24,7 @@ use crate::process::{Backoff, StateFolder, StateFolderError, clock};
 use crate::store::{ApplyLock, LockError, Retention, RevisionOutcome, StoreError};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::Discriminant;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -94,6 +95,10 @@ pub(super) struct State {
     /// The commit for which values found in place are on record.
     pub(super) recorded: Option<String>,
     pub(super) trouble: Option<Backoff>,
+    /// The kinds of trouble that were logged since it last worked.
+    pub(super) told_trouble: Vec<Discriminant<Trouble>>,
+    /// The commit that was logged as new.
+    pub(super) announced: Option<String>,
     /// Whether another process applied at the last look.
     pub(super) locked: bool,
     pub(super) pruned: Option<Instant>,
@@ -110,8 +115,6 @@ pub(super) enum Trouble {
     Apply(#[source] Box<ApplyError>),
     #[error("another process applies")]
     Lock(#[source] LockError),
-    #[error("the commit cannot be read")]
-    Load(#[source] Box<LoadError>),
     /// Ends the daemon.
     #[error(transparent)]
     Folder(#[from] StateFolderError),
@@ -135,6 +138,7 @@ impl Reconciler {
             let wait = match looked {
                 Ok(wait) => {
                     if self.state.trouble.take().is_some() {
+                        self.state.told_trouble.clear();
                         tracing::info!("reconcile works again");
                     }
                     self.publish(|status| (status.problem, status.waits_for) = (None, None));
@@ -366,9 +370,12 @@ impl Reconciler {
         let now = clock::monotonic();
         for (step, result) in plan.steps.iter().zip(&applied.results) {
             match result {
-                // The host moved under the step, or a repair met the next fault: that is worth another look soon.
-                StepResult::Failed { stale, .. } if *stale || is_repair(step) => {
+                // The host moved under the step: that is worth another look soon.
+                StepResult::Failed { stale: true, .. } => {
                     self.state.pace.tried(&step.subject, Tempo::Soon, now, fastrand::f64());
+                }
+                StepResult::Failed { .. } if is_repair(step) => {
+                    self.state.pace.tried(&step.subject, Tempo::Again, now, fastrand::f64());
                 }
                 StepResult::Failed { .. } => {
                     self.state.pace.tried(&step.subject, Tempo::Later, now, fastrand::f64());
@@ -434,12 +441,19 @@ impl Reconciler {
             }
             other => chain(other),
         };
-        let first = self.state.trouble.is_none();
+        let kind = std::mem::discriminant(trouble);
+        let first = !self.state.told_trouble.contains(&kind);
         let backoff =
             self.state.trouble.get_or_insert_with(|| Backoff::new(Duration::from_millis(500), Duration::from_secs(60)));
         let wait = backoff.fail(fastrand::f64());
         if first {
-            tracing::warn!(error, "reconcile failed; it is tried again");
+            self.state.told_trouble.push(kind);
+            // An engine that is away comes back; a store that cannot be written waits for a person.
+            if matches!(trouble, Trouble::Engine(_)) {
+                tracing::warn!(error, "reconcile failed; it is tried again");
+            } else {
+                tracing::error!(error, "reconcile failed; it is tried again");
+            }
         } else {
             tracing::debug!(error, wait_ms = wait.as_millis(), "reconcile failed again");
         }

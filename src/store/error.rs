@@ -1,15 +1,17 @@
 //! What can go wrong with the file, and what to do about it.
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Its folder cannot be made.
-    #[error("cannot make the state folder {}; choose another one with `state-dir` or --state-dir", .path.display())]
+    /// Its folder, or a file in it, cannot be made.
+    #[error("cannot make or write {}; choose another state folder with `state-dir` or --state-dir", .path.display())]
     Folder {
-        /// The folder.
+        /// The folder or file.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
@@ -63,6 +65,20 @@ pub enum StoreError {
     /// Another process wrote for too long.
     #[error("the store {} is in use by another process; could not {what}", .path.display())]
     Busy {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// There is no space for what is to be written.
+    #[error(
+        "the file system of {} is full: could not {what}. Free space there: until then nothing is changed on this host, and what \
+         runs goes on",
+        .path.display()
+    )]
+    Full {
         /// The file.
         path: PathBuf,
         /// What was tried.
@@ -127,6 +143,31 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether there is no space for what is to be written.
+    pub fn is_full(&self) -> bool {
+        let full = |source: &std::io::Error| matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        match self {
+            Self::Full { .. } => true,
+            Self::Folder { source, .. } | Self::Flush { source, .. } | Self::Installation { source, .. } => {
+                full(source)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the file system takes no writes at all.
+    pub fn is_read_only(&self) -> bool {
+        match self {
+            Self::Open { source, .. } => source.sqlite_error_code() == Some(ErrorCode::ReadOnly),
+            Self::Folder { source, .. } | Self::Flush { source, .. } | Self::Installation { source, .. } => {
+                source.kind() == ErrorKind::ReadOnlyFilesystem
+            }
+            _ => false,
+        }
+    }
+}
+
 /// A value that means nothing to this version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{value}` in {table}.{column}")]
@@ -153,9 +194,46 @@ pub(super) fn at(path: &Path, what: &'static str, source: rusqlite::Error) -> St
             StoreError::Damaged { path, installation, source }
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { path, what, source },
+        Some(ErrorCode::DiskFull) => StoreError::Full { path, what, source },
+        // The only file that SQLite makes larger before it is written is the index of its log.
+        Some(ErrorCode::SystemIoFailure) if extended(&source) == Some(SQLITE_IOERR_SHMSIZE) => {
+            StoreError::Full { path, what, source }
+        }
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
             StoreError::Open { path, source }
         }
         _ => StoreError::Query { path, what, source },
+    }
+}
+
+/// The code of SQLite that says most.
+fn extended(error: &rusqlite::Error) -> Option<i32> {
+    error.sqlite_error().map(|error| error.extended_code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi::{Error, SQLITE_FULL, SQLITE_IOERR_READ, SQLITE_READONLY};
+
+    #[test]
+    fn a_full_and_a_read_only_file_system_are_told_apart_from_the_rest() {
+        let told =
+            |code| at(Path::new("/s/setpoint.db"), "record", rusqlite::Error::SqliteFailure(Error::new(code), None));
+        for code in [SQLITE_FULL, SQLITE_IOERR_SHMSIZE] {
+            let full = told(code);
+            assert!(full.is_full() && !full.is_read_only(), "{full:?}");
+            assert!(full.to_string().contains("the file system of /s/setpoint.db is full"), "{full}");
+            assert!(full.to_string().contains("Free space there"), "{full}");
+        }
+        assert!(told(SQLITE_READONLY).is_read_only() && !told(SQLITE_READONLY).is_full());
+        let other = told(SQLITE_IOERR_READ);
+        assert!(!other.is_full() && !other.is_read_only(), "{other:?}");
+        let of_kind = |kind: ErrorKind| StoreError::Flush { path: "/s".into(), source: kind.into() };
+        assert!(of_kind(ErrorKind::StorageFull).is_full() && of_kind(ErrorKind::QuotaExceeded).is_full());
+        assert!(of_kind(ErrorKind::ReadOnlyFilesystem).is_read_only());
+        assert!(
+            !of_kind(ErrorKind::PermissionDenied).is_full() && !of_kind(ErrorKind::PermissionDenied).is_read_only()
+        );
     }
 }

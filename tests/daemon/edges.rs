@@ -155,3 +155,26 @@ async fn a_fork_takes_an_environment_over_only_when_it_is_told_to() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_is_being_shut_down_is_not_pressed_and_what_it_stopped_comes_back() {
+    let Some(rig) = rig() else { return };
+    let first = rig.commit("first", &[sleeper("web", "")]);
+    let relay = Relay::start().await;
+    let engine = Docker::connect(Some(&relay.endpoint())).await.unwrap();
+    let daemon = Daemon::new(config(&rig.work(), "", rig.state(), engine)).unwrap();
+    rig.with_daemon(daemon, async |handle| {
+        until(handle, "the first commit", |status| applied(status, &first)).await;
+        relay.close(true);
+        docker(&["kill", &rig.container("web")]);
+        until(handle, "a refused start", |_| relay.refused_starts() > 0).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let refused = relay.refused_starts();
+        assert!((2..=3).contains(&refused), "{refused} starts within four seconds");
+        relay.close(false);
+        until(handle, "the repair", |_| inspect(&rig.container("web"), "{{.State.Running}}").unwrap() == "true").await;
+        until(handle, "rest", |status| instance(status, "web").is_some_and(|it| it.state == "running")).await;
+    })
+    .await;
+    relay.stop().await;
+}

@@ -30,6 +30,10 @@ struct Ways {
     cuts: AtomicBool,
     /// Streams of events that were opened.
     streams: AtomicU32,
+    /// Starts no container, as an engine that is being shut down.
+    closing: AtomicBool,
+    /// Containers that were to be started meanwhile.
+    starts: AtomicU32,
 }
 
 impl Relay {
@@ -80,6 +84,16 @@ impl Relay {
     /// From now on no stream of events lives long.
     pub fn cut_events(&self) {
         self.ways.cuts.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on it starts no container, and says so with an error of the server; or it does again.
+    pub fn close(&self, closing: bool) {
+        self.ways.closing.store(closing, Ordering::Relaxed);
+    }
+
+    /// How often a start was refused.
+    pub fn refused_starts(&self) -> u32 {
+        self.ways.starts.load(Ordering::Relaxed)
     }
 
     /// How many streams of events were opened.
@@ -133,6 +147,11 @@ async fn pass(mut client: UnixStream, engine: &Path, ways: &Ways) -> std::io::Re
                         end = Some(tokio::time::Instant::now() + CUT);
                     }
                 }
+                if ways.closing.load(Ordering::Relaxed) && is_start(bytes) {
+                    ways.starts.fetch_add(1, Ordering::Relaxed);
+                    client.write_all(CLOSING.as_bytes()).await?;
+                    continue;
+                }
                 match ways.modern.load(Ordering::Relaxed).then(|| modern(bytes)).flatten() {
                     Some(own) => client.write_all(own.as_bytes()).await?,
                     None => engine.write_all(bytes).await?,
@@ -148,6 +167,17 @@ async fn pass(mut client: UnixStream, engine: &Path, ways: &Ways) -> std::io::Re
             () = cut => return Ok(()),
         }
     }
+}
+
+/// What an engine answers that is being shut down.
+const CLOSING: &str = "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nContent-Length: 74\r\n\r\n\
+    {\"message\":\"failed to update store: open : no such file or directory ...\"}";
+
+fn is_start(bytes: &[u8]) -> bool {
+    call(bytes).is_some_and(|(method, path)| {
+        let path = path.split('?').next().unwrap_or_default();
+        method == "POST" && path.contains("/containers/") && path.ends_with("/start")
+    })
 }
 
 /// Method and path of the request that begins here.

@@ -7,8 +7,8 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// A config repo in a temporary folder, and a state folder beside it.
-struct Bench {
-    dir: TempDir,
+pub(crate) struct Bench {
+    pub(crate) dir: TempDir,
 }
 
 const SHOP: &str = "deployment:
@@ -23,7 +23,7 @@ const SHOP: &str = "deployment:
 ";
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let bench = Self { dir: tempfile::tempdir().unwrap() };
         fs::create_dir_all(bench.repo().join("deployments")).unwrap();
         bench.git(&["init", "--quiet", "-b", "main"]);
@@ -32,7 +32,7 @@ impl Bench {
         bench
     }
 
-    fn repo(&self) -> std::path::PathBuf {
+    pub(crate) fn repo(&self) -> std::path::PathBuf {
         self.dir.path().join("repo")
     }
 
@@ -52,7 +52,7 @@ impl Bench {
     }
 
     /// A command in the repo that sees nothing of this machine's settings, and the program in PATH.
-    fn isolated(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    pub(crate) fn isolated(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let program_folder = cargo_bin("setpoint").parent().unwrap().to_owned();
         let mut command = Command::new(program);
         command
@@ -69,20 +69,20 @@ impl Bench {
         command
     }
 
-    fn setpoint(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn setpoint(&self, arguments: &[&str]) -> Run {
         Run::of(&self.isolated(cargo_bin("setpoint")).args(arguments).output().unwrap())
     }
 }
 
 #[derive(Debug)]
-struct Run {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Run {
-    fn of(output: &Output) -> Self {
+    pub(crate) fn of(output: &Output) -> Self {
         Self {
             code: output.status.code(),
             out: String::from_utf8(output.stdout.clone()).unwrap(),
@@ -212,82 +212,6 @@ fn schemas_completions_and_manuals_are_printed() {
     let folder = bench.dir.path().join("man");
     assert_eq!(bench.setpoint(&["man", &folder.display().to_string()]).code, Some(0));
     assert!(fs::read_to_string(folder.join("setpoint-plan.1")).unwrap().contains("detailed"));
-}
-
-#[test]
-fn doctor_names_what_is_missing_and_the_remedy() {
-    let run = Bench::new().setpoint(&["doctor"]);
-    assert_eq!(run.code, Some(1));
-    assert!(run.out.contains("BAD   engine") && run.out.contains("start it (systemctl start docker)"), "{}", run.out);
-    assert!(run.out.contains("ok    state") && run.out.contains("ok    repo"), "{}", run.out);
-}
-
-/// Findings of `doctor --json`: topic, state, text and remedy in one line each.
-fn findings(run: &Run) -> Vec<String> {
-    let report: serde_json::Value = serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {run:?}"));
-    let text = |finding: &serde_json::Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
-    let line =
-        |finding: &serde_json::Value| ["topic", "state", "text", "remedy"].map(|key| text(finding, key)).join(" | ");
-    report["findings"].as_array().unwrap().iter().map(line).collect()
-}
-
-fn has(findings: &[String], parts: &[&str]) {
-    let fits = |line: &&String| parts.iter().all(|part| line.contains(part));
-    assert!(findings.iter().any(|line| fits(&line)), "{parts:?} is not in {findings:#?}");
-}
-
-#[test]
-fn doctor_looks_at_what_the_settings_of_a_daemon_name() {
-    let bench = Bench::new();
-    let file = bench.dir.path().join("daemon.kdl");
-    let state = bench.dir.path().join("daemon-state");
-    let doctor = |text: &str| {
-        fs::write(&file, format!("{text}\nstate-dir \"{}\"\n", state.display())).unwrap();
-        findings(&bench.setpoint(&["doctor", "--json", "--config", file.to_str().unwrap()]))
-    };
-    let repo = bench.repo().display().to_string();
-    has(&doctor(&format!("repo \"{repo}\" branch=\"main\"")), &["repo | good", "main is at"]);
-    let wrong = doctor(&format!("repo \"{repo}\" branch=\"mian\""));
-    has(&wrong, &["repo | bad", "`mian`", "did you mean main?", "correct `branch`"]);
-    let away = doctor("repo \"https://127.0.0.1:1/a.git\"");
-    has(&away, &["repo | bad", "cannot reach", "name resolution"]);
-    let unset = doctor("repo \"https://127.0.0.1:1/a.git\" {\n    https token-env=\"NO_SUCH_TOKEN\"\n}");
-    has(&unset, &["repo | bad", "NO_SUCH_TOKEN is not set"]);
-    let token = bench.dir.path().join("token");
-    fs::write(&token, "\n").unwrap();
-    let empty =
-        doctor(&format!("repo \"https://127.0.0.1:1/a.git\" {{\n    https token-file=\"{}\"\n}}", token.display()));
-    has(&empty, &["repo | bad", "is empty"]);
-    let key = doctor("repo \"ssh://git@127.0.0.1:1/a.git\" {\n    ssh key=\"/no/such/key\"\n}");
-    has(&key, &["repo | bad", "/no/such/key"]);
-    // It leaves nothing behind where the daemon of another user would stumble over it.
-    assert!(!state.join("repos").exists());
-}
-
-#[test]
-fn doctor_names_the_limits_and_the_remedy_for_each_state_folder() {
-    let bench = Bench::new();
-    let program = cargo_bin("setpoint");
-    let limited =
-        bench.isolated("sh").args(["-c", &format!("ulimit -n 64; exec {} doctor --json", program.display())]).output();
-    has(&findings(&Run::of(&limited.unwrap())), &["limits | warning", "64 open files", "LimitNOFILE"]);
-
-    let state = bench.dir.path().join("state");
-    fs::write(
-        state.join("setpoint.db"),
-        "not a database at all, but some text of more than a hundred bytes; \
-        not a database at all, but some text of more than a hundred bytes",
-    )
-    .unwrap();
-    for file in ["setpoint.db-wal", "setpoint.db-shm"] {
-        let _ = fs::remove_file(state.join(file));
-    }
-    has(&findings(&bench.setpoint(&["doctor", "--json"])), &["state | bad", "is damaged", "keep a copy"]);
-    let nowhere = bench.setpoint(&["doctor", "--json", "--state-dir", "/proc/setpoint"]);
-    has(&findings(&nowhere), &["state | bad", "/proc/setpoint", "state-dir"]);
-    let remote = bench.setpoint(&["doctor", "--json", "--engine", "tcp://127.0.0.1:1"]);
-    has(&findings(&remote), &["engine | bad", "tcp://127.0.0.1:1", "check the address"]);
-    assert!(!remote.out.contains("systemctl"), "{}", remote.out);
 }
 
 #[test]

@@ -9,6 +9,8 @@
 )]
 
 mod cli;
+mod daemon_log;
+mod doctor;
 mod follow;
 mod interop;
 mod programs;

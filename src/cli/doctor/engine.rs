@@ -69,31 +69,47 @@ fn remedy(error: &EngineError) -> String {
 
 /// Whether `http` and `tcp` checks, which are asked from this process, reach containers.
 async fn reach(docker: &Docker, info: &EngineInfo) -> Finding {
-    let topic = "checks";
-    let cannot = |why: &str| {
-        let text = format!(
-            "`http` and `tcp` health checks cannot reach the addresses of containers from here ({why}): they are asked through \
-             published ports, else by `curl`, `wget` or `nc` inside the container"
-        );
-        Finding::not(topic, State::Warning, text, REACH)
+    let place = match docker.gateways().await {
+        _ if info.desktop => Place::Desktop,
+        _ if info.rootless => Place::Rootless,
+        Ok(gateways) if gateways.is_empty() => Place::Unknown,
+        Ok(gateways) if gateways.iter().any(|address| is_ours(*address)) => Place::Here,
+        Ok(_) if in_container() => Place::OutsideOfThisContainer,
+        Ok(_) => Place::Elsewhere,
+        Err(error) => return Finding::not("checks", State::Warning, chain(&error), "see above"),
     };
-    if info.desktop {
-        return cannot("the engine runs in the virtual machine of Docker Desktop");
-    }
-    if info.rootless {
-        return cannot("the engine is rootless and has a network of its own");
-    }
-    match docker.gateways().await {
-        Ok(gateways) if gateways.is_empty() => {
-            Finding::note(topic, "the engine has no bridge network by which to tell whether containers can be reached")
+    checks(place)
+}
+
+/// Where the containers' networks are, as seen from this process.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Here,
+    Desktop,
+    Rootless,
+    OutsideOfThisContainer,
+    Elsewhere,
+    Unknown,
+}
+
+fn checks(place: Place) -> Finding {
+    let topic = "checks";
+    let why = match place {
+        Place::Here => return Finding::good(topic, "`http` and `tcp` health checks reach containers"),
+        Place::Unknown => {
+            let text = "the engine has no bridge network by which to tell whether containers can be reached";
+            return Finding::note(topic, text);
         }
-        Ok(gateways) if gateways.iter().any(|address| is_ours(*address)) => {
-            Finding::good(topic, "`http` and `tcp` health checks reach containers")
-        }
-        Ok(_) if in_container() => cannot("this process runs in a container with a network of its own"),
-        Ok(_) => cannot("the engine is on another machine, or in another network namespace"),
-        Err(error) => Finding::not(topic, State::Warning, chain(&error), "see above"),
-    }
+        Place::Desktop => "the engine runs in the virtual machine of Docker Desktop",
+        Place::Rootless => "the engine is rootless and has a network of its own",
+        Place::OutsideOfThisContainer => "this process runs in a container with a network of its own",
+        Place::Elsewhere => "the engine is on another machine, or in another network namespace",
+    };
+    let text = format!(
+        "`http` and `tcp` health checks cannot reach the addresses of containers from here ({why}): they are asked through \
+         published ports, else by `curl`, `wget` or `nc` inside the container"
+    );
+    Finding::not(topic, State::Warning, text, REACH)
 }
 
 /// Whether an address is one of this network namespace: only then can it be bound.
@@ -103,4 +119,30 @@ fn is_ours(address: IpAddr) -> bool {
 
 fn in_container() -> bool {
     ["/.dockerenv", "/run/.containerenv"].iter().any(|file| std::path::Path::new(file).exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn where_containers_cannot_be_reached_the_other_ways_and_the_remedy_are_named() {
+        assert!(matches!(checks(Place::Here).state, State::Good));
+        assert!(matches!(checks(Place::Unknown).state, State::Note));
+        for place in [Place::Desktop, Place::Rootless, Place::OutsideOfThisContainer, Place::Elsewhere] {
+            let finding = checks(place);
+            assert_eq!(finding.state, State::Warning, "{place:?}");
+            assert!(finding.text.contains("through published ports") && finding.text.contains("inside the container"));
+            assert!(finding.remedy.as_deref().is_some_and(|remedy| remedy.contains("--network host")), "{finding:?}");
+        }
+        assert!(checks(Place::Rootless).text.contains("rootless") && checks(Place::Desktop).text.contains("Desktop"));
+    }
+
+    #[test]
+    fn an_address_of_this_network_is_told_from_one_of_another() {
+        assert!(is_ours(Ipv4Addr::LOCALHOST.into()));
+        // Of a block that is for documents only.
+        assert!(!is_ours(Ipv4Addr::new(192, 0, 2, 1).into()));
+    }
 }

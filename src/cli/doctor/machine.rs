@@ -22,23 +22,23 @@ pub(super) fn state_dir(folder: &Path) -> Finding {
     let Err(error) = Store::open(folder) else {
         return Finding::good("state", format!("{} can be written", folder.display()));
     };
-    let text = chain(&error);
-    let told = |words: &[&str]| words.iter().any(|words| text.to_ascii_lowercase().contains(words));
-    let remedy = match &error {
+    Finding::not("state", State::Bad, chain(&error), state_remedy(&error, folder))
+}
+
+/// What to do about a state folder that cannot be used.
+fn state_remedy(error: &StoreError, folder: &Path) -> String {
+    match error {
         StoreError::Damaged { .. } | StoreError::Newer { .. } | StoreError::Emptied { .. } => {
             "as it says; keep a copy of the folder first".to_owned()
         }
         StoreError::Busy { .. } => "wait for the other process, or end it".to_owned(),
-        _ if told(&["full", "no space"]) => {
-            format!("free space on the file system that holds {}", folder.display())
-        }
-        _ if told(&["read-only", "readonly"]) => "mount its file system writable, or choose another folder \
+        error if error.is_full() => format!("free space on the file system that holds {}", folder.display()),
+        error if error.is_read_only() => "mount its file system writable, or choose another folder \
              (`state-dir` in daemon.kdl, --state-dir)"
             .to_owned(),
         _ => "run as the user that owns the folder, or choose another (`state-dir` in daemon.kdl, --state-dir)"
             .to_owned(),
-    };
-    Finding::not("state", State::Bad, text, remedy)
+    }
 }
 
 /// The space of the state folder, and of the engine's data where that is another file system.
@@ -73,49 +73,56 @@ fn disk(what: &str, folder: &Path, little: u64, remedy: &str) -> Option<Finding>
 /// What the kernel lets this process have.
 pub(super) fn limits(settings: Option<&DaemonConfig>) -> Vec<Finding> {
     let orchestrator = settings.and_then(|settings| settings.orchestrator.as_ref());
-    let mut found = Vec::new();
-    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let text = format!("{files} open files");
-    found.push(if files < FILES {
-        Finding::not(
-            "limits",
-            State::Warning,
-            text,
-            "raise it: `LimitNOFILE=65536` in the unit, `ulimit -n 65536` in a shell",
-        )
-    } else {
-        Finding::good("limits", text)
-    });
     let wants_policy =
         orchestrator.is_some_and(|settings| matches!(settings.policy, Some(KeeperPolicy::Fifo | KeeperPolicy::Rr)));
     let priority = orchestrator.and_then(|settings| settings.priority).unwrap_or(50);
-    let highest = getrlimit(Resource::Rtprio).current.unwrap_or(u64::MAX);
-    let may_policy = capable(CAP_SYS_NICE) || highest >= u64::from(priority);
-    found.push(match (wants_policy, may_policy) {
-        (true, false) => Finding::not(
+    let wants_lock = orchestrator.and_then(|settings| settings.lock_memory).unwrap_or(false);
+    let limit = |resource| getrlimit(resource).current;
+    vec![
+        open_files(limit(Resource::Nofile)),
+        priorities(wants_policy.then_some(priority), limit(Resource::Rtprio), capable(CAP_SYS_NICE)),
+        locked_memory(wants_lock, limit(Resource::Memlock), capable(CAP_IPC_LOCK)),
+    ]
+}
+
+/// `None` is no limit, here and below.
+fn open_files(limit: Option<u64>) -> Finding {
+    let text = limit.map_or_else(|| "any number of open files".to_owned(), |files| format!("{files} open files"));
+    if limit.is_none_or(|files| files >= FILES) {
+        return Finding::good("limits", text);
+    }
+    let remedy = "raise it: `LimitNOFILE=65536` in the unit, `ulimit -n 65536` in a shell";
+    Finding::not("limits", State::Warning, text, remedy)
+}
+
+fn priorities(wanted: Option<u8>, limit: Option<u64>, capable: bool) -> Finding {
+    let highest = limit.unwrap_or(u64::MAX);
+    match wanted {
+        _ if capable || limit.is_none() => Finding::good("limits", "real-time priorities are allowed"),
+        None => Finding::note("limits", format!("real-time priorities up to {highest} are allowed")),
+        Some(wanted) if highest >= u64::from(wanted) => {
+            Finding::good("limits", format!("real-time priorities up to {highest} are allowed"))
+        }
+        Some(wanted) => Finding::not(
             "limits",
             State::Bad,
-            format!("the settings ask for real-time priority {priority}, and at most {highest} is allowed"),
-            format!("`LimitRTPRIO={priority}` or `AmbientCapabilities=CAP_SYS_NICE` in the unit"),
+            format!("the settings ask for real-time priority {wanted}, and at most {highest} is allowed"),
+            format!("`LimitRTPRIO={wanted}` or `AmbientCapabilities=CAP_SYS_NICE` in the unit"),
         ),
-        (_, true) => Finding::good("limits", "real-time priorities are allowed"),
-        (false, false) => Finding::note("limits", format!("real-time priorities up to {highest} are allowed")),
-    });
-    let wants_lock = orchestrator.and_then(|settings| settings.lock_memory).unwrap_or(false);
-    let bytes = getrlimit(Resource::Memlock).current;
-    let may_lock = capable(CAP_IPC_LOCK) || bytes.is_none();
-    let lockable = bytes.map_or_else(|| "any amount of".to_owned(), size_text);
-    found.push(match (wants_lock, may_lock) {
-        (true, false) => Finding::not(
+    }
+}
+
+fn locked_memory(wanted: bool, limit: Option<u64>, capable: bool) -> Finding {
+    match limit.filter(|_| !capable).map(size_text) {
+        None => Finding::good("limits", "memory may be locked"),
+        Some(lockable) if wanted => Finding::not(
             "limits",
             State::Bad,
             format!("the settings ask for locked memory, and {lockable} is allowed"),
             "`LimitMEMLOCK=infinity` or `AmbientCapabilities=CAP_IPC_LOCK` in the unit",
         ),
-        (_, true) => Finding::good("limits", "memory may be locked"),
-        (false, false) => Finding::note("limits", format!("{lockable} memory may be locked")),
-    });
-    found
+        Some(lockable) => Finding::note("limits", format!("{lockable} memory may be locked")),
+    }
 }
 
 const CAP_IPC_LOCK: u32 = 14;
@@ -130,7 +137,11 @@ fn capable(capability: u32) -> bool {
 
 /// Whether the kernel says that the clock is kept in step.
 pub(super) fn system_clock() -> Finding {
-    match crate::process::clock::synchronised() {
+    clock(crate::process::clock::synchronised())
+}
+
+fn clock(synchronised: Option<bool>) -> Finding {
+    match synchronised {
         Some(true) => Finding::good("clock", "synchronised"),
         Some(false) => Finding::not(
             "clock",
@@ -169,5 +180,48 @@ pub(super) fn real_time() -> Finding {
             format!("the limits of real-time threads cannot be read: {error}"),
             "mount /proc",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remedy(finding: &Finding) -> &str {
+        finding.remedy.as_deref().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_limit_is_bad_only_where_the_settings_ask_for_more() {
+        let states = |findings: &[Finding]| findings.iter().map(|finding| finding.state).collect::<Vec<_>>();
+        let few = open_files(Some(1023));
+        assert!(few.state == State::Warning && remedy(&few).contains("LimitNOFILE"), "{few:?}");
+        assert_eq!(states(&[open_files(Some(1024)), open_files(None)]), [State::Good; 2]);
+
+        let bad = priorities(Some(80), Some(79), false);
+        assert_eq!(bad.state, State::Bad);
+        assert!(bad.text.contains("priority 80, and at most 79") && remedy(&bad).contains("LimitRTPRIO=80"), "{bad:?}");
+        let enough =
+            [(Some(80), Some(80), false), (Some(80), Some(0), true), (Some(99), None, false), (None, Some(0), true)];
+        assert_eq!(states(&enough.map(|(wanted, limit, may)| priorities(wanted, limit, may))), [State::Good; 4]);
+        let unasked = priorities(None, Some(10), false);
+        assert!(unasked.state == State::Note && unasked.text.contains("up to 10"), "{unasked:?}");
+
+        let bad = locked_memory(true, Some(8 << 20), false);
+        assert_eq!(bad.state, State::Bad);
+        assert!(bad.text.contains("8MiB is allowed") && remedy(&bad).contains("LimitMEMLOCK=infinity"), "{bad:?}");
+        let enough = [locked_memory(true, None, false), locked_memory(true, Some(0), true)];
+        assert_eq!(states(&enough), [State::Good; 2]);
+        let unasked = locked_memory(false, Some(8 << 20), false);
+        assert!(unasked.state == State::Note && unasked.text.contains("8MiB memory"), "{unasked:?}");
+    }
+
+    #[test]
+    fn a_clock_that_nobody_sets_is_a_warning_with_the_remedy() {
+        assert_eq!(clock(Some(true)).state, State::Good);
+        let off = clock(Some(false));
+        assert!(off.state == State::Warning && remedy(&off).contains("timedatectl set-ntp true"), "{off:?}");
+        let unknown = clock(None);
+        assert!(unknown.state == State::Warning && unknown.text.contains("does not say"), "{unknown:?}");
     }
 }

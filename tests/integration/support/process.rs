@@ -47,11 +47,24 @@ pub(crate) fn find_or_skip(program: &str) -> Option<PathBuf> {
     let output = Command::new("sh").arg("-c").arg(script).output().unwrap();
     let found = output.status.success().then(|| PathBuf::from(String::from_utf8(output.stdout).unwrap().trim()));
     if found.is_none() {
-        #[expect(clippy::disallowed_methods, reason = "the one switch of the tests")]
-        let required = std::env::var("SETPOINT_REQUIRE_ALL").is_ok();
-        assert!(!required, "{program} is missing and SETPOINT_REQUIRE_ALL is set");
-        // Past the capture of the test runner, which would keep it from everybody as long as nothing fails.
-        let _ = writeln!(std::io::stderr(), "skipped: {program} is not installed");
+        skip(&format!("{program} is not installed"));
     }
     found
+}
+
+/// Whether the tests run as root; if not, says that the test is skipped, or fails as above.
+pub(crate) fn root_or_skip() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        skip("it needs root");
+    }
+    root
+}
+
+fn skip(why: &str) {
+    #[expect(clippy::disallowed_methods, reason = "the one switch of the tests")]
+    let required = std::env::var("SETPOINT_REQUIRE_ALL").is_ok();
+    assert!(!required, "{why}, and SETPOINT_REQUIRE_ALL is set");
+    // Past the capture of the test runner, which would keep it from everybody as long as nothing fails.
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
