@@ -5,11 +5,10 @@ use super::session::Session;
 use crate::model::{Schedule, Timestamp};
 use crate::process::supervise::chain;
 use crate::process::{boot, clock};
+use crate::runs::runs_kept;
 use crate::schedule::RunVerdict;
 use crate::store::{DueKey, FireOutcome, Ledger, RunStart, StoreError};
 
-/// Runs of a schedule that are kept, as by a daemon.
-const KEPT: usize = 500;
 /// What stands for the commit of a run that follows none.
 const REVISION: &str = "file";
 
@@ -60,7 +59,7 @@ impl Book {
     pub(super) fn end(&self, session: &Session, schedule: &Schedule, verdict: RunVerdict, notes: &[String]) {
         let note = (!notes.is_empty()).then(|| notes.join("; "));
         reported(session, self.ledger.end_run(&self.run, verdict, note.as_deref(), clock::now()).map(drop));
-        reported(session, self.ledger.prune_runs(&schedule.name, KEPT).map(drop));
+        reported(session, self.ledger.prune_runs(&schedule.name, runs_kept(schedule)).map(drop));
     }
 }
 

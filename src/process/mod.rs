@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod interfaces;
 pub mod limits;
+pub mod marked;
 pub mod orphans;
 pub mod shutdown;
 pub mod state_folder;

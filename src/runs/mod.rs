@@ -42,5 +42,5 @@ pub use exchange::Exchange;
 pub use exchanges::Exchanges;
 pub use hand::Hand;
 pub use moments::{Moments, Occurrence, Onlooker, moments};
-pub use recorder::Recorder;
+pub use recorder::{Recorder, runs_kept};
 pub use timekeeper::Moment;

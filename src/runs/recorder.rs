@@ -26,6 +26,19 @@ const PAUSE: Duration = Duration::from_millis(1);
 const MOMENTS: usize = 1 << 17;
 /// Occurrences of a run that are kept, each; beyond that, those that did not succeed.
 const KEPT: u64 = 100_000;
+/// The most runs of a schedule that are kept.
+const RUNS: usize = 500;
+/// The fewest, however large they are.
+const RUNS_AT_LEAST: usize = 10;
+/// Occurrences of all runs of a schedule that are kept, about.
+const OCCURRENCES: u64 = 1_000_000;
+
+/// How many runs of a schedule are kept: fewer when they are large.
+pub fn runs_kept(schedule: &Schedule) -> usize {
+    let occurrences: u64 = schedule.tasks.iter().map(|task| u64::from(task.release.occurrences())).sum();
+    let of_a_run = occurrences.clamp(1, 2 * KEPT);
+    usize::try_from(OCCURRENCES / of_a_run).unwrap_or(RUNS).clamp(RUNS_AT_LEAST, RUNS)
+}
 
 /// Writes a run down.
 #[derive(Debug)]

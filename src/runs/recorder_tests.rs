@@ -127,3 +127,11 @@ fn what_goes_on_is_in_the_store_before_it_is_settled() {
     let tasks = ledger.run("r").unwrap().unwrap().tasks;
     assert_eq!((tasks.len(), tasks[0].occurrence, tasks[0].verdict), (1, 1, None));
 }
+
+#[test]
+fn fewer_runs_are_kept_of_what_is_large_and_some_of_everything() {
+    assert_eq!(
+        [1, 2_000, 10_000, 100_000, 10_000_000].map(|count| runs_kept(&schedule(count))),
+        [500, 500, 100, 10, 10]
+    );
+}

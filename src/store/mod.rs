@@ -64,6 +64,9 @@ struct Inner {
     /// Length of the log when all of it was last known to be on the disk.
     #[cfg(test)]
     flushed: std::sync::atomic::AtomicU64,
+    /// How often the disk was waited for.
+    #[cfg(test)]
+    flushes: std::sync::atomic::AtomicU64,
 }
 
 impl Store {
@@ -84,6 +87,8 @@ impl Store {
             pruned: Mutex::new(None),
             #[cfg(test)]
             flushed: std::sync::atomic::AtomicU64::default(),
+            #[cfg(test)]
+            flushes: std::sync::atomic::AtomicU64::default(),
         };
         let store = Self { inner: Arc::new(inner) };
         // The entries of the folder, so that a log that is flushed is also found.
@@ -104,6 +109,7 @@ impl Store {
             #[cfg(test)]
             Ok(file) => file.metadata().and_then(|log| {
                 self.inner.flushed.fetch_max(log.len(), std::sync::atomic::Ordering::Relaxed);
+                self.inner.flushes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 file.sync_data()
             }),
             #[cfg(not(test))]
@@ -131,6 +137,12 @@ impl Store {
         std::fs::copy(self.log(), &log)?;
         let flushed = self.inner.flushed.load(std::sync::atomic::Ordering::Relaxed);
         std::fs::OpenOptions::new().write(true).open(log)?.set_len(flushed)
+    }
+
+    /// How often the disk was waited for until now.
+    #[cfg(test)]
+    pub(crate) fn flushes(&self) -> u64 {
+        self.inner.flushes.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Never moves parts of the log into the database.

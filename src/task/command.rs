@@ -20,6 +20,8 @@ const TAIL_BYTES: usize = 2 * 1024;
 pub(super) const KEPT: usize = 16 * 1024;
 /// What a program finds in its environment of the runner's own.
 const INHERITED: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
+/// The variable by which a program, and all that it starts, is known as part of a run.
+pub const RUN_VARIABLE: &str = "SETPOINT_RUN";
 /// Where programs are looked for when the runner's own environment does not say it.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -74,7 +76,7 @@ impl CommandLine {
         variables.extend(inherited.chain(self.environment.clone()));
         let (occurrence, attempt) = (key.occurrence.to_string(), key.attempt.to_string());
         let told = [
-            ("SETPOINT_RUN", key.run_id.as_str()),
+            (RUN_VARIABLE, key.run_id.as_str()),
             ("SETPOINT_TASK", key.task_id.as_str()),
             ("SETPOINT_OCCURRENCE", &occurrence),
             ("SETPOINT_ATTEMPT", &attempt),

@@ -29,7 +29,7 @@ mod usage;
 mod worker;
 
 pub use cancel::Cancellation;
-pub use command::CommandLine;
+pub use command::{CommandLine, RUN_VARIABLE};
 pub use context::TaskContext;
 pub use registry::{Function, Registry, TaskError, Work};
 pub use runner::{Bound, Runner, RunnerError};

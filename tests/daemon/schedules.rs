@@ -4,6 +4,7 @@ use crate::crash::Victim;
 use crate::rig::{Rig, applied, kinds, rig, until};
 use setpoint::daemon::Handle;
 use setpoint::model::ScheduleName;
+use setpoint::process::marked::find;
 use setpoint::schedule::{RunVerdict, Verdict};
 use setpoint::store::{Ledger, RunFilter, RunRecord, RunState, Store};
 use std::time::{Duration, Instant};
@@ -194,4 +195,39 @@ async fn queued_runs_follow_each_other_also_after_a_restart() {
     let in_order = all.is_sorted();
     all.dedup();
     assert!(in_order && all.len() == runs.len(), "{all:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_of_a_killed_daemon_are_ended_before_the_next_run_begins() {
+    let Some(rig) = rig() else { return };
+    let out = rig.state().with_extension("out");
+    // What it started has left its process group, and it takes a while to end. Nobody reads what it says any more.
+    let program = format!(
+        "echo begin >> {0}; trap 'sleep 0.5; echo end >> {0}; exit' TERM; setsid sleep 60 & wait",
+        out.display()
+    );
+    let text = format!(
+        "schedule:\n  name: beat\n  start: {{cron: \"* * * * * *\"}}\n  missed: skip\n  overlap: skip\n  tasks:\n    \
+         - {{id: a, command: [sh, -c, \"{program}\"], scheduled_time: 0}}\n"
+    );
+    rig.commit_text("first", &text);
+    let victim = Victim::start(&rig);
+    let begin = Instant::now();
+    while lines(&out) < 1 {
+        assert!(begin.elapsed() < Duration::from_secs(30), "the run never began");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let first = begun(&rig, "beat").remove(0).run.id;
+    drop(victim);
+    assert_eq!(find("SETPOINT_RUN", &first).len(), 2, "a shell and what it started outlive the daemon");
+    rig.with(async |_| {
+        while lines(&out) < 3 {
+            assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", std::fs::read_to_string(&out));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(std::fs::read_to_string(&out).unwrap(), "begin\nend\nbegin\n", "two at once");
+        assert!(find("SETPOINT_RUN", &first).is_empty(), "something of the first run was left");
+    })
+    .await;
+    assert_eq!(runs(&rig, "beat")[0].run.state, RunState::Interrupted);
 }

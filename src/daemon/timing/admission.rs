@@ -188,8 +188,9 @@ impl Desk {
                 let (id, name) = (run.run.clone(), run.schedule.clone());
                 let fact = Fact::RunEnded { run: id.clone(), schedule: name, verdict, note };
                 event(&loaded.ledger, &Event { at: now, fact });
-                if let Some(schedule) = schedule.filter(|_| run.began) {
-                    self.follow(loaded, schedule, id);
+                if run.began {
+                    let schedule = schedule.map(|schedule| Arc::new(schedule.clone()));
+                    self.follow(Leftover { id, name: run.schedule.clone(), schedule, ledger: loaded.ledger.clone() });
                 }
             }
         }
@@ -198,11 +199,12 @@ impl Desk {
 }
 
 impl Desk {
-    /// What an interrupted run left at task servers counts as under way, where its schedule makes a difference of that.
-    fn follow(&mut self, loaded: &Loaded, schedule: &Schedule, id: String) {
-        let left = Leftover { id: id.clone(), schedule: Arc::new(schedule.clone()), ledger: loaded.ledger.clone() };
-        if schedule.overlap != Overlap::Allow && left.has_servers() {
-            self.runs.entry(schedule.name.clone()).or_default().under_way.push(id);
+    /// What an interrupted run left running counts as under way: at task servers where its schedule makes a difference of that,
+    /// and programs until they are ended.
+    fn follow(&mut self, left: Leftover) {
+        let overlap = left.schedule.as_ref().map(|schedule| schedule.overlap);
+        if left.has_programs() || (overlap != Some(Overlap::Allow) && left.has_servers()) {
+            self.runs.entry(left.name.clone()).or_default().under_way.push(left.id.clone());
             self.orders.push(Order::Follow(left));
         }
     }

@@ -18,6 +18,8 @@ use std::sync::Arc;
 pub(super) const AHEAD: SignedDuration = SignedDuration::from_secs(3);
 /// Time between two tries after the store failed.
 const AGAIN: SignedDuration = SignedDuration::from_secs(5);
+/// Time between two lines about it: a full disk may be that of the log.
+const TOLD: SignedDuration = SignedDuration::from_mins(10);
 /// The ledger is asked for so many due times ahead at once whether it has them already, as after a clock that was ahead.
 const TAKEN: usize = 100;
 
@@ -64,6 +66,8 @@ pub(super) struct Desk {
     pub(super) orders: Vec<Order>,
     /// When to bring it there, after that failed.
     flush: Option<Timestamp>,
+    /// When it was last logged that the ledger fails.
+    told: Option<Timestamp>,
 }
 
 /// The runs of one schedule.
@@ -97,7 +101,8 @@ impl Desk {
     /// Decides what there is to decide now. What fails is reported and tried again later.
     pub(super) fn turn(&mut self, now: Timestamp) -> Vec<Order> {
         if let Some((loaded, _)) = self.todo.take_if(|(_, at)| *at <= now) {
-            let taken = succeeded(self.take(&loaded, now));
+            let taken = self.take(&loaded, now);
+            let taken = self.succeeded(taken, now);
             self.todo = (!taken).then(|| (loaded, again(now)));
         }
         self.look_all(now);
@@ -105,7 +110,8 @@ impl Desk {
             return Vec::new();
         }
         // Once for all that is due now.
-        let flushed = self.current.as_ref().is_none_or(|loaded| succeeded(loaded.ledger.flush()));
+        let flushed = self.current.as_ref().map_or(Ok(()), |loaded| loaded.ledger.flush());
+        let flushed = self.succeeded(flushed, now);
         self.flush = (!flushed).then(|| again(now));
         if flushed { std::mem::take(&mut self.orders) } else { Vec::new() }
     }
@@ -122,11 +128,26 @@ impl Desk {
         self.runs.values().flat_map(|runs| runs.under_way.iter().map(String::as_str))
     }
 
+    /// Reports a failure, which does not end the daemon, now and then. Says whether it went well.
+    fn succeeded(&mut self, step: Result<(), StoreError>, now: Timestamp) -> bool {
+        let Err(error) = step else { return true };
+        let error = chain(&error);
+        let lately = |told: Timestamp| told <= now && now.duration_since(told) < TOLD;
+        if self.told.is_some_and(lately) {
+            tracing::debug!(error, "the ledger of due times fails again");
+        } else {
+            self.told = Some(now);
+            tracing::error!(error, "the ledger of due times does not work; it is tried again");
+        }
+        false
+    }
+
     /// Looks at every schedule whose time has come.
     fn look_all(&mut self, now: Timestamp) {
         while self.agenda.next().is_some_and(|at| at <= now) {
             for name in self.agenda.take(now) {
-                if !succeeded(self.look(&name, now)) {
+                let looked = self.look(&name, now);
+                if !self.succeeded(looked, now) {
                     self.agenda.insert(name, again(now));
                 }
             }
@@ -140,7 +161,8 @@ impl Desk {
         for (name, schedule) in &loaded.desired.schedules {
             let changed = next.desired.schedules.get(name).is_none_or(|next| form(next) != form(schedule));
             if let Some(seen) = self.known.get(name).copied().filter(|_| changed && !schedule.jitter.is_zero()) {
-                succeeded(self.due(&loaded, schedule, seen, now, now).map(drop));
+                let settled = self.due(&loaded, schedule, seen, now, now);
+                self.succeeded(settled.map(drop), now);
             }
         }
     }
@@ -276,14 +298,6 @@ pub(super) fn event(ledger: &Ledger, event: &Event) {
     if let Err(error) = ledger.record(event) {
         tracing::warn!(error = chain(&error), "an event was not recorded");
     }
-}
-
-/// Reports a failure, which does not end the daemon. Says whether it went well.
-fn succeeded(step: Result<(), StoreError>) -> bool {
-    step.inspect_err(|error| {
-        tracing::error!(error = chain(error), "the ledger of due times does not work; it is tried again");
-    })
-    .is_ok()
 }
 
 /// When something that failed is tried again.

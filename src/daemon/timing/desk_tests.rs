@@ -1,6 +1,7 @@
 //! Examples of what the desk decides; that it never starts twice or loses anything is the simulation's.
 
 use super::*;
+use crate::daemon::timing::admission::RUNS_AT_ONCE;
 use crate::manifest;
 use crate::model::{FileEntry, FileKind, FileTree, OwnerId, Revision};
 use crate::store::{RunStart, Store};
@@ -12,6 +13,8 @@ fn at(text: &str) -> Timestamp {
 struct Rig {
     ledger: Ledger,
     desk: Desk,
+    /// What the last commit led to at once.
+    taken: Vec<String>,
     _folder: tempfile::TempDir,
 }
 
@@ -19,19 +22,28 @@ struct Rig {
 fn rig(keys: &str) -> Rig {
     let folder = tempfile::tempdir().unwrap();
     let ledger = Store::open(folder.path()).unwrap().ledger("default");
-    let mut rig = Rig { ledger, desk: Desk::new("b1"), _folder: folder };
+    let mut rig = Rig { ledger, desk: Desk::new("b1"), taken: Vec::new(), _folder: folder };
     rig.commit(keys, "2026-11-20T10:00:01Z");
     rig
 }
 
 impl Rig {
     fn commit(&mut self, keys: &str, now: &str) {
-        let text = format!("schedule:\n  name: s\n  {keys}\n  tasks: [{{id: one, address: \"h:1\"}}]\n");
-        let content: Arc<[u8]> = text.as_bytes().into();
-        let size = content.len() as u64;
+        self.commit_text(&format!("schedule:\n  name: s\n  {keys}\n  tasks: [{{id: one, address: \"h:1\"}}]\n"), now);
+    }
+
+    fn commit_text(&mut self, text: &str, now: &str) {
+        self.commit_texts([text.to_owned()], now);
+    }
+
+    fn commit_texts(&mut self, texts: impl IntoIterator<Item = String>, now: &str) {
         let mut tree = FileTree::default();
-        let entry = FileEntry { oid: String::new(), kind: FileKind::Regular, size, content: Some(content) };
-        tree.files.insert("schedules/s.yaml".to_owned(), entry);
+        for (number, text) in texts.into_iter().enumerate() {
+            let content: Arc<[u8]> = text.as_bytes().into();
+            let size = content.len() as u64;
+            let entry = FileEntry { oid: String::new(), kind: FileKind::Regular, size, content: Some(content) };
+            tree.files.insert(format!("schedules/s{number}.yaml"), entry);
+        }
         let desired = Arc::new(manifest::compile(&tree).unwrap_or_else(|report| panic!("{report}")));
         let revision = Revision {
             commit: "c1".to_owned(),
@@ -42,7 +54,7 @@ impl Rig {
         };
         let loaded = Loaded { revision, desired, ledger: self.ledger.clone(), owner: OwnerId::new("i/default") };
         self.desk.commit(loaded, at(now));
-        self.turn(now);
+        self.taken = self.turn(now);
     }
 
     /// The due times that begin now, and the runs that are cancelled.
@@ -223,6 +235,39 @@ fn what_an_interrupted_run_left_at_task_servers_counts_as_under_way() {
 }
 
 #[test]
+fn programs_that_an_interrupted_run_left_are_under_way_whatever_its_schedule_says_now() {
+    let schedule = |name: &str, task: &str| {
+        format!("schedule:\n  name: {name}\n  start: manual\n  overlap: allow\n  tasks: [{{id: one, {task}}}]\n")
+    };
+    let cases = [
+        (schedule("s", "command: [sleep, \"60\"]"), true),
+        (schedule("s", "address: \"h:1\""), false),
+        (schedule("another", "address: \"h:1\""), true),
+    ];
+    for (text, follows) in cases {
+        let mut rig = rig("start: manual");
+        let asked = rig.desk.ask(&ScheduleName::new("s"), at("2026-11-20T11:00:00Z")).unwrap();
+        rig.turn("2026-11-20T11:00:00Z");
+        let (schedule, planned_at) = (ScheduleName::new("s"), at("2026-11-20T11:00:00Z"));
+        let (revision, boot, due) = ("c1".to_owned(), "b1".to_owned(), asked.due);
+        let id = asked.run.unwrap();
+        let start =
+            RunStart { id: id.clone(), schedule, due, revision, strict: false, planned_at, boot, process: None };
+        rig.ledger.prepare_run(&start).unwrap();
+        rig.ledger.begin_run(&id, planned_at).unwrap();
+        rig.desk = Desk::new("b1");
+        rig.taken.clear();
+        rig.commit_text(&text, "2026-11-20T11:00:05Z");
+        let expected = if follows { vec![format!("follow {id}")] } else { Vec::new() };
+        assert_eq!(rig.taken, expected, "{text}");
+        assert_eq!(rig.desk.under_way().count(), usize::from(follows), "{text}");
+        rig.desk.ended(&ScheduleName::new("s"), &id, at("2026-11-20T11:00:09Z"));
+        assert!(rig.turn("2026-11-20T11:00:09Z").is_empty());
+        assert_eq!(rig.desk.under_way().count(), 0, "{text}");
+    }
+}
+
+#[test]
 fn a_run_that_goes_on_in_a_terminal_is_left_alone() {
     let mut rig = rig("start: manual");
     for (id, process) in [("live", std::process::id()), ("dead", u32::MAX)] {
@@ -261,4 +306,41 @@ fn runs_that_may_overlap_are_bounded() {
     }
     assert_eq!(rig.desk.under_way().count(), crate::schedule::agenda::ALLOWED_AT_ONCE);
     assert_eq!(rig.outcome("2026-11-20T10:00:59Z"), Some(FireOutcome::Skipped));
+}
+
+/// Schedules with the same keys, by number.
+fn many(count: usize, keys: &str) -> Vec<String> {
+    let one = |number| {
+        format!("schedule:\n  name: s{number:03}\n  {keys}\n  tasks: [{{id: one, address: \"h{number}:1\"}}]\n")
+    };
+    (0..count).map(one).collect()
+}
+
+#[test]
+fn runs_of_all_schedules_together_are_bounded() {
+    let mut rig = rig("start: manual");
+    rig.commit_texts(many(RUNS_AT_ONCE + 3, "start: {cron: \"0 * * * *\", zone: UTC}"), "2026-11-20T10:00:02Z");
+    let begun = rig.turn("2026-11-20T11:00:00Z");
+    assert_eq!((begun.len(), rig.desk.under_way().count()), (RUNS_AT_ONCE, RUNS_AT_ONCE));
+    let left_out = |number: usize| {
+        let name = ScheduleName::new(format!("s{number:03}"));
+        let fire = rig.ledger.fire_of(&name, &"2026-11-20T11:00:00Z".parse().unwrap()).unwrap();
+        fire.is_some_and(|fire| fire.outcome == FireOutcome::Skipped)
+    };
+    assert_eq!((0..RUNS_AT_ONCE + 3).filter(|number| left_out(*number)).count(), 3);
+    rig.desk.ended(
+        &ScheduleName::new("s000"),
+        &rig.desk.runs[&ScheduleName::new("s000")].under_way[0].clone(),
+        at("2026-11-20T11:59:00Z"),
+    );
+    assert_eq!(rig.turn("2026-11-20T12:00:00Z").len(), 1, "one place is free");
+}
+
+#[test]
+fn the_disk_is_waited_for_once_for_all_that_is_due_at_one_time() {
+    let mut rig = rig("start: manual");
+    rig.commit_texts(many(60, "start: {cron: \"0 * * * *\", zone: UTC}"), "2026-11-20T10:00:02Z");
+    let before = rig.ledger.store().flushes();
+    assert_eq!(rig.turn("2026-11-20T10:59:58Z").len(), 60);
+    assert_eq!(rig.ledger.store().flushes() - before, 1);
 }

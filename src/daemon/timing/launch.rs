@@ -5,7 +5,7 @@ use crate::event::{Event, Fact};
 use crate::model::{ScheduleName, Timestamp};
 use crate::process::supervise::chain;
 use crate::process::{boot, clock};
-use crate::runs::{self, Exchanges, Hand, Planned, Recorder, moments, prepare};
+use crate::runs::{self, Exchanges, Hand, Planned, Recorder, moments, prepare, runs_kept};
 use crate::schedule::RunVerdict;
 use crate::store::{Ledger, RunStart, StoreError};
 use std::sync::Arc;
@@ -14,8 +14,6 @@ use tokio_util::sync::CancellationToken;
 
 /// The most that may wait to be written down.
 const MOMENTS: usize = 65_536;
-/// Runs of each schedule that are kept.
-const KEPT: usize = 500;
 
 /// The last look at the wall clock before a run begins; from there on the clock counts that never jumps.
 const LAST_LOOK: Duration = Duration::from_millis(20);
@@ -36,12 +34,14 @@ pub(super) struct Launched {
     pub(super) schedule: ScheduleName,
     pub(super) id: String,
     pub(super) ledger: Ledger,
+    /// How many runs of the schedule are kept.
+    pub(super) keep: usize,
 }
 
 impl Launched {
     /// Removes what is kept no longer, now that there is one run more.
     pub(super) async fn prune(self) {
-        let pruned = tokio::task::spawn_blocking(move || self.ledger.prune_runs(&self.schedule, KEPT)).await;
+        let pruned = tokio::task::spawn_blocking(move || self.ledger.prune_runs(&self.schedule, self.keep)).await;
         match pruned {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(error = chain(&error), "old runs were not removed"),
@@ -54,7 +54,12 @@ impl Launch {
     /// Prepares the run, waits for its time, conducts it and writes down what came of it.
     pub(super) async fn run(self) -> Launched {
         let Begin { id, schedule, planned, ledger, .. } = &self.begin;
-        let over = Launched { schedule: schedule.name.clone(), id: id.clone(), ledger: ledger.clone() };
+        let over = Launched {
+            schedule: schedule.name.clone(),
+            id: id.clone(),
+            ledger: ledger.clone(),
+            keep: runs_kept(schedule),
+        };
         let id = id.clone();
         let wait = ahead(*planned).duration_since(clock::now());
         if !wait.is_negative() {

@@ -197,7 +197,7 @@ impl World {
                 }
                 Order::Follow(left) => {
                     let until = self.now + Duration::from_secs(self.random.u64(0..200));
-                    self.left.push((until, left.schedule.name.clone(), left.id));
+                    self.left.push((until, left.name, left.id));
                 }
                 Order::Cancel(id) if self.left.iter().any(|left| left.2 == id) => {
                     self.left.iter_mut().filter(|left| left.2 == id).for_each(|left| left.0 = self.now);
