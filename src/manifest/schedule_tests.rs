@@ -220,3 +220,23 @@ fn a_program_declares_its_variables_and_a_line_without_a_shell_is_noticed() {
     let report = compile(&tree(&[("schedules/s.yaml", elsewhere.as_bytes())])).unwrap_err();
     assert!(format!("{report:?}").contains("`env` is for a task with a `command`"), "{report:?}");
 }
+
+#[test]
+fn a_task_server_that_is_open_to_everybody_is_noticed_once() {
+    let notices = |ports: &str, task: &str| -> Vec<String> {
+        let shop = format!("deployment: {{name: shop, services: [{{id: press, image: t, ports: [\"{ports}\"]}}]}}");
+        let schedule = format!("schedule: {{name: s, tasks: [{{id: a, {task}}}, {{id: b, {task}}}]}}");
+        let desired = desired(&[("deployments/shop.yaml", &shop), ("schedules/s.yaml", &schedule)]);
+        let open = desired.notices.into_iter().filter(|notice| notice.text.contains("published at every address"));
+        open.map(|notice| notice.text).collect()
+    };
+    for task in ["service: shop/press", "address: \"press:50051\""] {
+        let told = notices("7051:50051", task);
+        let [one] = &told[..] else { panic!("{task}: {told:?}") };
+        assert!(one.contains("shop/press") && one.contains("`ports: [\"127.0.0.1:7051:50051\"]`"), "{one}");
+        assert_eq!(notices("0.0.0.0:7051:50051", task).len(), 1, "{task}");
+        assert!(notices("127.0.0.1:7051:50051", task).is_empty(), "{task}");
+    }
+    assert!(notices("7051:50051", "address: \"tls://press:50051\"").is_empty(), "TLS asks for a certificate");
+    assert!(notices("7051:50051", "address: \"elsewhere:50051\"").is_empty());
+}

@@ -22,6 +22,8 @@ pub(crate) struct Servers {
 struct Server {
     /// The port within the container, and where the host publishes it.
     published: BTreeMap<u16, (String, u16)>,
+    /// The ports that the host publishes at all of its addresses.
+    open: BTreeSet<u16>,
     /// It shares the network of the host.
     on_host: bool,
 }
@@ -42,7 +44,10 @@ impl Servers {
                 for port in draft.spec.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
                     let Some(host_port) = port.host_port else { continue };
                     let host = match port.host_ip.as_deref() {
-                        None | Some("" | "0.0.0.0" | "::") => "127.0.0.1",
+                        None | Some("" | "0.0.0.0" | "::") => {
+                            server.open.insert(port.container_port);
+                            "127.0.0.1"
+                        }
                         Some(host) => host,
                     };
                     server.published.insert(port.container_port, (host.to_owned(), host_port));
@@ -83,7 +88,13 @@ impl Context<'_> {
         let reached: Vec<(&ServiceRef, TaskAddress)> =
             services.iter().filter_map(|service| Some((service, published(servers, service, *port, &kind)?))).collect();
         match reached.as_slice() {
-            [(service, address)] => Target::Service { service: (*service).clone(), address: address.clone() },
+            [(service, address)] => {
+                let service = (*service).clone();
+                if !is_tls {
+                    self.open_port(&service, *port, at, servers);
+                }
+                Target::Service { service, address: address.clone() }
+            }
             [] => {
                 let names: Vec<String> = services.iter().map(ToString::to_string).collect();
                 let text = format!(
@@ -99,6 +110,20 @@ impl Context<'_> {
                 self.mistake("ambiguous-address", at, message, format!("write {}", names.join(" or ")));
                 Target::Address(address)
             }
+        }
+    }
+
+    /// Remarks once that others than this host reach a task server, which does what anybody asks. It is not bound to the host
+    /// itself unasked: an orchestrator on another machine may be among those who call it.
+    fn open_port(&mut self, service: &ServiceRef, port: u16, at: Cursor<'_>, servers: &Servers) {
+        let Some(server) = servers.services.get(service).filter(|server| server.open.contains(&port)) else { return };
+        let host_port = server.published.get(&port).map_or(port, |(_, host_port)| *host_port);
+        let text = format!(
+            "the task server {service} is published at every address of the host: whoever reaches port {host_port} starts and \
+             stops its tasks. If only this host does, write `ports: [\"127.0.0.1:{host_port}:{port}\"]`; else use TLS"
+        );
+        if self.notices.iter().all(|notice| notice.text != text) {
+            self.notice(at, text);
         }
     }
 
@@ -141,7 +166,10 @@ impl Context<'_> {
             }
         };
         match published(servers, &service, port, &TaskAddress::Tcp) {
-            Some(address) => Target::Service { service, address },
+            Some(address) => {
+                self.open_port(&service, port, at, servers);
+                Target::Service { service, address }
+            }
             None => {
                 let help = format!("publish it: `ports: [\"{port}:{port}\"]`");
                 self.mistake("missing-port", at, format!("`{service}` does not publish port {port}"), help);
