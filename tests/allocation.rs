@@ -1,4 +1,5 @@
-//! What stands before a start on the thread that keeps the time takes no memory: it was taken when the run was prepared.
+//! What stands before a start on the thread that keeps the time takes no memory: it was taken when the run was prepared. The
+//! thread that sends takes pieces that each thread has a store of.
 
 #![allow(
     unsafe_code,
@@ -7,21 +8,27 @@
     reason = "a test program with an allocator that counts"
 )]
 
-use setpoint::model::{FileEntry, FileKind, FileTree, Schedule};
+use setpoint::model::{FileEntry, FileKind, FileTree, RealTime, RtPolicy, Schedule, TaskAddress, TaskId, TaskProtocol};
 use setpoint::rt;
 use setpoint::schedule::{Effect, End, Input, Lane, Timeline};
+use setpoint::wire::{AttemptKey, Listener, PreparedStart, Start, TaskCall, TaskChannel, Tasks};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 struct Counting;
 
-thread_local!(static TAKEN: Cell<u64> = const { Cell::new(0) });
+thread_local! {
+    static TAKEN: Cell<u64> = const { Cell::new(0) };
+    static LARGEST: Cell<usize> = const { Cell::new(0) };
+}
 
 // SAFETY: all is the system allocator's own; counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         TAKEN.set(TAKEN.get() + 1);
+        LARGEST.set(LARGEST.get().max(layout.size()));
         // SAFETY: as the caller promises.
         unsafe { System.alloc(layout) }
     }
@@ -87,4 +94,71 @@ fn from_the_instant_to_the_thread_that_sends_no_memory_is_taken() {
     }
     assert_eq!(TAKEN.get() - before, 0, "memory was taken for {starts} starts");
     assert!(starts >= 3_000, "{starts} starts");
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test has no supervisor")]
+fn spawn(work: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(work);
+}
+
+/// Serves tasks on a thread of its own, whose memory does not count.
+fn task_server(address: &TaskAddress) {
+    let (address, (ready, is_ready)) = (address.clone(), std::sync::mpsc::channel());
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = Listener::bind(&address, None).await.unwrap();
+            let (calls, mut queue) = tokio::sync::mpsc::channel(64);
+            spawn(async move {
+                while let Some(call) = queue.recv().await {
+                    if let TaskCall::Start(_, reply) = call {
+                        let _ = reply.send(Ok(Duration::from_secs(1)));
+                    }
+                }
+            });
+            ready.send(()).unwrap();
+            let tasks = Tasks { calls, max_request: 1 << 20 };
+            tasks.serve(listener, Duration::ZERO, std::future::pending()).await.unwrap();
+        });
+    });
+    is_ready.recv().unwrap();
+}
+
+#[test]
+fn a_start_is_sent_with_pieces_of_memory_that_each_thread_has_a_store_of() {
+    let settings = std::str::from_utf8(setpoint::process::ALLOCATOR_SETTINGS).unwrap();
+    let stored = settings.split([',', '\0']).find_map(|setting| setting.strip_prefix("lg_tcache_max:")).unwrap();
+    let stored = 1usize << stored.parse::<u32>().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let address = TaskAddress::Unix(folder.path().join("task.sock").display().to_string());
+    task_server(&address);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let channel = TaskChannel::new(address, None, None);
+    let start = |occurrence| {
+        let start = Start {
+            key: AttemptKey { run_id: "r".to_owned(), task_id: TaskId::new("t"), occurrence, attempt: 1 },
+            scheduled: Duration::ZERO,
+            deadline: None,
+            priority: 50,
+            real_time: RealTime { policy: RtPolicy::Other, cpu: None },
+            strict: false,
+            parameters: serde_json::Map::from_iter([("text".to_owned(), "x".repeat(4_000).into())]),
+        };
+        PreparedStart::new(&start, TaskProtocol::Json)
+    };
+    let bound = Duration::from_secs(5);
+    runtime.block_on(async {
+        // The connection and its buffers are made when the run is prepared.
+        channel.warm(bound).await.unwrap();
+        channel.start(&start(0), bound).await.unwrap();
+        for occurrence in 1..20 {
+            let start = start(occurrence);
+            LARGEST.set(0);
+            let before = TAKEN.get();
+            channel.start(&start, bound).await.unwrap();
+            let taken = TAKEN.get() - before;
+            assert!(LARGEST.get() <= stored, "a piece of {} bytes is taken for a start", LARGEST.get());
+            assert!(taken <= 100, "{taken} pieces are taken for a start");
+        }
+    });
 }

@@ -352,3 +352,32 @@ fn the_schemas_that_files_name_exist() {
     }
     assert!(count >= 4, "only {count} files name their schema");
 }
+
+/// What is followed when the settings of a daemon name neither branch nor tag.
+#[test]
+fn the_branch_that_is_followed_by_default_is_the_one_that_docs_and_schema_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let bare = folder.path().join("infra.git");
+    let git = |args: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command.args(["-c", "user.name=a", "-c", "user.email=a@example.org"]).args(args).current_dir(folder.path());
+        assert!(command.output().unwrap().status.success(), "git {args:?}");
+    };
+    git(&["init", "--quiet", "-b", "main", "work"]);
+    git(&["-C", "work", "commit", "--quiet", "--allow-empty", "-m", "first"]);
+    git(&["-C", "work", "branch", "trunk"]);
+    git(&["clone", "--quiet", "--bare", "work", "infra.git"]);
+    git(&["-C", "infra.git", "symbolic-ref", "HEAD", "refs/heads/trunk"]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for address in [bare.display().to_string(), format!("file://{}", bare.display())] {
+        let mut config = setpoint::source::SourceConfig::new(&address).unwrap();
+        config.cache_dir = folder.path().join("cache");
+        let source = setpoint::source::Source::open(config).unwrap();
+        let followed = runtime.block_on(source.fetch()).unwrap();
+        assert_eq!(followed.reference, "trunk", "{address}");
+    }
+    let row = "| `repo.branch` | the branch to follow | what the server names; of a repo on this machine, its HEAD |";
+    assert!(documents()["docs/daemon.md"].contains(row), "docs/daemon.md says something else");
+    let schema = manifest::schema(Kind::Daemon).to_string();
+    assert!(schema.contains("default the one that the server (a repo on this machine: its HEAD) names"), "{schema}");
+}

@@ -287,6 +287,17 @@ fn is_large(event: &TaskEvent) -> bool {
     matches!(&event.what, Happened::Ended(ended) if ended.output_json.len() > LARGE)
 }
 
+/// Takes an event of our own runner.
+fn take(shared: &Arc<Shared>, link: &Arc<Link>, event: TaskEvent) {
+    if is_large(&event) {
+        // Reading it takes milliseconds, in which a task may be due. Nobody waits for it here.
+        let (shared, link) = (Arc::clone(shared), Arc::clone(link));
+        drop(tokio::task::spawn_blocking(move || shared.event(&link, &event)));
+    } else {
+        shared.event(link, &event);
+    }
+}
+
 /// Follows the events of our own runner, for as long as the run goes on.
 async fn watch(shared: Arc<Shared>, link: Arc<Link>) {
     let run = shared.flights().run().to_owned();
@@ -296,13 +307,7 @@ async fn watch(shared: Arc<Shared>, link: Arc<Link>) {
             Ok(mut events) => {
                 while let Ok(Some(event)) = events.next().await {
                     from = WatchFrom { instance: event.instance.clone(), after: event.sequence, run: run.clone() };
-                    if is_large(&event) {
-                        // Reading it takes milliseconds, in which a task may be due. Nobody waits for it here.
-                        let (shared, link) = (Arc::clone(&shared), Arc::clone(&link));
-                        drop(tokio::task::spawn_blocking(move || shared.event(&link, &event)));
-                    } else {
-                        shared.event(&link, &event);
-                    }
+                    take(&shared, &link, event);
                 }
             }
             // Not ours after all.
@@ -351,3 +356,7 @@ mod tests {
         assert_eq!(seen(&gone, false), Seen::Unreachable);
     }
 }
+
+#[cfg(test)]
+#[path = "caller_tests.rs"]
+mod calls;
