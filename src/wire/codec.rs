@@ -4,8 +4,18 @@ use super::proto::StartTaskResponse;
 use super::raw::StartTaskRequest;
 use bytes::{BufMut, Bytes};
 use tonic::Status;
-use tonic::codec::{Codec, EncodeBuf, Encoder};
-use tonic_prost::ProstCodec;
+use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
+use tonic_prost::{ProstCodec, ProstDecoder};
+
+/// What buffers begin with. Larger pieces than this are in no thread's own store of memory, and taking one means to wait for who
+/// takes another (`process::ALLOCATOR_SETTINGS`).
+const BUFFER: usize = 1 << 10;
+/// As by default: what is sent at once.
+const SENT_AT_ONCE: usize = 32 << 10;
+
+fn buffers() -> BufferSettings {
+    BufferSettings::new(BUFFER, SENT_AT_ONCE)
+}
 
 /// The answer is read as a message, what is sent stands in bytes already.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,20 +25,18 @@ pub(super) struct PreparedCodec;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Prepared;
 
-type Plain = ProstCodec<StartTaskRequest, StartTaskResponse>;
-
 impl Codec for PreparedCodec {
     type Encode = Bytes;
     type Decode = StartTaskResponse;
     type Encoder = Prepared;
-    type Decoder = <Plain as Codec>::Decoder;
+    type Decoder = ProstDecoder<StartTaskResponse>;
 
     fn encoder(&mut self) -> Prepared {
         Prepared
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        Plain::default().decoder()
+        ProstCodec::<StartTaskRequest, StartTaskResponse>::raw_decoder(buffers())
     }
 }
 
@@ -39,5 +47,9 @@ impl Encoder for Prepared {
     fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
         buffer.put(item);
         Ok(())
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
     }
 }

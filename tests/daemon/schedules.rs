@@ -203,7 +203,7 @@ async fn programs_of_a_killed_daemon_are_ended_before_the_next_run_begins() {
     let out = rig.state().with_extension("out");
     // What it started has left its process group, and it takes a while to end. Nobody reads what it says any more.
     let program = format!(
-        "echo begin >> {0}; trap 'sleep 0.5; echo end >> {0}; exit' TERM; setsid sleep 60 & wait",
+        "exec 2> /dev/null; echo begin >> {0}; trap 'sleep 0.5; echo end >> {0}; exit' TERM; setsid sleep 60 & wait",
         out.display()
     );
     let text = format!(
@@ -230,4 +230,6 @@ async fn programs_of_a_killed_daemon_are_ended_before_the_next_run_begins() {
     })
     .await;
     assert_eq!(runs(&rig, "beat")[0].run.state, RunState::Interrupted);
+    // A daemon that ends in order leaves what left the process group of its program.
+    begun(&rig, "beat").iter().flat_map(|run| find("SETPOINT_RUN", &run.run.id)).for_each(|left| left.kill().unwrap());
 }
