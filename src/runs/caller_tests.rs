@@ -26,7 +26,7 @@ struct World {
     link: Arc<Link>,
     inbox: rt::Receiver<Told>,
     /// When each start was asked for.
-    started: mpsc::UnboundedReceiver<Monotonic>,
+    started: mpsc::Receiver<Monotonic>,
     _alarm: Alarm,
     _folder: tempfile::TempDir,
 }
@@ -52,11 +52,11 @@ impl World {
         let address = TaskAddress::Unix(folder.path().join("task.sock").display().to_string());
         let listener = Listener::bind(&address, None).await.unwrap();
         let (calls, mut queue) = mpsc::channel(64);
-        let (tell, started) = mpsc::unbounded_channel();
+        let (tell, started) = mpsc::channel(4_096);
         spawn(async move {
             while let Some(call) = queue.recv().await {
                 if let TaskCall::Start(_, reply) = call {
-                    let _ = tell.send(Monotonic::now());
+                    let _ = tell.try_send(Monotonic::now());
                     let _ = reply.send(answer.clone());
                 }
             }
