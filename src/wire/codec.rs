@@ -7,8 +7,8 @@ use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
 use tonic_prost::{ProstCodec, ProstDecoder};
 
-/// What buffers begin with. Larger pieces than this are in no thread's own store of memory, and taking one means to wait for who
-/// takes another (`process::ALLOCATOR_SETTINGS`).
+/// What buffers begin with, in place of 8 KiB: pieces of this size are in each thread's own store of memory, and larger ones are
+/// not (`process::ALLOCATOR_SETTINGS`): taking one may mean to wait for who takes another.
 const BUFFER: usize = 1 << 10;
 /// As by default: what is sent at once.
 const SENT_AT_ONCE: usize = 32 << 10;

@@ -17,7 +17,12 @@ fn doctor_says_from_where_health_checks_cannot_reach_containers() {
     let here = host.command(&["doctor", "--json"]);
     // The engine's socket is a file, which is there in any network.
     let mut elsewhere = Command::new("unshare");
-    elsewhere.arg("--net").arg(here.get_program()).args(here.get_args()).current_dir(host.repo());
+    // Without any address every address can be bound; a container has at least the loopback.
+    elsewhere
+        .args(["--net", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh"])
+        .arg(here.get_program())
+        .args(here.get_args())
+        .current_dir(host.repo());
     for (name, value) in here.get_envs() {
         match value {
             Some(value) => elsewhere.env(name, value),

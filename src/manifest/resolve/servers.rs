@@ -116,7 +116,11 @@ impl Context<'_> {
     /// Remarks once that others than this host reach a task server, which does what anybody asks. It is not bound to the host
     /// itself unasked: an orchestrator on another machine may be among those who call it.
     fn open_port(&mut self, service: &ServiceRef, port: u16, at: Cursor<'_>, servers: &Servers) {
-        let Some(server) = servers.services.get(service).filter(|server| server.open.contains(&port)) else { return };
+        // One with an orchestrator of its own stays as existing files have it.
+        let ours = !servers.conducted.contains(&service.deployment);
+        let Some(server) = servers.services.get(service).filter(|server| ours && server.open.contains(&port)) else {
+            return;
+        };
         let host_port = server.published.get(&port).map_or(port, |(_, host_port)| *host_port);
         let text = format!(
             "the task server {service} is published at every address of the host: whoever reaches port {host_port} starts and \
