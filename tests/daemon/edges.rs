@@ -160,11 +160,13 @@ async fn a_fork_takes_an_environment_over_only_when_it_is_told_to() {
 async fn an_engine_that_is_being_shut_down_is_not_pressed_and_what_it_stopped_comes_back() {
     let Some(rig) = rig() else { return };
     let first = rig.commit("first", &[sleeper("web", "")]);
+    rig.with(async |handle| until(handle, "the first commit", |status| applied(status, &first)).await).await;
+    // A daemon that has done nothing yet: the first try of a repair is not delayed.
     let relay = Relay::start().await;
     let engine = Docker::connect(Some(&relay.endpoint())).await.unwrap();
     let daemon = Daemon::new(config(&rig.work(), "", rig.state(), engine)).unwrap();
     rig.with_daemon(daemon, async |handle| {
-        until(handle, "the first commit", |status| applied(status, &first)).await;
+        until(handle, "a look", |status| instance(status, "web").is_some_and(|it| it.state == "running")).await;
         relay.close(true);
         docker(&["kill", &rig.container("web")]);
         until(handle, "a refused start", |_| relay.refused_starts() > 0).await;
