@@ -3,7 +3,7 @@ use crate::daemon::testing::{plan_of, strategy};
 use crate::engine::docker::Interruption;
 use crate::manifest::compile;
 use crate::model::{ContainerId, Desired, FileEntry, FileKind, FileTree, OnFailure, StrategyKind, Timestamp};
-use crate::plan::{Action, Need, Origin, Reason, Subject};
+use crate::plan::{Action, FieldChange, Need, Origin, Reason, Subject};
 use crate::store::{EventFilter, Store};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -194,20 +194,42 @@ async fn settings_that_failed_their_gate_are_not_tried_again_whatever_a_failure_
     }
 }
 
-#[tokio::test]
-async fn what_is_in_place_is_remembered_and_a_repair_counted() {
-    let bench = Bench::new();
-    let mut plan = parallel(2, 2);
-    let change = |origin| crate::plan::FieldChange {
+fn more_memory(origin: Origin) -> FieldChange {
+    FieldChange {
         field: crate::model::Field::one(crate::model::FieldKind::Memory),
         old: Some("1GiB".to_owned()),
         new: Some("2GiB".to_owned()),
         origin,
         at: None,
         hidden: false,
-    };
-    plan.steps[0].changes = vec![change(Origin::Git)];
-    plan.steps[1].changes = vec![change(Origin::Drift)];
+    }
+}
+
+/// Repairs that an engine refuses while it is shut down or out of space would hold for half an hour what only waits for it.
+#[tokio::test]
+async fn a_repair_that_the_engine_refused_does_not_count_and_one_that_failed_its_gate_does() {
+    let bench = Bench::new();
+    let mut plan = parallel(2, 2);
+    for step in &mut plan.steps {
+        step.changes = vec![more_memory(Origin::Drift)];
+    }
+    let (refused, subject) = (plan.steps[0].id, plan.steps[1].subject.to_string());
+    for times in 1..4 {
+        let run = |id, _| async move {
+            Err(if id == refused { ActError::Stale("the engine ends".to_owned()) } else { gate_error("exited (1)") })
+        };
+        apply(&bench.job(&plan), run, |_| {}).await.unwrap();
+        let repairs = bench.ledger.memory(clock::now()).unwrap().repairs;
+        assert_eq!(repairs.iter().map(|repair| &repair.subject).collect::<Vec<_>>(), vec![&subject; times]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_place_is_remembered_and_a_repair_counted() {
+    let bench = Bench::new();
+    let mut plan = parallel(2, 2);
+    plan.steps[0].changes = vec![more_memory(Origin::Git)];
+    plan.steps[1].changes = vec![more_memory(Origin::Drift)];
     let run = |_, _| async { Ok(Outcome::default()) };
     apply(&bench.job(&plan), run, |_| {}).await.unwrap();
     let memory = bench.ledger.memory(clock::now()).unwrap();

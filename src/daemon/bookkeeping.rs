@@ -83,8 +83,11 @@ impl<'a> Books<'a> {
                         rolled_back: *rolled_back,
                     });
                 }
-                if let ActError::Gate { report, .. } = &error {
-                    self.gate_failed(step, &report.verdict);
+                match &error {
+                    ActError::Gate { report, .. } => self.gate_failed(step, &report.verdict),
+                    // What the engine refused says nothing of the object, which would be held for it: the pace is enough.
+                    _ if is_repair(step) => self.keep(|job| job.ledger.not_repaired(&step.subject.to_string())),
+                    _ => {}
                 }
                 result
             }

@@ -265,6 +265,16 @@ impl Ledger {
         })
     }
 
+    /// Takes the newest repair of `subject` back: it was not carried out.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn not_repaired(&self, subject: &str) -> Result<(), StoreError> {
+        let newest = "DELETE FROM repairs WHERE id = \
+            (SELECT max(id) FROM repairs WHERE environment = ?1 AND subject = ?2)";
+        self.change("take a repair back", newest, subject).map(drop)
+    }
+
     /// The newest events about `subject` and what lies below it, in order of time.
     ///
     /// # Errors

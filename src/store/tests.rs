@@ -156,6 +156,9 @@ fn memory_holds_what_a_plan_needs_and_no_more() {
     };
     ledger.repaired(&repair(-100_000)).unwrap();
     ledger.repaired(&repair(500)).unwrap();
+    ledger.repaired(&repair(510)).unwrap();
+    ledger.not_repaired("shop/api/1").unwrap();
+    ledger.not_repaired("shop/web/1").unwrap();
 
     let memory = ledger.memory(at(601)).unwrap();
     assert_eq!(memory.bases, BTreeMap::from([("c1".to_owned(), base)]));
