@@ -28,6 +28,8 @@ const WITHOUT: &[Without] = &[
     without(Kind::Proxy, "replace::whatever_fails_the_old_one_comes_back", INIT),
     without(Kind::Hostile, "events::a_long_line_stays_one_line", LONG),
     without(Kind::Proxy, "events::a_long_line_stays_one_line", LONG),
+    without(Kind::Proxy, "asked::a_running_daemon_is_asked_for_another_try", COUNTS),
+    without(Kind::Proxy, "asked::what_is_approved_at_the_prompt_is_asked_of_the_daemon", COUNTS),
     without(Kind::Proxy, "failure::a_daemon_leaves_what_failed_alone_until_git_changes_it", COUNTS),
     without(Kind::Proxy, "failure::one_by_one_or_several_at_once", COUNTS),
     without(Kind::Proxy, "failure::the_old_version_serves_on", COUNTS),
