@@ -83,8 +83,8 @@ struct World {
     made: BTreeMap<InstanceId, usize>,
     /// Reasons that each instance was given: commits, and what somebody did to it.
     causes: BTreeMap<InstanceId, usize>,
-    /// Repairs of each instance since a commit changed it.
-    repaired: BTreeMap<InstanceId, usize>,
+    /// Repairs of each instance while its service had these settings.
+    repaired: BTreeMap<(InstanceId, String), usize>,
 }
 
 impl World {
@@ -116,7 +116,7 @@ impl World {
         let plan = self.plan();
         for held in plan.held.iter().filter(|held| matches!(held.why, HeldReason::Flapping { .. })) {
             let Subject::Instance(id) = &held.subject else { continue };
-            let repaired = self.repaired.get(id).copied().unwrap_or_default();
+            let repaired = self.repaired.get(&self.settings(id)).copied().unwrap_or_default();
             assert!(repaired >= 5, "{id} is held as flapping after {repaired} repairs of what the commit wants");
         }
         let mut failed: BTreeSet<usize> = BTreeSet::new();
@@ -139,7 +139,7 @@ impl World {
                 at: self.observed.at,
             });
             if let Subject::Instance(id) = &step.subject {
-                *self.repaired.entry(id.clone()).or_default() += 1;
+                *self.repaired.entry(self.settings(id)).or_default() += 1;
             }
         }
         if let (Action::CreateInstance(launch) | Action::ReplaceInstance { launch, .. }, Subject::Instance(id)) =
@@ -254,12 +254,9 @@ impl World {
         }
     }
 
-    /// Another commit.
-    fn commit(&mut self, desired: Desired) {
-        let former = std::mem::replace(&mut self.desired, desired);
-        let fields =
-            |desired: &Desired, id: &InstanceId| desired.service(&id.service).map(crate::model::Service::fields);
-        self.repaired.retain(|id, _| fields(&former, id) == fields(&self.desired, id));
+    /// An instance with the settings that are wanted of it.
+    fn settings(&self, id: &InstanceId) -> (InstanceId, String) {
+        (id.clone(), format!("{:?}", self.desired.service(&id.service).map(crate::model::Service::fields)))
     }
 
     /// A commit, or somebody, gave reasons for one replacement each.
@@ -392,7 +389,7 @@ fn sequence(seed: u64) {
     world.round();
     for _ in 0..rng.usize(..5) {
         if rng.u8(..3) == 0 {
-            world.commit(any_desired(rng));
+            world.desired = any_desired(rng);
         } else if rng.u8(..8) == 0 {
             remove_again_and_again(&mut world, rng);
         } else {
