@@ -17,7 +17,8 @@ use super::unmet::is_done;
 use super::update::{class, updates};
 use super::wanted::{Present, Wanted};
 use crate::model::{
-    Change, Condition, Container, Field, FieldKind, Health, Mount, OnFailure, Order, ServiceRef, Status, Unread,
+    Change, Condition, Container, ContainerId, Field, FieldKind, Health, Mount, OnFailure, Order, ServiceRef, Status,
+    Unread,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -45,6 +46,7 @@ pub(super) fn instances(cx: &Context<'_>, drafts: &mut Drafts) -> Seen {
         }
     }
     let waited_for = waited_for(cx);
+    let lost = lost_with_volumes(drafts);
     let mut suspended = BTreeSet::new();
 
     // Those that share a namespace come last: what becomes of its holder decides about them too.
@@ -74,7 +76,7 @@ pub(super) fn instances(cx: &Context<'_>, drafts: &mut Drafts) -> Seen {
         let condition = waited_for.get(&wanted.id.service).copied();
         let gate = gate(wanted, condition);
         let mut instance = Instance { cx, wanted, gate, depended_on: condition.is_some(), rank, fields: &mut fields };
-        if instance.loses_its_container(present, drafts) {
+        if loses_its_container(present, &lost) {
             instance.create(drafts);
             continue;
         }
@@ -84,6 +86,21 @@ pub(super) fn instances(cx: &Context<'_>, drafts: &mut Drafts) -> Seen {
         }
     }
     seen
+}
+
+/// The containers that go with the volumes that are made anew.
+fn lost_with_volumes(drafts: &Drafts) -> BTreeSet<ContainerId> {
+    let users = drafts.steps.values().filter_map(|draft| match &draft.action {
+        Action::RecreateVolume { users, .. } => Some(users),
+        _ => None,
+    });
+    users.flatten().map(|(id, _)| id.clone()).collect()
+}
+
+/// Whether all containers of an instance that has some are `lost`.
+fn loses_its_container(present: &Present<'_>, lost: &BTreeSet<ContainerId>) -> bool {
+    let mut containers = present.main.iter().chain(&present.next).chain(&present.prev).peekable();
+    containers.peek().is_some() && containers.all(|container| lost.contains(&container.id))
 }
 
 /// How long a container may take to stop.
@@ -102,17 +119,6 @@ pub(super) struct Instance<'c, 'a> {
 }
 
 impl<'a> Instance<'_, 'a> {
-    /// Whether a volume that is made anew takes the instance's containers with it.
-    fn loses_its_container(&self, present: &Present<'_>, drafts: &Drafts) -> bool {
-        let removed = |container: &&Container| {
-            drafts.steps.values().any(|draft| {
-                matches!(&draft.action, Action::RecreateVolume { users, .. } if users.iter().any(|(id, _)| *id == container.id))
-            })
-        };
-        let mut containers = present.main.iter().chain(&present.next).chain(&present.prev).copied().peekable();
-        containers.peek().is_some() && containers.all(|container| removed(&container))
-    }
-
     /// Steps or holds that bring the container to what is wanted.
     fn compare(&mut self, main: &Main<'a>, drafts: &mut Drafts, seen: &mut Seen) {
         let container: &Container = &main.container;
