@@ -181,8 +181,10 @@ async fn apply(State(shared): State<Shared>, body: Result<Bytes, BytesRejection>
     let order: ApplyOrder = serde_json::from_slice(&body)
         .map_err(|error| Failure::bad_request(format!("the body is not understood: {error}"), hint))?;
     if !PlanId::may_be(&order.plan) {
-        let error =
-            format!("`{}` is no id of a plan, which has 64 hexadecimal digits, of which 12 suffice", order.plan);
+        let error = format!(
+            "`{}` is not a plan id: a plan id has 64 hexadecimal digits, and the first 12 are enough",
+            order.plan
+        );
         return Err(Failure::bad_request(error, hint));
     }
     Ok(Json(shared.handle.apply(order).await?))

@@ -281,8 +281,8 @@ impl Reconciler {
             self.state.outcome = Some(outcome);
         }
         let now = Some((current.revision.commit.clone(), all));
-        if outcome.is_some() && self.state.logged != now {
-            let (commit, all) = (current.revision.short(), subjects(false).join(", "));
+        if let Some((_, all)) = now.as_ref().filter(|_| outcome.is_some() && self.state.logged != now) {
+            let (commit, all) = (current.revision.short(), all.join(", "));
             match (held.is_empty(), all.is_empty()) {
                 (true, true) => tracing::info!(commit, "in sync"),
                 (true, false) => {
