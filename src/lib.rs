@@ -26,6 +26,7 @@ pub mod source;
 pub mod store;
 pub mod wire;
 // conductors
+pub mod apply;
 pub mod daemon;
 pub mod runs;
 pub mod task;

@@ -42,7 +42,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Bytes of the largest piece that a start may take on the thread that sends.
+/// Bytes of the largest piece that a start may take on the thread that sends: what that thread's cache keeps, as
+/// [`setpoint::process::ALLOCATOR_SETTINGS`] say.
 const SMALL: usize = 2 << 10;
 
 const SCHEDULE: &str = "schedule:

@@ -5,6 +5,8 @@
 
 #[path = "architecture/paths.rs"]
 mod paths;
+#[path = "architecture/rooms.rs"]
+mod rooms;
 
 use paths::{Path, Source};
 use std::collections::BTreeSet;
@@ -16,7 +18,7 @@ const DIRECTION: [&[&str]; 10] = [
     &["event"],
     &["source", "engine", "rt", "store", "wire", "forge"],
     &["task"],
-    &["runs"],
+    &["runs", "apply"],
     &["daemon", "agent"],
     &["api", "web"],
     &["cli"],
@@ -66,7 +68,11 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ("tokio", &["*"], "the runtime; likewise"),
     ("tokio_util", &["*"], "cancellation tokens; likewise"),
     ("futures_util", &["*"], "streams; likewise"),
-    ("bytes", &["source", "engine", "wire", "daemon", "api"], "build contexts stream from git to the engine; messages"),
+    (
+        "bytes",
+        &["source", "engine", "wire", "apply", "daemon", "api"],
+        "build contexts stream from git to the engine; messages",
+    ),
     ("secrecy", &["*"], "a secret has no Debug wherever it passes"),
     (
         "sha2",
@@ -127,6 +133,47 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ("clap_mangen", &["cli"], ""),
     ("indicatif", &["cli"], ""),
     ("comfy_table", &["cli"], ""),
+];
+
+/// Lines of a file, of a `mod.rs` and of a function outside of tests, at most.
+const LINES_OF_FILE: usize = 400;
+const LINES_OF_MOD: usize = 120;
+const LINES_OF_FUNCTION: usize = 80;
+/// What is longer all the same, until it is cut.
+const LONG: &[&str] = &[
+    "apply/execute.rs fn execute",
+    "cli/demo.rs",
+    "cli/run.rs fn conduct",
+    "daemon/reconcile.rs",
+    "daemon/reconcile.rs fn carry_out",
+    "manifest/files.rs",
+    "manifest/kdl/mod.rs",
+    "manifest/raw/forms/mod.rs",
+    "manifest/resolve/container.rs fn process",
+    "manifest/resolve/health.rs fn health",
+    "model/schedule.rs",
+    "plan/identity.rs",
+    "plan/identity.rs fn action",
+    "runs/conduct.rs fn prepare",
+    "schedule/feasibility/finding.rs fn fmt",
+    "schedule/form.rs fn task",
+    "schedule/gantt/mod.rs",
+    "schedule/timeline/mod.rs",
+    "store/mod.rs",
+    "task/desk/mod.rs",
+];
+/// Files that use each other in a circle, until data goes one way there.
+const CIRCLES: &[&str] = &[
+    "cli/doctor/engine.rs cli/doctor/machine.rs cli/doctor/mod.rs cli/doctor/repo.rs",
+    "cli/run.rs cli/run_asked.rs cli/runs.rs",
+    "daemon/asked.rs daemon/commits.rs daemon/reconcile.rs",
+    "manifest/check.rs manifest/clash.rs manifest/link.rs manifest/resolve/deployment.rs \
+     manifest/resolve/servers.rs",
+    "manifest/kdl/entries.rs manifest/kdl/reader.rs",
+    "manifest/raw/forms/mod.rs manifest/raw/units.rs",
+    "task/builtin.rs task/child.rs task/command.rs task/context.rs task/registry.rs task/usage.rs \
+     task/worker.rs",
+    "task/desk/mod.rs task/desk/starts.rs task/desk/stops.rs",
 ];
 
 fn row(module: &str) -> Option<usize> {
@@ -194,6 +241,66 @@ fn every_path_follows_the_direction() {
         .collect();
     let lines: Vec<&str> = broken.iter().map(String::as_str).collect();
     assert!(broken.is_empty(), "{} broken:\n{}", broken.len(), lines.join("\n"));
+}
+
+#[test]
+fn no_circle_comes_and_none_stays_listed_that_is_gone() {
+    let sources = paths::read(concat!(env!("CARGO_MANIFEST_DIR"), "/src"));
+    let found: BTreeSet<String> = rooms::circles(&sources).iter().map(|circle| join(circle.iter())).collect();
+    let known: BTreeSet<String> = CIRCLES.iter().map(|circle| (*circle).to_owned()).collect();
+    let (new, gone) = (found.difference(&known), known.difference(&found));
+    let lines: Vec<String> =
+        new.map(|circle| format!("new: {circle}")).chain(gone.map(|it| format!("gone: {it}"))).collect();
+    assert!(lines.is_empty(), "let data go one way, or take what is gone out of CIRCLES:\n{}", lines.join("\n"));
+}
+
+#[test]
+fn no_file_or_function_grows_beyond_its_bound() {
+    let sources = paths::read(concat!(env!("CARGO_MANIFEST_DIR"), "/src"));
+    let mut found = BTreeSet::new();
+    for source in sources.iter().filter(|source| !source.is_test) {
+        let bound = if source.file.ends_with("mod.rs") { LINES_OF_MOD } else { LINES_OF_FILE };
+        if source.lines > bound {
+            found.insert(source.file.clone());
+        }
+        let long = source.functions.iter().filter(|(_, lines)| *lines > LINES_OF_FUNCTION);
+        found.extend(long.map(|(name, _)| format!("{} fn {name}", source.file)));
+    }
+    let known: BTreeSet<String> = LONG.iter().map(|entry| (*entry).to_owned()).collect();
+    let (new, gone) = (found.difference(&known), known.difference(&found));
+    let lines: Vec<String> =
+        new.map(|entry| format!("new: {entry}")).chain(gone.map(|it| format!("gone: {it}"))).collect();
+    assert!(lines.is_empty(), "cut it by concept, or take what is gone out of LONG:\n{}", lines.join("\n"));
+}
+
+#[test]
+fn a_circle_is_seen_and_what_is_handed_on_is_none() {
+    let room = |files: &[(&str, &str)]| {
+        let sources: Vec<Source> = files.iter().map(|(file, code)| paths::scan(file, code, false)).collect();
+        rooms::circles(&sources).iter().map(|circle| join(circle.iter())).collect::<Vec<_>>()
+    };
+    let hands_on = ("plan/mod.rs", "mod a; mod b; pub use a::A; pub(super) use b::B;");
+    assert!(room(&[hands_on, ("plan/a.rs", "use super::B;"), ("plan/b.rs", "fn f() {}")]).is_empty());
+    assert!(
+        room(&[
+            hands_on,
+            ("plan/a.rs", "use super::B;"),
+            ("plan/b.rs", "#[cfg(test)] mod tests { use super::super::A; }")
+        ])
+        .is_empty()
+    );
+    let circle =
+        room(&[hands_on, ("plan/a.rs", "use super::B;"), ("plan/b.rs", "fn f() { crate::plan::a::A::new() }")]);
+    assert_eq!(circle, ["plan/a.rs plan/b.rs"]);
+    let long = paths::scan("plan/a.rs", &format!("fn short() {{}}\nfn long() {{\n{}}}\n", "f();\n".repeat(90)), false);
+    assert_eq!(
+        long.functions.iter().map(|(name, lines)| (name.as_str(), *lines)).collect::<Vec<_>>(),
+        [("short", 1), ("long", 92)]
+    );
+}
+
+fn join<'a>(files: impl Iterator<Item = &'a String>) -> String {
+    files.map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
 #[test]

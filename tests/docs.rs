@@ -262,7 +262,7 @@ fn what_does_not_work_on_podman_is_the_same_in_the_docs_and_in_doctor() {
     let section = text.split("## Podman").nth(1).unwrap();
     let rows = section.lines().filter(|line| line.starts_with("| ")).skip(2);
     let rows: Vec<String> = rows.map(str::to_owned).collect();
-    let gaps = setpoint::engine::docker::PODMAN_GAPS;
+    let gaps = setpoint::engine::PODMAN_GAPS;
     let listed: Vec<String> = gaps.iter().map(|gap| format!("| {} | {} |", gap.what, gap.instead)).collect();
     assert_eq!(rows, listed);
 }

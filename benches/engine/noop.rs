@@ -3,8 +3,8 @@
 use crate::bare;
 use crate::figures::{Times, note, verdict};
 use crate::rig::{Rig, run, service};
-use setpoint::daemon::observe::scope;
-use setpoint::engine::docker::{Docker, Scope};
+use setpoint::apply::observe::scope;
+use setpoint::engine::{Engine, Scope};
 use setpoint::manifest::{Style, compile};
 use setpoint::model::{Desired, OwnerId, Revision, Timestamp};
 use setpoint::plan::{PlanInput, lint, plan};
@@ -27,7 +27,7 @@ pub struct Fleet<'a> {
     owner: OwnerId,
     scope: Scope,
     revision: Revision,
-    docker: Docker,
+    docker: Engine,
 }
 
 impl<'a> Fleet<'a> {
@@ -46,7 +46,7 @@ impl<'a> Fleet<'a> {
             author: "A <a@example.org>".to_owned(),
             time: Timestamp::UNIX_EPOCH,
         };
-        Self { rig, desired, ledger, owner, scope, revision, docker: Docker::connect(None).await.unwrap() }
+        Self { rig, desired, ledger, owner, scope, revision, docker: Engine::connect(None).await.unwrap() }
     }
 
     /// Ids of its containers.

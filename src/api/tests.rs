@@ -1,8 +1,9 @@
 //! Over a real socket, with the real store; only the reconcile loop is absent.
 
 use super::*;
+use crate::apply::testing::{plan_of, strategy};
 use crate::daemon::status::{DeploymentStatus, Status};
-use crate::daemon::testing::{View, channel, plan_of, strategy};
+use crate::daemon::testing::{View, channel};
 use crate::daemon::{ApplyOrder, Handle};
 use crate::event::{Event, Fact};
 use crate::model::{DeploymentName, InstanceId, OnFailure, StrategyKind, Timestamp};

@@ -1,15 +1,16 @@
 //! `setpoint apply`, and carrying out any plan from the command line.
 
 use super::apply_asked;
+use super::apply_report::{ending, outcome, report};
 use super::args::RepoArgs;
 use super::exit::{Exit, Failure};
 use super::moved::{body, moved};
-use super::progress::{Display, ended};
+use super::progress::Display;
 use super::session::{Files, Host, Session, Which};
-use crate::daemon::apply::{Applied, Job, StepResult, apply};
-use crate::daemon::record_in_place;
-use crate::daemon::steps::{Archive, Steps};
-use crate::engine::docker::Interrupt;
+use crate::apply::record_in_place;
+use crate::apply::steps::{Archive, Steps};
+use crate::apply::{Applied, Job, execute};
+use crate::engine::Interrupt;
 use crate::model::Desired;
 use crate::plan::render::{View, text};
 use crate::plan::{Allow, Plan};
@@ -17,9 +18,9 @@ use crate::process::clock;
 use crate::process::shutdown::Signals;
 use crate::store::{ApplyLock, Ledger, RevisionOutcome};
 use clap::Args;
-use serde_json::json;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -57,10 +58,10 @@ pub(super) struct ApplyArgs {
 
 pub(super) async fn run(session: &Session, args: &ApplyArgs) -> Result<Exit, Failure> {
     let files = session.files(&args.repo, Which::Commit).await?;
-    let desired = session.compile(&files)?;
+    let desired = Arc::new(session.compile(&files)?);
     let daemon = apply_asked::daemon(session, &files.revision).await;
     let mut lock = Some(lock(session, "setpoint apply").await?);
-    let (mut desired, mut host) = session.observe(desired).await?;
+    let (mut desired, mut host) = session.observe(&desired).await?;
     let mut plan = session.plan(&desired, &files.revision, &host, &args.allow)?;
     let view = View::new(&plan);
     if let Some(id) = &args.plan_id
@@ -92,7 +93,7 @@ pub(super) async fn run(session: &Session, args: &ApplyArgs) -> Result<Exit, Fai
         Some(lock) => lock,
         None => {
             let lock = self::lock(session, "setpoint apply").await?;
-            (desired, host) = session.observe(desired).await?;
+            (desired, host) = session.observe(&desired).await?;
             let now = session.plan(&desired, &files.revision, &host, &args.allow)?;
             if now.id != plan.id {
                 let after = View::new(&now);
@@ -112,7 +113,7 @@ pub(super) async fn run(session: &Session, args: &ApplyArgs) -> Result<Exit, Fai
     for deployment in &host.removed {
         ledger.resume(deployment, clock::now())?;
     }
-    record_in_place(&ledger, &host.input(&desired, &files.revision, &ledger.owner(), &args.allow))?;
+    record_in_place(&ledger, &host.state.input(&desired, &files.revision, &ledger.owner(), &args.allow))?;
     if plan.steps.is_empty() {
         if session.printer.json {
             session.printer.data(&outcome(&View::new(&plan), &plan, &Applied::default()))?;
@@ -156,7 +157,7 @@ pub(super) async fn carry_out(
     let job = Job {
         plan,
         desired: wanted.map(|(desired, _)| desired),
-        observed: &host.observed,
+        observed: &host.state.observed,
         ledger,
         kept: BTreeMap::new(),
         interrupt: Interrupt { stop: stop.clone(), ..Interrupt::default() },
@@ -164,7 +165,7 @@ pub(super) async fn carry_out(
     let owner = ledger.owner();
     let archive = wanted.map(|(_, files)| |context| files.blobs.archive(context));
     let steps = Steps {
-        docker: &host.docker,
+        engine: &host.engine,
         plan,
         owner: &owner,
         desired: job.desired,
@@ -172,7 +173,7 @@ pub(super) async fn carry_out(
         interrupt: &job.interrupt,
     };
     let display = RefCell::new(Display::new(plan));
-    let work = apply(&job, |id, news| steps.run(id, news), |progress| display.borrow_mut().show(&progress));
+    let work = execute(&job, |id, news| steps.run(id, news), |progress| display.borrow_mut().show(&progress));
     // Dropping `drive` loses nothing: it only waits for signals. `work` is never dropped before its end.
     let applied = tokio::select! {
         applied = work => applied,
@@ -184,66 +185,4 @@ pub(super) async fn carry_out(
     }
     report(session, plan, &applied)?;
     Ok(ending(plan, &applied))
-}
-
-/// How a command that carried out a plan ends: what failed or was not done comes first, then what is held.
-pub(super) fn ending(plan: &Plan, applied: &Applied) -> Exit {
-    match (applied.failed + applied.skipped, plan.held.is_empty()) {
-        (0, true) => Exit::Ok,
-        (0, false) => Exit::Held,
-        _ => Exit::Failed,
-    }
-}
-
-/// Prints what became of a plan: a line for each step that did not end well, with its evidence, and the count.
-pub(super) fn report(session: &Session, plan: &Plan, applied: &Applied) -> Result<(), Failure> {
-    if session.printer.json {
-        return session.printer.data(&outcome(&View::new(plan), plan, applied));
-    }
-    for (step, result) in plan.steps.iter().zip(&applied.results) {
-        if matches!(result, StepResult::Done { .. }) {
-            continue;
-        }
-        session.printer.line(&format!("{} {}: {}", step.action.verb(), step.subject, ended(result)))?;
-        if let StepResult::Failed { report: Some(report), .. } = result {
-            for line in &report.log {
-                session.printer.line(&format!("    log    {line}"))?;
-            }
-            if let Some(check) = &report.check {
-                session.printer.line(&format!("    check  {}", check.trim_end()))?;
-            }
-        }
-    }
-    let mut parts = vec![format!("{} done", applied.done)];
-    parts.extend((applied.failed > 0).then(|| format!("{} failed", applied.failed)));
-    parts.extend((applied.skipped > 0).then(|| format!("{} not started", applied.skipped)));
-    session.printer.line(&parts.join(", "))
-}
-
-fn outcome(view: &View, plan: &Plan, applied: &Applied) -> serde_json::Value {
-    let results: Vec<_> = plan
-        .steps
-        .iter()
-        .zip(&applied.results)
-        .map(|(step, result)| {
-            let (state, detail) = match result {
-                StepResult::Done { evidence, .. } => ("done", json!({ "evidence": evidence })),
-                StepResult::Failed { error, report, rolled_back, stale } => (
-                    "failed",
-                    json!({ "error": error, "report": report, "rolled_back": rolled_back, "stale": stale }),
-                ),
-                StepResult::Skipped { because } => ("skipped", json!({ "because": because })),
-            };
-            json!({ "step": step.id, "subject": step.subject.to_string(), "action": step.action.verb(), "state": state, "detail": detail })
-        })
-        .collect();
-    json!({
-        "version": 1,
-        "plan": view,
-        "done": applied.done,
-        "failed": applied.failed,
-        "skipped": applied.skipped,
-        "stopped": applied.stopped,
-        "results": results,
-    })
 }

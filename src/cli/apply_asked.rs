@@ -1,12 +1,12 @@
 //! `setpoint apply` where a daemon follows the same commit: the daemon is asked to carry the plan out, and its end is waited for.
 
-use super::apply::{ending, report};
+use super::apply_report::{ending, report};
 use super::exit::{Exit, Failure};
 use super::progress::Display;
 use super::session::Session;
 use crate::api::{Client, ClientError};
+use crate::apply::{Applied, Progress, ProgressKind, StepResult};
 use crate::daemon::ApplyOrder;
-use crate::daemon::apply::{Applied, Progress, ProgressKind, StepResult};
 use crate::event::Fact;
 use crate::model::Revision;
 use crate::plan::{Allow, Plan, Step, StepId};

@@ -1,30 +1,9 @@
-//! The command line as types; doc comments are the help.
+//! Options that several commands have; doc comments are the help.
 
 use crate::model::DeploymentName;
 use crate::wire::TlsFiles;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use std::path::PathBuf;
-
-/// GitOps for Docker hosts: commit what should run, read the plan, keep it so.
-#[derive(Debug, Parser)]
-#[command(name = "setpoint", version, propagate_version = true, disable_help_subcommand = true, after_help = EXAMPLES)]
-pub(super) struct Cli {
-    #[command(flatten)]
-    pub(super) global: Global,
-    #[command(subcommand)]
-    pub(super) command: Command,
-}
-
-const EXAMPLES: &str = "\
-Examples:
-  setpoint demo                                see it work, from a commit to a repaired container
-  setpoint validate                            every mistake in the files of the current repo, with its place
-  setpoint plan                                what the last commit would change on this host
-  setpoint apply --yes                         change it
-  setpoint daemon --config /etc/setpoint/daemon.kdl
-  setpoint why shop/api/1                      which commit, file and line an instance follows from
-
-Exit codes: 0 fine, 1 failed, 64 wrong usage; `plan --detailed-exitcode` adds 2 changes, 3 held, 4 incomplete.";
 
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
@@ -103,35 +82,6 @@ pub(super) struct EnvironmentArgs {
     /// Environment, as named in setpoint.kdl [default: the only one of this host]
     #[arg(long, value_name = "NAME")]
     pub(super) environment: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    Validate(super::validate::ValidateArgs),
-    Plan(super::plan::PlanArgs),
-    Diff(super::diff::DiffArgs),
-    #[command(alias = "deploy")]
-    Apply(super::apply::ApplyArgs),
-    Build(super::images::BuildArgs),
-    Push(super::images::PushArgs),
-    Pull(super::images::PullArgs),
-    Run(super::run::RunArgs),
-    Runs(super::runs::RunsArgs),
-    Task(super::task::TaskArgs),
-    Status(super::status::StatusArgs),
-    Logs(super::logs::LogsArgs),
-    Events(super::events::EventsArgs),
-    Why(super::why::WhyArgs),
-    Stop(super::teardown::StopArgs),
-    Start(super::teardown::StartArgs),
-    Cleanup(super::teardown::CleanupArgs),
-    Daemon(super::daemon::DaemonArgs),
-    Poke(super::daemon::PokeArgs),
-    Schema(super::schema::SchemaArgs),
-    Doctor(super::doctor::DoctorArgs),
-    Demo(super::demo::DemoArgs),
-    Completions(super::docs::CompletionsArgs),
-    Man(super::docs::ManArgs),
 }
 
 /// Certificates for the task protocol.

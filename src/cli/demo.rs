@@ -4,7 +4,7 @@ use super::exit::{Exit, Failure};
 use super::session::Session;
 use crate::api::Client;
 use crate::daemon::status::InstanceStatus;
-use crate::engine::docker::{Docker, Scope};
+use crate::engine::{Engine, Scope};
 use crate::event::Fact;
 use crate::model::{Container, Health, OwnerId, Status};
 use crate::process::shutdown::Signals;
@@ -47,10 +47,10 @@ pub(super) struct DemoArgs {
 }
 
 pub(super) async fn run(session: &Session, args: &DemoArgs) -> Result<Exit, Failure> {
-    let docker = session.engine().await.map_err(|failure| {
+    let engine = session.engine().await.map_err(|failure| {
         failure.hint("the demo needs a running Docker Engine and the right to use it; nothing was changed")
     })?;
-    let mut demo = Demo::new(session, docker)?;
+    let mut demo = Demo::new(session, engine)?;
     demo.nothing_in_the_way()?;
     demo.prepare().await?;
     let signals = Signals::catch()?;
@@ -76,7 +76,7 @@ pub(super) async fn run(session: &Session, args: &DemoArgs) -> Result<Exit, Fail
 
 struct Demo<'a> {
     session: &'a Session,
-    docker: Docker,
+    engine: Engine,
     program: PathBuf,
     folder: TempDir,
     repo: PathBuf,
@@ -85,15 +85,15 @@ struct Demo<'a> {
 }
 
 impl<'a> Demo<'a> {
-    fn new(session: &'a Session, docker: Docker) -> Result<Self, Failure> {
+    fn new(session: &'a Session, engine: Engine) -> Result<Self, Failure> {
         let folder = tempfile::Builder::new().prefix("setpoint-demo-").tempdir()?;
         let (repo, state) = (folder.path().join("infra-repo"), folder.path().join("state"));
-        Ok(Self { session, docker, program: std::env::current_exe()?, folder, repo, state, daemon: None })
+        Ok(Self { session, engine, program: std::env::current_exe()?, folder, repo, state, daemon: None })
     }
 
     /// Writes the example into a repo of its own, with the busybox and the program that its images are made of.
     async fn prepare(&self) -> Result<(), Failure> {
-        let busybox = busybox(&self.docker).await?;
+        let busybox = busybox(&self.engine).await?;
         write_example(&EXAMPLE, &self.repo)?;
         let file = self.folder.path().join("busybox");
         write_executable(&file, &busybox)?;
@@ -276,7 +276,7 @@ impl<'a> Demo<'a> {
 
     async fn container(&self, instance: &str) -> Result<Option<Container>, Failure> {
         let owner = self.owner()?;
-        let observed = self.docker.observe(&Scope { owner: owner.clone(), images: BTreeSet::new() }).await?;
+        let observed = self.engine.observe(&Scope { owner: owner.clone(), images: BTreeSet::new() }).await?;
         let is_it = |one: &Container| {
             one.owner.as_ref() == Some(&owner) && one.instance.as_ref().is_some_and(|id| id.to_string() == instance)
         };
@@ -289,7 +289,7 @@ impl<'a> Demo<'a> {
         let container = self.container(instance).await?;
         let container = container.ok_or_else(|| Failure::new(format!("{instance} is not there")))?;
         self.session.printer.line(&format!("$ docker kill {}", container.name))?;
-        self.docker.kill(&container.id).await?;
+        self.engine.kill(&container.id).await?;
         let killed = clock::monotonic();
         loop {
             let now = self.container(instance).await?;
@@ -324,7 +324,7 @@ impl<'a> Demo<'a> {
         }
         let cleaned = self.command(&["cleanup", "--yes"]).stdout(Stdio::null()).status()?;
         // What carries the demo's label is the demo's, and nothing else is: a name says nothing.
-        let left = self.docker.remove_all_of(&self.owner()?).await?;
+        let left = self.engine.remove_all_of(&self.owner()?).await?;
         let left: Vec<String> = left.iter().map(|error| chain(error)).collect();
         for problem in &left {
             self.session.printer.note(&format!("left behind: {problem}"));
@@ -358,7 +358,7 @@ fn write_executable(path: &Path, content: &[u8]) -> Result<(), Failure> {
 }
 
 /// A static busybox: this machine's own, else out of an image that is here or can be pulled.
-async fn busybox(docker: &Docker) -> Result<Vec<u8>, Failure> {
+async fn busybox(engine: &Engine) -> Result<Vec<u8>, Failure> {
     for path in ["/bin/busybox", "/usr/bin/busybox", "/usr/local/bin/busybox"] {
         if let Ok(content) = fs::read(path)
             && is_static(&content)
@@ -369,11 +369,11 @@ async fn busybox(docker: &Docker) -> Result<Vec<u8>, Failure> {
     let (news, mut lines) = mpsc::channel(16);
     let pull = async {
         let news = news;
-        docker.pull(BUSYBOX_IMAGE, None, &[], &news).await
+        engine.pull(BUSYBOX_IMAGE, None, &[], &news).await
     };
     let drain = async { while lines.recv().await.is_some() {} };
     let (pulled, ()) = tokio::join!(pull, drain);
-    let found = docker.file_of_image(BUSYBOX_IMAGE, "/bin/busybox").await;
+    let found = engine.file_of_image(BUSYBOX_IMAGE, "/bin/busybox").await;
     match (found, pulled) {
         (Ok(Some(content)), _) => Ok(content),
         (_, Err(error)) => Err(Failure::new(format!(

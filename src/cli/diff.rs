@@ -3,11 +3,11 @@
 use super::args::RepoArgs;
 use super::exit::{Exit, Failure};
 use super::plan::shown;
-use super::session::{Files, Session, Which};
+use super::session::{Session, Which};
+use crate::apply::difference;
 use crate::manifest;
-use crate::model::{Desired, FileTree, Observed, OwnerId, masked_lines};
+use crate::model::{FileTree, masked_lines};
 use crate::plan::render::{View, text};
-use crate::plan::{Allow, AllowedGuard, Memory, Plan, PlanInput, plan, pretend};
 use crate::process::clock;
 use crate::schedule::preview::{self, preview};
 use clap::Args;
@@ -38,7 +38,7 @@ pub(super) async fn run(session: &Session, args: &DiffArgs) -> Result<Exit, Fail
     let from = session.files(&at(&args.from), Which::Commit).await?;
     let to = session.files(&at(&args.to), Which::Commit).await?;
     let (old, new) = (manifest::compile(&from.tree)?, session.compile(&to)?);
-    let plan = offline(&old, &new, &from, &to);
+    let plan = difference((&old, &from.revision), (&new, &to.revision));
     let view = View::new(&plan);
     let secret: BTreeSet<&String> = old.env_files.union(&new.env_files).collect();
     let files = changed(&from.tree, &to.tree, &secret);
@@ -53,29 +53,6 @@ pub(super) async fn run(session: &Session, args: &DiffArgs) -> Result<Exit, Fail
         shown(session, [text(&view), preview::text(&schedules)])?;
     }
     Ok(Exit::Ok)
-}
-
-/// The plan on a host where `from` was applied and nothing else happened.
-fn offline(old: &Desired, new: &Desired, from: &Files, to: &Files) -> Plan {
-    let owner = OwnerId::new(format!("offline/{}", new.settings.environment));
-    let allow = [Allow { guard: AllowedGuard::Prune, scope: None }];
-    let (observed, memory) = (Observed::empty(from.revision.time), Memory::default());
-    let input = PlanInput {
-        desired: old,
-        revision: &from.revision,
-        observed: &observed,
-        owner: &owner,
-        memory: &memory,
-        allow: &allow,
-    };
-    let applied = pretend(&plan(&input), &observed, &memory, &owner);
-    plan(&PlanInput {
-        desired: new,
-        revision: &to.revision,
-        observed: &applied.observed,
-        memory: &applied.memory,
-        ..input
-    })
 }
 
 /// Unified diff of every text file that differs, without the secrets in it; others are named. `secret` are files of which no value

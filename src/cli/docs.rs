@@ -1,9 +1,8 @@
 //! `setpoint completions` and `setpoint man`: made from the command line's own types.
 
-use super::args::Cli;
 use super::exit::{Exit, Failure};
 use super::session::Session;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 use std::path::PathBuf;
 
@@ -26,16 +25,16 @@ pub(super) struct ManArgs {
     folder: PathBuf,
 }
 
-pub(super) fn completions(session: &Session, args: &CompletionsArgs) -> Result<Exit, Failure> {
+pub(super) fn completions(session: &Session, args: &CompletionsArgs, program: &mut Command) -> Result<Exit, Failure> {
     let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "setpoint", &mut text);
+    clap_complete::generate(args.shell, program, "setpoint", &mut text);
     session.printer.out(&String::from_utf8_lossy(&text))?;
     Ok(Exit::Ok)
 }
 
-pub(super) fn man(session: &Session, args: &ManArgs) -> Result<Exit, Failure> {
+pub(super) fn man(session: &Session, args: &ManArgs, program: Command) -> Result<Exit, Failure> {
     std::fs::create_dir_all(&args.folder)?;
-    clap_mangen::generate_to(Cli::command(), &args.folder)?;
+    clap_mangen::generate_to(program, &args.folder)?;
     session.printer.note(&format!("written to {}", args.folder.display()));
     Ok(Exit::Ok)
 }

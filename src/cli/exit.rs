@@ -1,10 +1,13 @@
 //! The one place where a failure becomes words and an exit code.
 
-use crate::engine::docker::EngineError;
+use crate::apply::Violations;
+use crate::daemon::SettingsError;
+use crate::engine::EngineError;
 use crate::manifest::Report;
 use crate::process::supervise::chain;
 use crate::source::SourceError;
 use crate::store::{LockError, StoreError};
+use crate::wire::TlsError;
 use std::process::ExitCode;
 
 /// How a command ended that did what it was asked.
@@ -86,7 +89,25 @@ macro_rules! from_error {
     };
 }
 
-from_error!(SourceError, EngineError, StoreError, LockError, std::io::Error, serde_json::Error);
+from_error!(SourceError, EngineError, StoreError, LockError, TlsError, std::io::Error, serde_json::Error);
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        let failure = Self::new(chain(&error));
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<Violations> for Failure {
+    fn from(violations: Violations) -> Self {
+        Self::new(violations.to_string()).hint(
+            "this is a defect of setpoint; nothing was changed. Please report it with the output of `setpoint plan --json`",
+        )
+    }
+}
 
 impl From<Report> for Failure {
     fn from(report: Report) -> Self {

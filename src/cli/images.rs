@@ -3,7 +3,7 @@
 use super::args::RepoArgs;
 use super::exit::{Exit, Failure};
 use super::session::{Files, Session, Which};
-use crate::engine::docker::{Docker, EngineError, News};
+use crate::engine::{Engine, EngineError, News};
 use crate::model::{BuildFile, Desired, Image, ImageBuild, OwnerId, Registry};
 use clap::Args;
 use futures_util::StreamExt;
@@ -145,13 +145,13 @@ async fn carry_out(
     work: Vec<Work<'_>>,
     parallel: usize,
 ) -> Result<Exit, Failure> {
-    let docker = session.engine().await?;
+    let engine = session.engine().await?;
     let owner = session.store()?.owner(&desired.settings.environment);
     let results: Vec<(String, Result<String, EngineError>)> = stream::iter(work)
         .map(|work| {
-            let (docker, owner) = (&docker, &owner);
+            let (engine, owner) = (&engine, &owner);
             async move {
-                let result = one(session, docker, owner, files, &work).await;
+                let result = one(session, engine, owner, files, &work).await;
                 (work.name, result)
             }
         })
@@ -180,7 +180,7 @@ async fn carry_out(
 
 async fn one(
     session: &Session,
-    docker: &Docker,
+    engine: &Engine,
     owner: &OwnerId,
     files: &Files,
     work: &Work<'_>,
@@ -192,17 +192,17 @@ async fn one(
         match &work.what {
             What::Build { build, push, forget } => {
                 let context = files.blobs.archive(build.files.clone());
-                docker.build(build, owner, Some(context), &work.registries, &news).await?;
+                engine.build(build, owner, Some(context), &work.registries, &news).await?;
                 match push {
-                    Some(reference) => send(docker, build, reference, *forget, &work.registries, &news).await,
+                    Some(reference) => send(engine, build, reference, *forget, &work.registries, &news).await,
                     None => Ok(format!("built as {}", build.reference())),
                 }
             }
             What::Push { build, reference, forget } => {
-                send(docker, build, reference, *forget, &work.registries, &news).await
+                send(engine, build, reference, *forget, &work.registries, &news).await
             }
             What::Pull { reference, also_tag } => {
-                docker.pull(reference, *also_tag, &work.registries, &news).await?;
+                engine.pull(reference, *also_tag, &work.registries, &news).await?;
                 Ok(format!("pulled {reference}"))
             }
         }
@@ -220,17 +220,17 @@ async fn one(
 
 /// Tags an image for its registry, sends it, and forgets the local name again where the file asks for it.
 async fn send(
-    docker: &Docker,
+    engine: &Engine,
     build: &ImageBuild,
     reference: &str,
     forget: bool,
     registries: &[Registry],
     news: &mpsc::Sender<News>,
 ) -> Result<String, EngineError> {
-    docker.tag(&build.reference(), reference).await?;
-    docker.push(reference, registries, news).await?;
+    engine.tag(&build.reference(), reference).await?;
+    engine.push(reference, registries, news).await?;
     if forget {
-        docker.remove_tag(reference).await?;
+        engine.remove_tag(reference).await?;
     }
     Ok(format!("pushed {reference}"))
 }

@@ -3,7 +3,7 @@
 use super::args::EnvironmentArgs;
 use super::exit::{Exit, Failure};
 use super::session::Session;
-use crate::engine::docker::{LogLine, LogOptions, LogStream, Scope};
+use crate::engine::{LogLine, LogOptions, LogStream, Scope};
 use crate::model::Container;
 use clap::Args;
 use futures_util::StreamExt;
@@ -39,10 +39,10 @@ pub(super) struct LogsArgs {
 const READER: Duration = Duration::from_millis(250);
 
 pub(super) async fn run(session: &Session, args: &LogsArgs) -> Result<Exit, Failure> {
-    let docker = session.engine().await?;
+    let engine = session.engine().await?;
     let ledger = session.ledger(&args.environment)?;
     let owner = ledger.owner();
-    let observed = docker.observe(&Scope { owner: owner.clone(), images: BTreeSet::new() }).await?;
+    let observed = engine.observe(&Scope { owner: owner.clone(), images: BTreeSet::new() }).await?;
     let chosen: Vec<&Container> = observed
         .containers
         .iter()
@@ -65,7 +65,7 @@ pub(super) async fn run(session: &Session, args: &LogsArgs) -> Result<Exit, Fail
     let width = chosen.iter().map(|one| one.name.len()).max().unwrap_or(0);
     let streams = chosen.iter().map(|one| {
         let name = one.name.clone();
-        docker.logs(&one.id, &options).map(move |line| (name.clone(), line)).boxed()
+        engine.logs(&one.id, &options).map(move |line| (name.clone(), line)).boxed()
     });
     // Followed logs come as they are written; finished ones container by container.
     let mut lines: BoxStream<'_, _> = if args.follow {

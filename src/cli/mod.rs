@@ -3,7 +3,9 @@
 
 mod apply;
 mod apply_asked;
+mod apply_report;
 mod args;
+mod command;
 mod daemon;
 mod demo;
 mod diff;
@@ -32,8 +34,8 @@ mod why;
 
 use crate::process::telemetry::{self, LogFormat};
 use crate::process::{limits, orphans};
-use args::{Cli, Command};
 use clap::Parser;
+use command::{Cli, Command, dispatch};
 use exit::{Exit, Failure, USAGE};
 use printer::Printer;
 use session::Session;
@@ -79,33 +81,4 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     let result = runtime.block_on(dispatch(session, command));
     runtime.shutdown_timeout(LAST_WORK);
     result
-}
-
-async fn dispatch(session: &Session, command: &Command) -> Result<Exit, Failure> {
-    match command {
-        Command::Validate(args) => validate::run(session, args).await,
-        Command::Plan(args) => plan::run(session, args).await,
-        Command::Diff(args) => diff::run(session, args).await,
-        Command::Apply(args) => apply::run(session, args).await,
-        Command::Build(args) => images::build(session, args).await,
-        Command::Push(args) => images::push(session, args).await,
-        Command::Pull(args) => images::pull(session, args).await,
-        Command::Run(args) => run::run(session, args).await,
-        Command::Runs(args) => runs::list(session, args),
-        Command::Task(args) => task::run(session, args),
-        Command::Status(args) => status::run(session, args).await,
-        Command::Logs(args) => logs::run(session, args).await,
-        Command::Events(args) => events::run(session, args).await,
-        Command::Why(args) => why::run(session, args),
-        Command::Stop(args) => teardown::stop(session, args).await,
-        Command::Start(args) => teardown::start(session, args).await,
-        Command::Cleanup(args) => teardown::cleanup(session, args).await,
-        Command::Daemon(args) => daemon::run(session, args).await,
-        Command::Poke(args) => daemon::poke(session, args).await,
-        Command::Schema(args) => schema::run(session, args),
-        Command::Doctor(args) => doctor::run(session, args).await,
-        Command::Demo(args) => demo::run(session, args).await,
-        Command::Completions(args) => docs::completions(session, args),
-        Command::Man(args) => docs::man(session, args),
-    }
 }

@@ -12,6 +12,7 @@ use crate::schedule::preview::{self, Preview, preview};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Show what a commit would change on this host, and change nothing
 #[derive(Debug, Args)]
@@ -49,8 +50,8 @@ pub(super) enum Format {
 pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<Exit, Failure> {
     let which = if args.worktree { Which::Worktree } else { Which::Commit };
     let files = session.files(&args.repo, which).await?;
-    let desired = session.compile(&files)?;
-    let (desired, host) = session.observe(desired).await?;
+    let desired = Arc::new(session.compile(&files)?);
+    let (desired, host) = session.observe(&desired).await?;
     let plan = session.plan(&desired, &files.revision, &host, &args.allow)?;
     let view = View::new(&plan);
     host.ledger.store().save_plan(&view.id, &body(&text(&view)), plan.observed_at)?;

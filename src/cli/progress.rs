@@ -1,7 +1,7 @@
 //! The progress of a plan under way: bars on a terminal, one plain line for each turn of events otherwise. It goes to
 //! standard error; what is left on standard output is the result.
 
-use crate::daemon::apply::{Progress, ProgressKind, StepResult};
+use crate::apply::{Progress, ProgressKind, StepResult};
 use crate::model::{coloured, duration_text, plain};
 use crate::plan::{Milestone, Plan};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};

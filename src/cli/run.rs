@@ -1,7 +1,6 @@
 //! `setpoint run`
 
 use super::args::{EnvironmentArgs, RepoArgs, TlsArgs};
-use super::daemon::loaded;
 use super::exit::{Exit, Failure};
 use super::plan::Format;
 use super::run_record::Book;
@@ -15,7 +14,7 @@ use crate::process::supervise::chain;
 use crate::runs::{self, Exchanges, Hand, Planned, Recorder, RunError};
 use crate::schedule::feasibility::{Proof, feasibility, line};
 use crate::schedule::{Record, RunVerdict, chart, expected, gantt, short_time};
-use crate::wire::ListenError;
+use crate::wire::{ListenError, Tls};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -257,7 +256,7 @@ async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) ->
         real_time: RealTime { policy, cpu: args.cpu_affinity.and_then(|cpu| u32::try_from(cpu).ok()) },
         lock_memory: args.lock_memory,
         send_ahead: !args.no_send_ahead,
-        tls: args.tls.files().as_ref().map(loaded).transpose()?,
+        tls: args.tls.files().as_ref().map(Tls::load).transpose()?,
         ..runs::Settings::default()
     };
     let listen = args.listen.as_deref().map(address).transpose()?;

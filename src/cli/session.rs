@@ -3,20 +3,19 @@
 use super::args::{EnvironmentArgs, Global, LoginArgs, RepoArgs};
 use super::exit::Failure;
 use super::printer::Printer;
-use crate::daemon::observe;
-use crate::daemon::probes::{ask, check_now, targets};
-use crate::engine::docker::{Credentials, Docker};
-use crate::manifest;
+use crate::apply::probes::{ask, check_now};
+use crate::apply::{HostState, check, compile, observe};
+use crate::engine::{Credentials, Engine};
 use crate::model::{DeploymentName, Desired, FileTree, Observed, OwnerId, Revision, Settings};
-use crate::plan::{Allow, Memory, Plan, PlanInput, keep_former_volumes, lint, plan};
+use crate::plan::{Allow, Plan, plan};
 use crate::process::{clock, config};
-use crate::schedule::feasibility::{line, refusals};
 use crate::source::{
     Address, Blobs, Credentials as GitCredentials, Source, SourceConfig, is_bare, read_folder, read_index,
 };
 use crate::store::{Ledger, RepoIdentity, Store};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One run of the program.
 #[derive(Clone, Debug)]
@@ -46,13 +45,12 @@ pub(super) enum Which {
     Staged,
 }
 
-/// A look at the engine, with what the store remembers about it.
+/// An observed host, with what the store remembers about it.
 pub(super) struct Host {
-    pub(super) docker: Docker,
+    pub(super) engine: Engine,
     pub(super) ledger: Ledger,
-    pub(super) observed: Observed,
-    pub(super) memory: Memory,
-    /// Deployments that `setpoint cleanup` removed and a daemon leaves alone. They are not in `memory.suspended`: whoever plans or
+    pub(super) state: HostState,
+    /// Deployments that `setpoint cleanup` removed and a daemon leaves alone. They are not in its `memory.suspended`: whoever plans or
     /// applies by hand wants them back.
     pub(super) removed: BTreeSet<DeploymentName>,
 }
@@ -87,10 +85,10 @@ impl Session {
         }
     }
 
-    pub(super) async fn engine(&self) -> Result<Docker, Failure> {
-        let docker = Docker::connect(self.global.engine.as_deref()).await;
-        let docker = docker.map_err(|error| Failure::from(error).hint("`setpoint doctor` says what is missing"))?;
-        Ok(docker.with_credentials(Credentials::new(|name| config::env(name).map(Into::into))))
+    pub(super) async fn engine(&self) -> Result<Engine, Failure> {
+        let engine = Engine::connect(self.global.engine.as_deref()).await;
+        let engine = engine.map_err(|error| Failure::from(error).hint("`setpoint doctor` says what is missing"))?;
+        Ok(engine.with_credentials(Credentials::new(|name| config::env(name).map(Into::into))))
     }
 
     /// Opens the repo that the arguments name, or the one around the current folder.
@@ -158,29 +156,24 @@ impl Session {
 
     /// Compiles files, printing remarks.
     pub(super) fn compile(&self, files: &Files) -> Result<Desired, Failure> {
-        let desired = manifest::compile(&files.tree)?;
+        let desired = compile(&files.tree)?;
         if !self.printer.json {
             self.printer.notices(&desired.notices);
         }
-        feasible(&desired)?;
         Ok(desired)
     }
 
-    /// Observes what `desired` names on the engine. Volumes that the host has under a former name are wanted under that name from
-    /// here on.
-    pub(super) async fn observe(&self, desired: Desired) -> Result<(Desired, Host), Failure> {
-        let docker = self.engine().await?;
+    /// Observes what `desired` names on the engine, and makes Setpoint's own health checks. Returns what is wanted on that host.
+    pub(super) async fn observe(&self, desired: &Arc<Desired>) -> Result<(Arc<Desired>, Host), Failure> {
+        let engine = self.engine().await?;
         let ledger = self.store()?.ledger(&desired.settings.environment);
-        let mut observed = docker.observe(&observe::scope(&desired, &ledger.owner())).await?;
-        let mut memory = ledger.memory(clock::now())?;
-        let recalled = observe::recall(&ledger.instances()?, &observed);
-        let targets = targets(&desired, &observed, &ledger.owner(), &recalled, &memory.bases);
-        let checked = check_now(&ask(docker.clone()), targets.clone()).await;
-        observe::overlay(&mut observed, &targets, &checked);
-        let removed = removed(&memory.suspended, &observed, &ledger.owner());
-        memory.suspended.retain(|deployment| !removed.contains(deployment));
-        let desired = keep_former_volumes(&desired, &observed, &ledger.owner()).into_owned();
-        Ok((desired, Host { docker, ledger, observed, memory, removed }))
+        let observed = engine.observe(&observe::scope(desired, &ledger.owner())).await?;
+        let (desired, mut state) = HostState::new(desired, observed, &ledger)?;
+        let checked = check_now(&ask(engine.clone()), state.targets.clone()).await;
+        state.overlay_health(&checked);
+        let removed = removed(&state.memory.suspended, &state.observed, &ledger.owner());
+        state.memory.suspended.retain(|deployment| !removed.contains(deployment));
+        Ok((desired, Host { engine, ledger, state, removed }))
     }
 
     /// Plans, and has the plan checked.
@@ -192,21 +185,10 @@ impl Session {
         allow: &[Allow],
     ) -> Result<Plan, Failure> {
         let owner = host.ledger.owner();
-        let input = host.input(desired, revision, &owner, allow);
-        checked(plan(&input), &input)
-    }
-}
-
-impl Host {
-    /// What a plan of this host follows from.
-    pub(super) fn input<'a>(
-        &'a self,
-        desired: &'a Desired,
-        revision: &'a Revision,
-        owner: &'a OwnerId,
-        allow: &'a [Allow],
-    ) -> PlanInput<'a> {
-        PlanInput { desired, revision, observed: &self.observed, owner, memory: &self.memory, allow }
+        let input = host.state.input(desired, revision, &owner, allow);
+        let plan = plan(&input);
+        check(&plan, &input)?;
+        Ok(plan)
     }
 }
 
@@ -215,25 +197,6 @@ fn removed(suspended: &BTreeSet<DeploymentName>, observed: &Observed, owner: &Ow
     let ours = observed.containers.iter().filter(|one| one.owner.as_ref() == Some(owner));
     let there: BTreeSet<_> = ours.filter_map(|one| Some(&one.instance.as_ref()?.service.deployment)).collect();
     suspended.iter().filter(|deployment| !there.contains(deployment)).cloned().collect()
-}
-
-/// Refuses files with a schedule that cannot hold its times and says that this is a mistake.
-pub(super) fn feasible(desired: &Desired) -> Result<(), Failure> {
-    let findings = refusals(desired.schedules.values());
-    if findings.is_empty() {
-        return Ok(());
-    }
-    let lines: Vec<String> = findings.iter().map(line).collect();
-    Err(Failure::new(lines.join("\n")).hint("change the times, or write `feasibility: warn`"))
-}
-
-/// The plan, if the check that shares no code with the planner finds nothing in it.
-pub(super) fn checked(plan: Plan, input: &PlanInput<'_>) -> Result<Plan, Failure> {
-    match lint(&plan, input).as_slice() {
-        [] => Ok(plan),
-        faults => Err(Failure::new(format!("the plan breaks rules it must keep:\n  {}", faults.join("\n  ")))
-            .hint("this is a defect of setpoint; nothing was changed. Please report it with the output of `setpoint plan --json`")),
-    }
 }
 
 fn uncommitted(commit: &str, folder: &Path, tree: FileTree, blobs: Blobs) -> Files {

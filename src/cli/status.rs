@@ -5,9 +5,9 @@ use super::events::mistakes_text;
 use super::exit::{Exit, Failure};
 use super::session::Session;
 use crate::api::{Client, ClientError};
-use crate::daemon::observe::{by_instance, recall};
+use crate::apply::observe::{by_instance, recall};
 use crate::daemon::status::{EngineStatus, InstanceStatus, Status};
-use crate::engine::docker::Scope;
+use crate::engine::Scope;
 use crate::model::{Container, Health, InstanceId, Observed};
 use crate::process::clock;
 use crate::store::Ledger;
@@ -127,10 +127,10 @@ fn trouble(error: Option<&str>) -> String {
 }
 
 async fn of_engine(session: &Session, args: &StatusArgs) -> Result<Exit, Failure> {
-    let docker = session.engine().await?;
+    let engine = session.engine().await?;
     let ledger = session.ledger(&args.environment)?;
     let owner = ledger.owner();
-    let mut observed = docker.observe(&Scope { owner: owner.clone(), images: BTreeSet::new() }).await?;
+    let mut observed = engine.observe(&Scope { owner: owner.clone(), images: BTreeSet::new() }).await?;
     // Which checks there are stands in the files, which need not be here; what the last apply or daemon found is on record.
     let recalled = recall(&ledger.instances()?, &observed);
     for container in observed.containers.iter_mut().filter(|container| container.health == Health::Unchecked) {

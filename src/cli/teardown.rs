@@ -3,14 +3,16 @@
 use super::apply::{carry_out, lock};
 use super::args::{EnvironmentArgs, parse_deployment};
 use super::exit::{Exit, Failure};
-use super::session::{Host, Session, checked};
-use crate::engine::docker::Scope;
+use super::session::{Host, Session};
+use crate::apply::{HostState, check};
+use crate::engine::Scope;
 use crate::model::{DeploymentName, Desired, Observed, Revision, Settings};
 use crate::plan::render::{View, text};
-use crate::plan::{Plan, PlanInput, Teardown, teardown};
+use crate::plan::{Plan, Teardown, teardown};
 use crate::process::clock;
 use clap::Args;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Stop deployments, what depends on others first; the containers stay, and a daemon leaves them alone
 #[derive(Debug, Args)]
@@ -70,9 +72,11 @@ pub(super) async fn cleanup(session: &Session, args: &CleanupArgs) -> Result<Exi
 async fn run(session: &Session, args: &WhichArgs, what: Teardown, name: &str) -> Result<Exit, Failure> {
     let mut host = observed(session, args).await?;
     let ledger = host.ledger.clone();
-    let known = deployments(&host.observed, &host);
+    let known = deployments(&host.state.observed, &host);
     let chosen: BTreeSet<DeploymentName> = args.deployments.iter().cloned().collect();
-    if let Some(unknown) = chosen.iter().find(|name| !known.contains(*name) && !host.memory.suspended.contains(*name)) {
+    if let Some(unknown) =
+        chosen.iter().find(|name| !known.contains(*name) && !host.state.memory.suspended.contains(*name))
+    {
         let names: Vec<&str> = known.iter().map(DeploymentName::as_str).collect();
         return Err(Failure::new(format!(
             "there is no deployment `{unknown}` of environment `{}` here",
@@ -101,7 +105,8 @@ async fn run(session: &Session, args: &WhichArgs, what: Teardown, name: &str) ->
         let failure = Failure::new("the host changed while you were asked, and nothing was done");
         return Err(failure.hint("run the command again"));
     }
-    let affected = if chosen.is_empty() { known.union(&host.memory.suspended).cloned().collect() } else { chosen };
+    let affected =
+        if chosen.is_empty() { known.union(&host.state.memory.suspended).cloned().collect() } else { chosen };
     // A daemon must not repair meanwhile what is being stopped, so that is written first; and it must not start anything before
     // the order of the start below is through, so that is written last. What was removed comes back with the next apply of a
     // person, or with `setpoint start`.
@@ -111,7 +116,9 @@ async fn run(session: &Session, args: &WhichArgs, what: Teardown, name: &str) ->
     let exit = carry_out(session, &plan, None, &host, &ledger).await?;
     if what == Teardown::Start {
         suspend(&host, &affected, false)?;
-        for removed in affected.iter().filter(|name| host.memory.suspended.contains(*name) && !known.contains(*name)) {
+        for removed in
+            affected.iter().filter(|name| host.state.memory.suspended.contains(*name) && !known.contains(*name))
+        {
             session
                 .printer
                 .note(&format!("{removed} was removed; a daemon creates it again, or `setpoint apply` does"));
@@ -121,13 +128,13 @@ async fn run(session: &Session, args: &WhichArgs, what: Teardown, name: &str) ->
     Ok(exit)
 }
 
-/// A look at the host.
+/// Observes the host.
 async fn observed(session: &Session, args: &WhichArgs) -> Result<Host, Failure> {
-    let docker = session.engine().await?;
+    let engine = session.engine().await?;
     let ledger = session.ledger(&args.environment)?;
-    let observed = docker.observe(&Scope { owner: ledger.owner(), images: BTreeSet::new() }).await?;
-    let memory = ledger.memory(clock::now())?;
-    Ok(Host { docker, ledger, observed, memory, removed: BTreeSet::new() })
+    let observed = engine.observe(&Scope { owner: ledger.owner(), images: BTreeSet::new() }).await?;
+    let (_, state) = HostState::new(&Arc::default(), observed, &ledger)?;
+    Ok(Host { engine, ledger, state, removed: BTreeSet::new() })
 }
 
 /// Deployments that have containers of ours.
@@ -148,15 +155,10 @@ fn planned(host: &Host, what: Teardown, chosen: &BTreeSet<DeploymentName>) -> Re
         time: clock::now(),
     };
     let owner = host.ledger.owner();
-    let input = PlanInput {
-        desired: &desired,
-        revision: &revision,
-        observed: &host.observed,
-        owner: &owner,
-        memory: &host.memory,
-        allow: &[],
-    };
-    checked(teardown(&input, what, chosen), &input)
+    let input = host.state.input(&desired, &revision, &owner, &[]);
+    let plan = teardown(&input, what, chosen);
+    check(&plan, &input)?;
+    Ok(plan)
 }
 
 fn suspend(host: &Host, deployments: &BTreeSet<DeploymentName>, suspended: bool) -> Result<(), Failure> {

@@ -2,10 +2,10 @@
 
 use super::args::RepoArgs;
 use super::exit::{Exit, Failure};
-use super::session::{Files, Session, Which, feasible};
-use crate::manifest;
+use super::session::{Files, Session, Which};
+use crate::apply::compile;
 use crate::model::{Desired, FileTree};
-use crate::schedule::feasibility::{feasibility, line, refusals};
+use crate::schedule::feasibility::{feasibility, line};
 use crate::source::is_bare;
 use clap::Args;
 use serde_json::json;
@@ -56,7 +56,7 @@ async fn check(session: &Session, args: &ValidateArgs) -> Result<Exit, Failure> 
         _ => Which::Commit,
     };
     let files = session.files(&args.repo, which).await?;
-    let desired = match manifest::compile(&files.tree) {
+    let desired = match compile(&files.tree) {
         Err(report) if session.printer.json => {
             let mistakes = &report.to_json()["diagnostics"];
             session.printer.data(&json!({
@@ -66,16 +66,6 @@ async fn check(session: &Session, args: &ValidateArgs) -> Result<Exit, Failure> 
         }
         result => result?,
     };
-    let infeasible = refusals(desired.schedules.values());
-    if session.printer.json && !infeasible.is_empty() {
-        let mistake = |finding| json!({ "code": "infeasible", "message": line(finding) });
-        let mistakes: Vec<_> = infeasible.iter().map(mistake).collect();
-        session.printer.data(&json!({
-            "version": 1, "valid": false, "revision": files.revision, "mistakes": mistakes,
-        }))?;
-        return Ok(Exit::Failed);
-    }
-    feasible(&desired)?;
     for finding in desired.schedules.values().flat_map(|schedule| feasibility(schedule, None)) {
         session.printer.note(&format!("note: {}", line(&finding)));
     }

@@ -3,12 +3,11 @@
 //! One at a time, and carried out by the loop like every other plan: the request waits for its next look. What is asked for is one
 //! plan, by its id, and the guards that lead to it; they count for this plan and for no later look.
 
-use super::apply::{Applied, StepResult};
-use super::load::Loaded;
 use super::reconcile::{Reconciler, Trouble};
 use super::status::{HeldStatus, held};
-use crate::model::Observed;
-use crate::plan::{Allow, Memory, Plan, PlanId, plan};
+use crate::apply::load::Loaded;
+use crate::apply::{Applied, HostState, StepResult};
+use crate::plan::{Allow, Plan, PlanId, plan};
 use crate::process::supervise::chain;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -162,10 +161,10 @@ impl ApplyAsking {
 impl Reconciler {
     /// The guards that are lifted for this look: those of the apply that was asked for, if they lead to the plan that was asked for.
     /// Otherwise it is refused, and the look goes on as without it.
-    pub(super) fn granted(&mut self, current: &Loaded, observed: &Observed, memory: &Memory) -> Vec<Allow> {
+    pub(super) fn granted(&mut self, current: &Loaded, host: &HostState) -> Vec<Allow> {
         let Some(request) = self.state.asked.take() else { return Vec::new() };
         let ApplyOrder { plan: asked, allow } = &request.order;
-        let now = plan(&current.input(observed, memory, allow)).id;
+        let now = plan(&host.input(&current.desired, &current.revision, &current.owner, allow)).id;
         if !now.is(asked) {
             let asked = asked.clone();
             request.answer(Err(ApplyRefused::Stale { asked, now }));

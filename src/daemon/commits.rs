@@ -1,8 +1,8 @@
 //! The commits that the loop works for: taking one up, refusing one, going on after a restart.
 
-use super::load::{LoadError, Loaded};
 use super::reconcile::{Reconciler, Trouble};
 use super::status::Rejected;
+use crate::apply::load::{LoadError, Loaded};
 use crate::event::{Event, Fact};
 use crate::model::Revision;
 use crate::process::supervise::chain;

@@ -1,8 +1,8 @@
 //! Following the repo and the engine: the tasks that turn news of both into hints.
 
-use super::load::Loader;
 use super::trigger::Triggers;
-use crate::engine::docker::{Docker, EngineEvent};
+use crate::apply::load::Loader;
+use crate::engine::{Engine, EngineEvent};
 use crate::event::{Event, Fact};
 use crate::model::{OwnerId, Revision, Timestamp};
 use crate::process::supervise::{TaskResult, chain};
@@ -148,7 +148,7 @@ impl SourceFollower {
 /// # Errors
 /// When the stream ends, which it never should.
 pub async fn follow_engine(
-    docker: Docker,
+    engine: Engine,
     mut owner: watch::Receiver<Option<OwnerId>>,
     triggers: Triggers,
     stop: CancellationToken,
@@ -164,7 +164,7 @@ pub async fn follow_engine(
             }
             continue;
         };
-        let mut events = docker.events(&current);
+        let mut events = engine.events(&current);
         let mut others = Others::new();
         loop {
             // Every arm is cancel-safe: an event that is not taken stays in the stream. The stop comes first, as above.

@@ -1,8 +1,8 @@
 //! Before anything is decided: is the state folder still ours, and what does the engine say?
 
-use super::load::Loaded;
-use super::observe::scope;
 use super::reconcile::{Reconciler, Trouble};
+use crate::apply::load::Loaded;
+use crate::apply::observe::scope;
 use crate::model::Observed;
 use crate::process::{StateFolder, StateFolderError};
 use std::sync::Arc;
@@ -15,14 +15,14 @@ const FOLDER: Duration = Duration::from_secs(2);
 impl Reconciler {
     /// Looks at the engine. One that was away at the start, or was exchanged for another version since, is agreed with first.
     pub(super) async fn look(&self, current: &Loaded) -> Result<Observed, Trouble> {
-        if !self.docker.is_agreed() {
-            self.docker.agree().await.map_err(Trouble::Engine)?;
+        if !self.engine.is_agreed() {
+            self.engine.agree().await.map_err(Trouble::Engine)?;
         }
         let scope = scope(&current.desired, &current.owner);
-        match self.docker.observe(&scope).await {
+        match self.engine.observe(&scope).await {
             Err(error) if error.wants_other_version() => {
-                self.docker.agree().await.map_err(Trouble::Engine)?;
-                self.docker.observe(&scope).await.map_err(Trouble::Engine)
+                self.engine.agree().await.map_err(Trouble::Engine)?;
+                self.engine.observe(&scope).await.map_err(Trouble::Engine)
             }
             result => result.map_err(Trouble::Engine),
         }

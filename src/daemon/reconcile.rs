@@ -1,28 +1,26 @@
 //! The loop: observe, plan, check, apply, observe again. One reconcile at a time.
 
-use super::apply::{ApplyError, Job, StepResult, apply};
 use super::asked::ApplyRequest;
-use super::bookkeeping::record_in_place;
 use super::commits::Unusable;
 use super::follow::Head;
-use super::load::{Loaded, Loader};
-use super::observe::{overlay, recall, seen};
-use super::pace::{Pace, Tempo, is_repair};
-use super::probes::{Target, targets};
 use super::show::{begin, show, update};
 use super::status::{Status, WaitingStatus, drift};
-use super::steps::Steps;
 use super::trigger::Triggers;
-use crate::engine::docker::{Docker, EngineError, Interrupt};
+use crate::apply::load::{Loaded, Loader};
+use crate::apply::observe::seen;
+use crate::apply::pace::{Pace, Tempo, is_repair};
+use crate::apply::probes::Target;
+use crate::apply::steps::Steps;
+use crate::apply::{ApplyError, HostState, Job, StepResult, Violations, check, execute, record_in_place};
+use crate::engine::{Engine, EngineError, Interrupt};
 use crate::event::{Event, Fact};
 use crate::model::{ContainerId, Health, Observed, OwnerId, Revision};
 use crate::plan::render::View;
-use crate::plan::{Memory, Plan, PlanId, PlanInput, StepId, Subject, Sync, keep_former_volumes, lint, plan, sync};
+use crate::plan::{Plan, PlanId, PlanInput, StepId, Subject, Sync, plan, sync};
 use crate::process::backoff::jittered;
 use crate::process::supervise::{TaskResult, chain};
 use crate::process::{Backoff, StateFolder, StateFolderError, clock};
 use crate::store::{ApplyLock, LockError, Retention, RevisionOutcome, StoreError};
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::Discriminant;
 use std::path::PathBuf;
@@ -43,7 +41,7 @@ const PRUNE: Duration = Duration::from_secs(3600);
 /// What the loop works with.
 pub(super) struct Reconciler {
     /// The engine.
-    pub(super) docker: Docker,
+    pub(super) engine: Engine,
     /// Reads commits.
     pub(super) loader: Loader,
     /// Folder of the lock.
@@ -180,44 +178,39 @@ impl Reconciler {
             self.take(revision).await?;
         }
         let Some(mut current) = self.state.current.clone() else { return Ok(self.resync) };
-        let mut observed = self.look(&current).await?;
-        if let Cow::Owned(desired) = keep_former_volumes(&current.desired, &observed, &current.owner) {
-            current.desired = Arc::new(desired);
-        }
-        let now = clock::now();
-        let memory = current.ledger.memory(now)?;
-        self.check_health(&current, &mut observed, &memory)?;
-        let looks = seen(&observed, &current.owner, &memory.known);
-        for (instance, change) in current.ledger.saw(&looks, "seen on the engine", now)? {
+        let observed = self.look(&current).await?;
+        let (desired, mut host) = HostState::new(&current.desired, observed, &current.ledger)?;
+        current.desired = desired;
+        self.check_health(&mut host);
+        let looks = seen(&host.observed, &current.owner, &host.memory.known);
+        for (instance, change) in current.ledger.saw(&looks, "seen on the engine", clock::now())? {
             tracing::info!(%instance, from = change.old, to = change.new, "instance changed");
         }
-        self.record_in_place(&current, &observed, &memory)?;
-        let allow = self.granted(&current, &observed, &memory);
-        let input = current.input(&observed, &memory, &allow);
+        self.record_in_place(&current, &host)?;
+        let allow = self.granted(&current, &host);
+        let input = host.input(&current.desired, &current.revision, &current.owner, &allow);
         let Some(plan) = self.planned(&current, &input)? else { return Ok(self.resync) };
         self.finish(&current, &plan)?;
-        self.carry_out(&current, &observed, &plan).await
+        self.carry_out(&current, &host.observed, &plan).await
     }
 
     /// Has the containers checked that have no health check of their own, and takes over what is known of them.
-    fn check_health(&self, current: &Loaded, observed: &mut Observed, memory: &Memory) -> Result<(), Trouble> {
-        let recalled = recall(&current.ledger.instances()?, observed);
-        let targets = targets(&current.desired, observed, &current.owner, &recalled, &memory.bases);
-        overlay(observed, &targets, &self.healths.borrow());
+    fn check_health(&self, host: &mut HostState) {
+        host.overlay_health(&self.healths.borrow());
         self.targets.send_if_modified(|known| {
-            let news = **known != targets;
+            let news = **known != host.targets;
             if news {
-                *known = Arc::new(targets);
+                *known = Arc::new(host.targets.clone());
             }
             news
         });
-        Ok(())
     }
 
     /// Remembers what a new commit asks for and the host has already, once for each commit and a full look.
-    fn record_in_place(&mut self, current: &Loaded, observed: &Observed, memory: &Memory) -> Result<(), Trouble> {
-        if observed.missing.is_empty() && self.state.recorded.as_ref() != Some(&current.revision.commit) {
-            record_in_place(&current.ledger, &current.input(observed, memory, &[]))?;
+    fn record_in_place(&mut self, current: &Loaded, host: &HostState) -> Result<(), Trouble> {
+        if host.observed.missing.is_empty() && self.state.recorded.as_ref() != Some(&current.revision.commit) {
+            let input = host.input(&current.desired, &current.revision, &current.owner, &[]);
+            record_in_place(&current.ledger, &input)?;
             self.state.recorded = Some(current.revision.commit.clone());
         }
         Ok(())
@@ -233,8 +226,7 @@ impl Reconciler {
         let syncs = sync(&plan, input, &self.state.pace.failing());
         self.publish(|status| status.look(current, observed, &plan, &syncs, memory, rows));
         self.view.send_replace(Some(Arc::new(View::new(&plan))));
-        let violations = lint(&plan, input);
-        if !violations.is_empty() {
+        if let Err(Violations(violations)) = check(&plan, input) {
             let text = violations.join("; ");
             tracing::error!(plan = %plan.id, violations = text, "the plan has a fault and is not carried out");
             if self.state.refused.as_ref() != Some(&plan.id) {
@@ -342,7 +334,7 @@ impl Reconciler {
         let source = &self.loader.source;
         let archive = |files| source.archive(files);
         let steps = Steps {
-            docker: &self.docker,
+            engine: &self.engine,
             plan,
             owner: &current.owner,
             desired: Some(&current.desired),
@@ -352,7 +344,8 @@ impl Reconciler {
         begin(&self.status, plan);
         let status = &self.status;
         let applied = {
-            let mut work = pin!(apply(&job, |id, news| steps.run(id, news), |progress| show(status, plan, &progress)));
+            let mut work =
+                pin!(execute(&job, |id, news| steps.run(id, news), |progress| show(status, plan, &progress)));
             let mut newer = pin!(newer(&mut self.head, &self.loader, &current.revision));
             // `work` is never dropped before it ends; `newer` ends once and may be dropped at any time.
             loop {

@@ -3,14 +3,14 @@
 use super::asked::{ApplyAsking, ApplyRequest, apply_requests};
 use super::follow::{Head, SourceFollower, follow_engine};
 use super::handle::Handle;
-use super::load::Loader;
 use super::look;
-use super::probes::{Prober, ask};
 use super::reconcile::{Reconciler, State};
 use super::status::{DaemonStatus, Status};
 use super::timing::{Asking, Orchestrator, Request, Timing, requests};
 use super::trigger::Triggers;
-use crate::engine::docker::Docker;
+use crate::apply::load::Loader;
+use crate::apply::probes::{Prober, ask};
+use crate::engine::Engine;
 use crate::event::{Event, Fact};
 use crate::process::supervise::{TaskResult, chain};
 use crate::process::{Backoff, Lost, Policy, StateFolder, StateFolderError, Supervisor, clock};
@@ -29,9 +29,11 @@ pub struct Config {
     /// The repo it follows.
     pub source: Source,
     /// The engine it drives.
-    pub docker: Docker,
+    pub engine: Engine,
     /// Folder of the store and the lock.
     pub state_dir: PathBuf,
+    /// Socket of the API.
+    pub socket: PathBuf,
     /// Time between two looks although nothing happened.
     pub resync: Duration,
     /// How long a stop may take.
@@ -130,7 +132,7 @@ impl Daemon {
             version = config.version,
             repo = config.source.place(),
             reference,
-            engine = config.docker.endpoint(),
+            engine = config.engine.endpoint(),
             state_dir = %config.state_dir.display(),
             installation = store.installation(),
             "the daemon starts"
@@ -140,7 +142,7 @@ impl Daemon {
         let installation = store.installation().to_owned();
         once(&tasks, "state folder", look::keep(Arc::clone(&folder), installation, stop.clone()));
         let mut reconciler = Reconciler {
-            docker: config.docker.clone(),
+            engine: config.engine.clone(),
             loader: loader.clone(),
             state_dir: config.state_dir.clone(),
             folder,
@@ -168,13 +170,14 @@ impl Daemon {
             stop: stop.clone(),
         };
         once(&tasks, "source", follower.run());
-        let (docker, look, ending) = (config.docker.clone(), triggers.clone(), stop.clone());
+        let (engine, look, ending) = (config.engine.clone(), triggers.clone(), stop.clone());
         let backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
         tasks.spawn("engine events", Policy::Restart(backoff), move || {
-            follow_engine(docker.clone(), owner_seen.clone(), look.clone(), ending.clone())
+            follow_engine(engine.clone(), owner_seen.clone(), look.clone(), ending.clone())
         });
-        let ask = ask(config.docker.clone());
-        let prober = Prober { targets: targets_seen, healths, triggers, ask, stop: stop.clone() };
+        let ask = ask(config.engine.clone());
+        let changed = Box::new(move || triggers.look());
+        let prober = Prober { targets: targets_seen, healths, changed, ask, stop: stop.clone() };
         once(&tasks, "probes", prober.run());
         let timing = Timing::new(config.orchestrator, applied_seen, requests, stop.clone(), config.shutdown);
         once(&tasks, "schedules", timing.run());

@@ -1,7 +1,7 @@
 //! Showing what goes on: in the read model and in the log.
 
-use super::apply::{Progress, ProgressKind, StepResult};
 use super::status::{Applying, Status};
+use crate::apply::{Progress, ProgressKind, StepResult};
 use crate::plan::Plan;
 use crate::process::clock;
 use std::collections::BTreeSet;

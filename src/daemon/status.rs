@@ -1,8 +1,8 @@
 //! What the daemon knows, as a read model for the API: written after each look, read without asking anybody.
 
 use super::follow::Head;
-use super::load::Loaded;
-use super::observe::by_instance;
+use crate::apply::load::Loaded;
+use crate::apply::observe::by_instance;
 use crate::model::{DeploymentName, Health, InstanceId, Observed, Revision, Timestamp};
 use crate::plan::render::{change_line, held_text, release, verdict};
 use crate::plan::{FieldChange, HeldReason, Memory, Origin, Plan, Subject, Sync, Syncs};

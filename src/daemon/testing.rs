@@ -1,17 +1,12 @@
-//! Made-up plans for the tests of this folder, and a handle without a daemon for those of the API.
+//! A handle without a daemon, for the tests of the API.
 
 use super::handle::Handle;
 use super::status::{DaemonStatus, Status};
 use super::trigger::Triggers;
-use crate::model::{
-    Container, ContainerId, DeploymentName, OnFailure, OwnerId, Revision, ServiceId, ServiceRef, Status as State,
-    Strategy, StrategyKind, Timestamp,
-};
+use crate::model::Timestamp;
 pub(crate) use crate::plan::render::View;
-use crate::plan::{Action, Disruption, Gate, Guard, Plan, Reason, Step, Subject};
 use crate::store::Store;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
 
 /// The ends that a daemon would write to.
@@ -35,68 +30,4 @@ pub(crate) fn channel(store: &Store) -> Ends {
         applies: super::asked::apply_requests().0,
     };
     (handle, status, view)
-}
-
-/// A container of the owner `me/prod`, without a health check.
-pub(crate) fn container(id: &str, name: &str, instance: &str, status: State) -> Container {
-    Container {
-        owner: Some(OwnerId::new("me/prod")),
-        instance: Some(instance.parse().unwrap()),
-        revision: Some("3f2a91c".to_owned()),
-        status,
-        ..Container::bare(id, name)
-    }
-}
-
-pub(crate) fn revision(commit: &str) -> Revision {
-    Revision {
-        commit: commit.to_owned(),
-        reference: "main".to_owned(),
-        summary: "api 1.5".to_owned(),
-        author: "A <a@example.org>".to_owned(),
-        time: Timestamp::UNIX_EPOCH,
-    }
-}
-
-pub(crate) fn strategy(kind: StrategyKind, max_parallel: u32, on_failure: OnFailure) -> Strategy {
-    Strategy {
-        kind,
-        max_parallel,
-        wait_for_healthy: true,
-        startup_timeout: Duration::from_secs(60),
-        stability_window: Duration::from_secs(2),
-        on_failure,
-    }
-}
-
-/// A plan of `count` independent steps `shop/s<n>/1`, all of the first of `strategies`.
-pub(crate) fn plan_of(count: usize, strategies: &[(&str, Strategy)]) -> Plan {
-    let first = strategies.first().map(|(name, _)| DeploymentName::new(*name));
-    Plan {
-        id: serde_json::from_str("\"7c1e42ab90d1\"").unwrap(),
-        environment: "prod".to_owned(),
-        revision: revision("3f2a91c0"),
-        observed_at: Timestamp::UNIX_EPOCH,
-        missing: Vec::new(),
-        steps: (0..count).map(|id| step(id, first.clone())).collect(),
-        held: Vec::new(),
-        unchanged: 0,
-        strategies: strategies.iter().map(|(name, it)| (DeploymentName::new(*name), it.clone())).collect(),
-    }
-}
-
-fn step(id: usize, deployment: Option<DeploymentName>) -> Step {
-    let service = ServiceRef { deployment: DeploymentName::new("shop"), service: ServiceId::new(format!("s{id}")) };
-    let container = ContainerId::new(format!("container{id}"));
-    Step {
-        id,
-        subject: Subject::Instance(service.instance(1)),
-        deployment,
-        action: Action::UpdateInstance { container, updates: Vec::new(), gate: Gate::Started },
-        guard: Guard::Nothing,
-        needs: Vec::new(),
-        changes: Vec::new(),
-        reason: Reason::Changed,
-        disruption: Disruption::InPlace,
-    }
 }

@@ -170,7 +170,7 @@ fn links(events: &[Recorded]) -> Vec<Link> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::testing::revision;
+    use crate::apply::testing::revision;
     use crate::event::Event;
     use crate::store::{RevisionOutcome, Store};
 

@@ -1,7 +1,7 @@
 //! Mistakes as data: what is wrong, where, and what to do about it.
 
 use super::text::{Place, SourceFile, Span};
-use crate::model::Location;
+use crate::model::{FileTree, Location};
 use std::fmt;
 use std::sync::Arc;
 
@@ -71,6 +71,17 @@ impl Diagnostic {
             certainty: Certainty::File,
             source: None,
         }
+    }
+
+    /// A mistake that was found in what a file says, at the line where it is written.
+    pub fn of_line(code: &'static str, tree: &FileTree, at: &Location, message: impl Into<String>) -> Self {
+        let content = tree.get(&at.file).and_then(|entry| entry.content.as_deref());
+        let Some(text) = content.and_then(|content| std::str::from_utf8(content).ok()) else {
+            return Self { location: at.clone(), ..Self::of_file(code, &at.file, message) };
+        };
+        let source = Arc::new(SourceFile::new(&at.file, text));
+        let span = source.rest_of_line(at);
+        Self::new(code, Certainty::Meaning, &Place { source, span }, message)
     }
 
     /// Sets what is said at the mark.

@@ -77,6 +77,15 @@ impl SourceFile {
         Location { file: Arc::clone(&self.path), line: one_based(line), column: one_based(column) }
     }
 
+    /// From a place to the end of its line.
+    pub(super) fn rest_of_line(&self, at: &Location) -> Span {
+        let index = |number: u32| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
+        let (start, end) = (self.line_start(index(at.line)), self.line_end(index(at.line)));
+        let line = self.text.get(start..end).unwrap_or_default();
+        let before = line.char_indices().nth(index(at.column)).map_or(line.len(), |(byte, _)| byte);
+        Span { start: start + before, end }
+    }
+
     /// The part of a span on its first line, on character boundaries, at least one character where there is one.
     pub fn clip(&self, span: Span) -> Span {
         let start = floor(&self.text, span.start);
@@ -135,5 +144,8 @@ mod tests {
         assert_eq!((at.line, at.column), (2, 5));
         assert_eq!(source.clip(Span { start: 0, end: 100 }), Span { start: 0, end: 5 });
         assert_eq!(source.location(usize::MAX).line, 3);
+        let rest = source.rest_of_line(&at);
+        assert_eq!(&source.text()[rest.start..rest.end], "x");
+        assert_eq!(source.rest_of_line(&Location { line: 9, ..at }).start, source.text().len());
     }
 }

@@ -323,3 +323,15 @@ impl Out {
         value.push_str(&host);
     }
 }
+
+impl ContainerSpec {
+    /// The containers whose namespaces it shares (`container:<name>`), each with the field that says so.
+    pub fn joined(&self) -> impl Iterator<Item = (FieldKind, &str)> {
+        let modes = [
+            (FieldKind::NetworkMode, &self.network_mode),
+            (FieldKind::PidMode, &self.pid_mode),
+            (FieldKind::IpcMode, &self.ipc_mode),
+        ];
+        modes.into_iter().filter_map(|(kind, mode)| Some((kind, mode.as_deref()?.strip_prefix("container:")?)))
+    }
+}

@@ -3,7 +3,6 @@
 //! `manifest` fills it from files, `engine` from what the engine reports, both already normalised: an absent value means
 //! «the image's or the engine's default», whoever wrote it. [`ContainerSpec::fields`] flattens it for comparison.
 
-use super::FieldKind;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -90,18 +89,6 @@ pub struct ContainerSpec {
     pub shm_size: Option<u64>,
     /// How the engine checks the container's health; absent is the image's.
     pub healthcheck: Option<Healthcheck>,
-}
-
-impl ContainerSpec {
-    /// The containers whose namespaces it shares (`container:<name>`), each with the field that says so.
-    pub fn joined(&self) -> impl Iterator<Item = (FieldKind, &str)> {
-        let modes = [
-            (FieldKind::NetworkMode, &self.network_mode),
-            (FieldKind::PidMode, &self.pid_mode),
-            (FieldKind::IpcMode, &self.ipc_mode),
-        ];
-        modes.into_iter().filter_map(|(kind, mode)| Some((kind, mode.as_deref()?.strip_prefix("container:")?)))
-    }
 }
 
 /// Transport of a published port.

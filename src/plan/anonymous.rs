@@ -1,6 +1,6 @@
 //! What becomes of the volumes that nobody declared when a container is replaced.
 
-use super::instances::Instance;
+use super::instance::Instance;
 use crate::model::Container;
 use std::collections::BTreeMap;
 

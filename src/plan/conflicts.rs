@@ -3,8 +3,8 @@
 use super::action::{Action, Gate, Guard, Update};
 use super::context::Context;
 use super::draft::{Draft, Drafts, Handover, Phase, Rank};
-use super::instances::grace;
 use super::step::{Disruption, HeldReason, Milestone, Reason, Subject};
+use super::wanted::grace;
 use crate::model::{Container, ContainerSpec, InstanceId, MOVING, PortBinding, Protocol, Status};
 use std::collections::{BTreeSet, HashMap};
 

@@ -1,9 +1,9 @@
 //! What a service wants as fields, computed once for all its replicas.
 
 use super::context::Context;
-use super::diff::effective;
+use super::effective::effective;
 use super::wanted::Wanted;
-use crate::model::{Container, ContainerSpec, Fields, ServiceRef};
+use crate::model::{Change, Container, ContainerSpec, Field, Fields, ServiceRef};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
@@ -60,4 +60,9 @@ impl Overlay {
     pub(super) fn is_met_by(&self, observed: &ContainerSpec) -> bool {
         self.spec.configs.is_empty() && self.spec == *observed
     }
+}
+
+/// Whether the host can change a field of a container that exists. All others stay as the engine made them.
+pub(super) fn is_mutable(field: &Field) -> bool {
+    field.kind.change() == Change::InPlace
 }

@@ -4,49 +4,14 @@
 //! out with an underscore. Left out are the time of the observation, the texts for people and the places in files.
 
 use super::action::{Action, Gate, Guard, Launch, Update};
+use super::id::PlanId;
 use super::step::{FieldChange, Held, HeldReason, Need, Plan, Step, Subject};
 use crate::model::{
     Attachment, ConfigFile, ImageBuild, Network, OnChange, Probe, Resources, Restart, Revision, Strategy, Volume,
 };
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
-
-/// The identity of a plan: 64 hexadecimal digits, of which 12 are shown. Equal ids mean that the same would be done.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct PlanId(String);
-
-/// How many digits of an id are shown, and are at least asked for.
-const SHOWN: usize = 12;
-/// How many digits an id has.
-const ALL: usize = 64;
-
-impl PlanId {
-    /// All 64 digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether a text that a person passed names this plan: all digits, or at least the 12 that are shown.
-    pub fn is(&self, text: &str) -> bool {
-        text.len() >= SHOWN && self.0.starts_with(text)
-    }
-
-    /// Whether a text names any plan: from 12 digits to all.
-    pub fn may_be(text: &str) -> bool {
-        let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        (SHOWN..=ALL).contains(&text.len()) && text.bytes().all(digit)
-    }
-}
-
-impl fmt::Display for PlanId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.0.get(..SHOWN).unwrap_or(&self.0))
-    }
-}
 
 /// The identity of a plan; its own `id` is not looked at.
 pub(super) fn identity(plan: &Plan) -> PlanId {
@@ -62,7 +27,7 @@ pub(super) fn identity(plan: &Plan) -> PlanId {
         out.text(name.as_str());
         strategy(out, of);
     });
-    PlanId(out.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    PlanId::new(out.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Writes values so that no two sequences of values give the same bytes.

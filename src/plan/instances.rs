@@ -8,23 +8,19 @@ use super::fields::FieldCache;
 use super::flapping::{hold_repair, restarts_in_vain};
 use super::gate::{gate, waited_for};
 use super::input::AllowedGuard;
-use super::leftovers::Main;
+use super::instance::{Instance, Main};
 use super::objects::needed_by;
 use super::record::{applied, asked};
 use super::step::{Disruption, FieldChange, HeldReason, Milestone, Origin, Reason, Subject};
 use super::suspended;
 use super::unmet::is_done;
 use super::update::{class, updates};
-use super::wanted::{Present, Wanted};
+use super::wanted::{Present, grace};
 use crate::model::{
     Change, Condition, Container, ContainerId, Field, FieldKind, Health, Mount, OnFailure, Order, ServiceRef, Status,
     Unread,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
-
-/// Docker's own time between the stop signal and SIGKILL.
-const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 /// What was seen of the wanted instances on the way.
 #[derive(Debug, Default)]
@@ -101,21 +97,6 @@ fn lost_with_volumes(drafts: &Drafts) -> BTreeSet<ContainerId> {
 fn loses_its_container(present: &Present<'_>, lost: &BTreeSet<ContainerId>) -> bool {
     let mut containers = present.main.iter().chain(&present.next).chain(&present.prev).peekable();
     containers.peek().is_some() && containers.all(|container| lost.contains(&container.id))
-}
-
-/// How long a container may take to stop.
-pub(super) fn grace(container: &Container) -> Duration {
-    container.spec.stop_grace.unwrap_or(DEFAULT_GRACE)
-}
-
-/// One wanted instance under consideration.
-pub(super) struct Instance<'c, 'a> {
-    pub(super) cx: &'c Context<'a>,
-    pub(super) wanted: &'c Wanted<'a>,
-    gate: Gate,
-    depended_on: bool,
-    pub(super) rank: Rank,
-    fields: &'c mut FieldCache,
 }
 
 impl<'a> Instance<'_, 'a> {

@@ -3,7 +3,7 @@
 
 use super::action::Action;
 use super::draft::Drafts;
-use super::instances::Instance;
+use super::instance::Instance;
 use super::step::{FieldChange, Origin, Subject};
 use crate::model::{Container, Field, FieldKind};
 

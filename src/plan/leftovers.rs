@@ -2,21 +2,12 @@
 
 use super::action::Action;
 use super::draft::{Draft, Drafts, Phase, Rank};
-use super::instances::{Instance, grace};
+use super::instance::{Instance, Main};
 use super::step::{Disruption, HeldReason, Milestone, Reason, Subject};
-use super::wanted::Present;
+use super::wanted::{Present, grace};
 use crate::model::{Container, Health, NEXT, PREV, Status};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-
-/// The container that stands for an instance, as it will be once its leftovers are settled.
-pub(super) struct Main<'a> {
-    pub(super) container: Cow<'a, Container>,
-    /// Steps that settle its leftovers and must come first.
-    pub(super) after: BTreeSet<(Subject, Milestone)>,
-    /// A set-aside predecessor that goes once this one passed its gate.
-    pub(super) predecessor: Option<&'a Container>,
-}
 
 impl<'a> Instance<'_, 'a> {
     /// Decides which container stands for the instance when an interrupted replacement left more than one.

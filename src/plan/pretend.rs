@@ -3,8 +3,8 @@
 
 use super::action::{Action, Gate, Launch, Update};
 use super::input::{Base, Memory};
-use super::objects::{network_settings, volume_settings};
 use super::record::{remembered, reported};
+use super::settings::{network_settings, volume_settings};
 use super::step::{FieldChange, Plan, Step};
 use crate::model::{
     Container, ContainerId, DeploymentName, Health, ImageConfig, ImageState, Network, NetworkState, Observed, OwnerId,

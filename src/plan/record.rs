@@ -4,11 +4,11 @@
 
 use super::context::Context;
 use super::diff::differences;
-use super::fields::FieldCache;
+use super::fields::{FieldCache, is_mutable};
 use super::input::{Base, PlanInput};
-use super::objects::network_changes;
+use super::settings::network_changes;
 use super::step::FieldChange;
-use crate::model::{Change, Container, ContainerSpec, Field, FieldKind, Fields, Service, digest};
+use crate::model::{Container, ContainerSpec, Field, FieldKind, Fields, Service, digest};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -56,11 +56,6 @@ pub fn not_granted(wanted: &ContainerSpec, made: &Container) -> Vec<String> {
             None => format!("the engine did not apply {field} {value}"),
         })
         .collect()
-}
-
-/// Whether the host can change a field of a container that exists. All others stay as the engine made them.
-pub(super) fn is_mutable(field: &Field) -> bool {
-    field.kind.change() == Change::InPlace
 }
 
 /// What was last asked of a container: its label, and what was changed in place since.

@@ -4,8 +4,8 @@ use super::action::{Action, Guard};
 use super::context::Context;
 use super::draft::{Draft, Drafts, Phase, Rank};
 use super::input::AllowedGuard;
-use super::instances::grace;
 use super::step::{Disruption, Held, HeldReason, Milestone, Origin, Reason, Subject};
+use super::wanted::grace;
 use crate::model::{Container, InstanceId, ServiceRef};
 use std::collections::{BTreeMap, BTreeSet};
 

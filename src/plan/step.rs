@@ -1,7 +1,7 @@
 //! The plan as data: what will be done, in which order, why, and what it costs. Whoever carries it out has no choice left.
 
 use super::action::{Action, Guard};
-use super::identity::PlanId;
+use super::id::PlanId;
 use crate::model::{
     Condition, DeploymentName, Field, InstanceId, Location, Revision, ServiceRef, Status, Strategy, Timestamp,
 };

@@ -4,9 +4,9 @@ use super::action::{Action, Guard};
 use super::context::Context;
 use super::draft::{Draft, Drafts, Phase, Rank};
 use super::flapping::hold_repair;
-use super::instances::grace;
 use super::step::{Disruption, FieldChange, Origin, Reason, Subject};
 use super::wanted::Wanted;
+use super::wanted::grace;
 use crate::model::{Container, Field, FieldKind, Restart, Status};
 use std::collections::BTreeSet;
 

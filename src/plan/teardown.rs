@@ -4,8 +4,8 @@ use super::action::{Action, Gate, Guard, Update};
 use super::context::Context;
 use super::draft::{Draft, Drafts, Phase, Rank};
 use super::input::PlanInput;
-use super::instances::grace;
 use super::step::{Disruption, Milestone, Plan, Reason, Subject};
+use super::wanted::grace;
 use crate::model::{Container, DeploymentName, ServiceRef, Status};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,8 @@
 //! What it takes to change one field of one container, and the calls that change many at once.
 
 use super::action::Update;
-use super::instances::grace;
 use super::step::FieldChange;
+use super::wanted::grace;
 use crate::model::{Change, Container, FieldKind, OnChange, Service, Status, limits_in_place};
 
 /// What a change needs of this container. Starts from the field's own class; a config file decides for itself, a limit

@@ -2,6 +2,10 @@
 
 use crate::model::{Container, Deployment, Desired, InstanceId, NEXT, Observed, OwnerId, PREV, Service, ServiceRef};
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Docker's own time between the stop signal and SIGKILL.
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 /// One replica that should be there.
 #[derive(Clone, Debug)]
@@ -71,4 +75,9 @@ pub(super) fn present<'a>(observed: &'a Observed, owner: &OwnerId) -> BTreeMap<I
         }
     }
     all
+}
+
+/// How long a container may take to stop.
+pub(super) fn grace(container: &Container) -> Duration {
+    container.spec.stop_grace.unwrap_or(DEFAULT_GRACE)
 }

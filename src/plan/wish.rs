@@ -2,7 +2,7 @@
 //! begin anew.
 
 use super::diff::spec_digest;
-use super::objects::{network_settings, volume_settings};
+use super::settings::{network_settings, volume_settings};
 use super::step::Subject;
 use crate::model::{Desired, digest};
 

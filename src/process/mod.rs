@@ -18,8 +18,9 @@ pub mod supervise;
 pub mod telemetry;
 
 /// Settings of jemalloc, as C reads them: two arenas and small caches of each thread, because a daemon that waits should hold
-/// little. `benches/README.md` says what it costs.
-pub const ALLOCATOR_SETTINGS: &[u8] = b"narenas:2,dirty_decay_ms:1000,tcache_nslots_small_max:20,lg_tcache_max:10\0";
+/// little. The caches keep pieces of up to 2 KiB (2¹¹ bytes), so that sending a start waits for no other thread's memory.
+/// `benches/README.md` says what it costs.
+pub const ALLOCATOR_SETTINGS: &[u8] = b"narenas:2,dirty_decay_ms:1000,tcache_nslots_small_max:20,lg_tcache_max:11\0";
 
 pub use backoff::Backoff;
 pub use state_folder::{StateFolder, StateFolderError};

@@ -7,9 +7,13 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch::error::RecvError;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// How long the end of a task whose counterpart is gone waits for the end of that counterpart, which says the cause.
+const CAUSE: Duration = Duration::from_secs(1);
 
 /// What a task ends with: `Ok` when its work is done or it was asked to stop.
 pub type TaskResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
@@ -88,26 +92,31 @@ impl Supervisor {
             loop {
                 let end = caught(make()).await;
                 if inner.stop.is_cancelled() {
-                    if let Err(error) = end {
-                        tracing::warn!(task = name, error, "task failed while stopping");
+                    if let Err(failed) = end {
+                        tracing::warn!(task = name, error = failed.error, "task failed while stopping");
                     }
                     break;
                 }
                 match (&mut policy, end) {
                     (Policy::Finish, Ok(())) => break,
-                    (Policy::Finish, Err(error)) => {
-                        tracing::warn!(task = name, error, "task failed");
+                    (Policy::Finish, Err(failed)) => {
+                        tracing::warn!(task = name, error = failed.error, "task failed");
                         break;
                     }
                     (Policy::Essential, end) => {
-                        let error = end.err().unwrap_or_else(|| "it returned before it was asked to".to_owned());
+                        let is_consequence = end.as_ref().is_err_and(|failed| failed.is_consequence);
+                        if is_consequence && tokio::time::timeout(CAUSE, inner.stop.cancelled()).await.is_ok() {
+                            break;
+                        }
+                        let error = end
+                            .map_or_else(|failed| failed.error, |()| "it returned before it was asked to".to_owned());
                         tracing::error!(task = name, error, "essential task lost; the process ends");
                         inner.lose(Lost::Essential { task: name.clone(), error });
                         break;
                     }
                     (Policy::Restart(backoff), end) => {
                         let wait = backoff.fail(fastrand::f64());
-                        let error = end.err().unwrap_or_else(|| "it returned early".to_owned());
+                        let error = end.map_or_else(|failed| failed.error, |()| "it returned early".to_owned());
                         tracing::warn!(task = name, error, wait_ms = wait.as_millis(), "task is started again");
                         // Both arms are cancel-safe.
                         tokio::select! {
@@ -190,18 +199,26 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs `work`; an error becomes one line with all causes, a panic an error.
-async fn caught(work: impl Future<Output = TaskResult>) -> Result<(), String> {
+/// Why a task ended.
+struct Failed {
+    /// One line with all causes.
+    error: String,
+    /// The other end of a channel is gone: whoever held it ended first, and says why.
+    is_consequence: bool,
+}
+
+/// Runs `work`; a panic becomes an error.
+async fn caught(work: impl Future<Output = TaskResult>) -> Result<(), Failed> {
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(chain(error.as_ref())),
+        Ok(Err(error)) => Err(Failed { error: chain(error.as_ref()), is_consequence: error.is::<RecvError>() }),
         Err(panic) => {
             let text = panic
                 .downcast_ref::<&str>()
                 .map(|text| (*text).to_owned())
                 .or_else(|| panic.downcast_ref::<String>().cloned())
                 .unwrap_or_else(|| "no message".to_owned());
-            Err(format!("it panicked: {text}"))
+            Err(Failed { error: format!("it panicked: {text}"), is_consequence: false })
         }
     }
 }

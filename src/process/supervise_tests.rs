@@ -21,6 +21,36 @@ async fn an_essential_task_takes_everything_along() {
     assert_eq!(lost, Lost::Essential { task: "breaks".to_owned(), error: "no more".to_owned() });
 }
 
+/// Who waits for something that another task says ends with it, and often before it; the cause is what is reported.
+#[tokio::test]
+async fn a_task_whose_counterpart_is_gone_hides_no_cause() {
+    for is_reported in [true, false] {
+        let tasks = supervisor();
+        let (says, hears) = tokio::sync::watch::channel(0);
+        let mut says = Some(says);
+        let stop = tasks.stop_token();
+        tasks.spawn("says", Policy::Essential, move || {
+            let (says, stop) = (says.take(), stop.clone());
+            async move {
+                drop(says);
+                if is_reported {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    return Err("the folder is lost".into());
+                }
+                stop.cancelled().await;
+                Ok(())
+            }
+        });
+        tasks.spawn("hears", Policy::Essential, move || {
+            let mut hears = hears.clone();
+            async move { Ok(hears.changed().await?) }
+        });
+        let lost = tasks.run(Duration::from_secs(5)).await.unwrap_err();
+        let (task, error) = if is_reported { ("says", "the folder is lost") } else { ("hears", "channel closed") };
+        assert_eq!(lost, Lost::Essential { task: task.to_owned(), error: error.to_owned() });
+    }
+}
+
 #[tokio::test]
 async fn an_essential_task_may_not_return_early() {
     let tasks = supervisor();

@@ -251,8 +251,14 @@ impl Caller {
         let shared = Arc::clone(&self.shared);
         let key = self.key(shared.task(attempt)?, attempt);
         Some(Box::pin(async move {
-            let state = link.channel.status(&key, POLL_BOUND).await.map(|status| status.state);
-            let seen = seen(&state, link.is_ours());
+            let status = link.channel.status(&key, POLL_BOUND).await;
+            let name = status.as_ref().ok().filter(|_| !link.is_ours()).map(|status| status.task_id.as_str());
+            let early = name.and_then(|name| shared.flights().named_by_server(attempt, name));
+            if let Some((flight, notice)) = early {
+                shared.notice(&flight, &notice);
+                return attempt;
+            }
+            let seen = seen(&status.map(|status| status.state), link.is_ours());
             shared.inbox.tell(Input::Seen(attempt, seen));
             attempt
         }))

@@ -5,9 +5,9 @@ use crate::manifest;
 use crate::model::{FileEntry, FileKind, FileTree, TaskId};
 use crate::process::clock;
 use crate::rt::{self, Alarm, Anchor};
+use crate::runs::begin::Begin;
 use crate::runs::details::Details;
 use crate::runs::flights::Flights;
-use crate::runs::shared::Begin;
 use crate::runs::timekeeper::{Inbox, Told};
 use crate::schedule::TaskIndex;
 use crate::wire::{Ended, Listener, Stamp, StartRefused, TaskCall, TaskChannel, TaskResult, Tasks};
@@ -68,8 +68,7 @@ impl World {
         let (sender, inbox) = rt::queue(64);
         let (alarm, waker) = rt::alarm();
         let (start, schedule) = (Monotonic::now(), Arc::new(schedule()));
-        let tasks = schedule.tasks.iter().map(|task| task.id.clone());
-        let flights = Flights::new("r1".to_owned(), tasks, vec![address.clone()], vec![None]);
+        let flights = Flights::new("r1".to_owned(), vec![None]);
         let shared = Arc::new(Shared {
             schedule: Arc::clone(&schedule),
             inbox: Inbox { sender, waker },

@@ -1,7 +1,7 @@
 //! The thread that makes the calls of a run: it connects to every task server, says what it found, and waits for the start.
 
 use super::caller::{Caller, addresses};
-use super::conduct::RunError;
+use super::error::RunError;
 use super::link::{Kind, Link};
 use super::orders::Effects;
 use super::shared::Shared;
@@ -34,8 +34,6 @@ const KEEP_ALIVE: KeepAlive = KeepAlive { interval: Duration::from_secs(10), tim
 pub(super) struct Servers {
     /// For each task, how many tasks its server runs at once if that is a runner of ours.
     pub(super) ours: Vec<Option<u32>>,
-    /// The task servers.
-    pub(super) addresses: Vec<TaskAddress>,
     /// Their hosts.
     pub(super) hosts: Vec<Option<IpAddr>>,
     /// Task servers that could not be reached.
@@ -77,7 +75,6 @@ impl Calls {
         let met = join_all((0..).zip(&list).map(|(at, address)| meet(at, address, self.tls.as_ref(), &wishes, until)));
         let mut servers = Servers {
             ours: Vec::new(),
-            addresses: list.clone(),
             hosts: Vec::new(),
             remarks: Vec::new(),
             clocks: Vec::new(),

@@ -1,7 +1,10 @@
 //! One run from its preparations to its end.
 
+use super::begin::Begin;
 use super::calls::{Calls, Servers};
+use super::calls_thread::{CALLS_STACK, below, ended};
 use super::details::Details;
+use super::error::RunError;
 use super::exchange::Exchange;
 use super::exchanges::Exchanges;
 use super::flights::Flights;
@@ -9,17 +12,16 @@ use super::hand::Hand;
 use super::local::LocalRunner;
 use super::moments::Onlooker;
 use super::orders::orders;
-use super::shared::{Begin, Shared};
+use super::shared::Shared;
 use super::throttled;
 use super::timekeeper::{Inbox, Kept, Timekeeper};
 use super::wishes::remark;
-use crate::model::{RealTime, RtPolicy, Schedule, Target, Task, TaskAddress, Timestamp};
+use crate::model::{RealTime, RtPolicy, Schedule, Target, Task, Timestamp};
 use crate::process::supervise::chain;
 use crate::process::{boot, clock};
 use crate::rt::{self, Anchor, Monotonic, Prepared, Running, ThreadError};
 use crate::schedule::{Lane, RunVerdict, TaskIndex, Timeline};
-use crate::task::RunnerError;
-use crate::wire::{ListenError, Tls};
+use crate::wire::Tls;
 use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -32,8 +34,6 @@ const HEAD_START: Duration = Duration::from_millis(5);
 const FOUND: Duration = Duration::from_secs(10);
 /// The most that a queue between the threads of a run has room for.
 const ROOM: usize = 16_384;
-/// Stack of a thread that speaks to task servers; a build without optimisation takes most of it.
-pub(super) const CALLS_STACK: usize = 2 << 20;
 /// How long before its instant a task is sent to our own runner. Not a round number: periods are, and what is sent ahead
 /// would arrive just when an earlier task is to begin.
 const LEAD: Duration = Duration::from_micros(98_300);
@@ -78,29 +78,6 @@ pub struct Conducted {
     pub remarks: Vec<String>,
 }
 
-/// Why a run did not take place.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// A task server of the run has no other way to say the end of a task.
-    #[error("end notices cannot be taken, and not every task server of this run can say an end otherwise")]
-    Listen(#[source] ListenError),
-    /// The thread that keeps the time.
-    #[error("the thread that keeps the time")]
-    Timekeeper(#[source] ThreadError),
-    /// The thread that makes the calls.
-    #[error("the thread that makes the calls")]
-    Caller(#[source] ThreadError),
-    /// The runtime of a thread, or the folder of its socket.
-    #[error("a thread of the run")]
-    Runtime(#[source] std::io::Error),
-    /// The programs of inline commands.
-    #[error("the runner of inline commands")]
-    Runner(#[source] RunnerError),
-    /// The schedule is strict, and something it needs cannot be had.
-    #[error("the schedule is strict: {0}")]
-    Strict(String),
-}
-
 /// An id for a run that says when, and is unique.
 pub fn new_id(schedule: &Schedule, now: Timestamp) -> String {
     format!("{}-{}-{:08x}", schedule.name, now.strftime("%Y%m%d-%H%M%S"), fastrand::u32(..))
@@ -115,7 +92,6 @@ pub struct Ready {
     real_time: RealTime,
     /// `None` when all its task servers are ours.
     exchange: Option<Arc<Exchange>>,
-    addresses: Vec<TaskAddress>,
     hosts: Vec<Option<IpAddr>>,
     remarks: Vec<String>,
     details: Arc<Mutex<Details>>,
@@ -216,7 +192,6 @@ pub fn prepare(
         output_limit: settings.output_limit,
         real_time: settings.real_time,
         exchange,
-        addresses: servers.addresses,
         hosts: servers.hosts,
         remarks,
         details,
@@ -311,8 +286,7 @@ impl Ready {
     pub fn conduct(self, planned: Planned, hand: &Hand) -> Result<Conducted, RunError> {
         let Planned(begin) = planned;
         hand.hold(&self.inbox);
-        let tasks = self.schedule.tasks.iter().map(|task| task.id.clone());
-        let flights = Flights::new(self.id.clone(), tasks, self.addresses, self.hosts);
+        let flights = Flights::new(self.id.clone(), self.hosts);
         let shared = Arc::new(Shared {
             schedule: self.schedule,
             inbox: self.inbox,
@@ -349,25 +323,6 @@ fn prepared<T: Send + 'static>(
     let prepared = Prepared::new(settings, body)?;
     remarks.extend(prepared.applied().refusals().map(|refused| format!("{name}: {}", chain(refused))));
     Ok(prepared)
-}
-
-pub(super) fn ended<T: Send + 'static>(thread: rt::Running<T>) -> ThreadError {
-    match thread.join() {
-        Ok(_) => ThreadError::Ended { name: "sp-calls".to_owned() },
-        Err(error) => error,
-    }
-}
-
-/// The priority below, for the thread that makes the calls: it must not keep the time from being kept.
-pub(super) fn below(real_time: RealTime) -> RealTime {
-    let lower = |priority: u8| priority.saturating_sub(1).max(1);
-    let policy = match real_time.policy {
-        RtPolicy::Fifo { priority } => RtPolicy::Fifo { priority: lower(priority) },
-        RtPolicy::RoundRobin { priority } => RtPolicy::RoundRobin { priority: lower(priority) },
-        // A reservation is for the one thread; the calls take what is left.
-        RtPolicy::Deadline { .. } | RtPolicy::Other => RtPolicy::Other,
-    };
-    RealTime { policy, ..real_time }
 }
 
 #[cfg(test)]

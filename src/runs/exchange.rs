@@ -1,8 +1,9 @@
 //! Takes the end notices of task servers for every run of this process, and finds the run that each is for.
 
-use super::conduct::{CALLS_STACK, RunError, below};
+use super::calls_thread::{CALLS_STACK, below, ended};
 use super::ends::Ends;
-use super::flights::Flights;
+use super::error::RunError;
+use super::flights::{Flights, Sent};
 use super::shared::Shared;
 use crate::model::{RealTime, RtPolicy, TaskAddress, Timestamp};
 use crate::process::clock;
@@ -65,28 +66,33 @@ impl Runs {
 
     /// Gives a notice to the attempt that it means. Any other is answered, written into the log, and changes nothing.
     fn take(&self, notice: &EndNotice) -> Result<(), NotTaken> {
-        let mut seats = self.all();
+        let (mut seats, now) = (self.all(), Monotonic::now());
         if seats.ends.is_known(notice) {
             return Ok(());
         }
         let found = {
             let flights: Vec<MutexGuard<'_, Flights>> = seats.open.iter().map(|run| run.flights()).collect();
             let each: Vec<&Flights> = flights.iter().map(|flights| &**flights).collect();
-            seats.ends.find(&each, notice, Monotonic::now()).map(|(at, flight)| {
-                let server = each.get(at).and_then(|run| run.server(&flight)).cloned();
-                (at, flight, server)
-            })
+            seats.ends.find(&each, notice, now)
         };
-        let Some((at, flight, server)) = found else {
+        let Some((at, flight)) = found else {
             // Our own runner may tell an end in two ways; this is the second one.
-            return if seats.knows(&notice.run_id) { Ok(()) } else { Err(seats.unknown(notice)) };
+            return if seats.knows(&notice.run_id) || seats.keep(notice, now) {
+                Ok(())
+            } else {
+                Err(seats.unknown(notice))
+            };
         };
-        seats.ends.took(notice, &flight, server.as_ref());
+        seats.ends.took(notice);
         let run = seats.open.get(at).map(Arc::clone);
         drop(seats);
         if let Some(run) = run {
-            let is_held = run.flights().hold(flight.attempt, notice);
-            if !is_held {
+            // Only its acknowledgement tells whether this can be its end.
+            let waits = {
+                let mut flights = run.flights();
+                flight.has_come() == Sent::UnderWay && flights.keep(notice, now)
+            };
+            if !waits {
                 run.notice(&flight, notice);
             }
         }
@@ -95,8 +101,27 @@ impl Runs {
 }
 
 impl Seats {
-    /// A notice means no task in flight. Logged now and then: anybody who reaches the port can send one.
+    /// A notice means no task in flight.
     fn unknown(&mut self, notice: &EndNotice) -> NotTaken {
+        self.log(notice, "it changes nothing");
+        NotTaken::Unknown
+    }
+
+    /// Keeps a notice with an unknown name in the runs whose task servers may still answer with that name.
+    fn keep(&mut self, notice: &EndNotice, now: Monotonic) -> bool {
+        // Every run keeps it: it is not known yet whose task server uses the name.
+        let mut keeps = false;
+        for run in &self.open {
+            keeps |= run.flights().keep(notice, now);
+        }
+        if keeps {
+            self.log(notice, "it changes nothing unless the task server of one in flight answers with that name");
+        }
+        keeps
+    }
+
+    /// Logs, now and then, that a notice names no task in flight: anybody who reaches the port can send one.
+    fn log(&mut self, notice: &EndNotice, so: &str) {
         let now = Monotonic::now();
         let (logged, more) = &mut self.stray;
         if logged.is_some_and(|logged| now.since(logged) < STRAY) {
@@ -104,16 +129,9 @@ impl Seats {
         } else {
             let from = notice.from.map(tracing::field::display);
             let (task, run) = (notice.task_id.as_str(), notice.run_id.as_str());
-            tracing::info!(
-                task,
-                run,
-                from,
-                more_before = *more,
-                "an end notice names no task in flight; it changed nothing"
-            );
+            tracing::info!(task, run, from, more_before = *more, "an end notice names no task in flight; {so}");
             (*logged, *more) = (Some(now), 0);
         }
-        NotTaken::Unknown
     }
 
     /// Whether a run goes on here, or has ended not long ago.
@@ -162,7 +180,7 @@ impl Exchange {
         match bound_rx.recv() {
             Ok(Ok(addresses)) => Ok(Self { runs, addresses, remarks, close: Some(close), thread: Some(thread) }),
             Ok(Err(error)) => Err(error),
-            Err(_) => Err(RunError::Caller(super::conduct::ended(thread))),
+            Err(_) => Err(RunError::Caller(ended(thread))),
         }
     }
 
@@ -275,18 +293,8 @@ mod tests {
         let exchange = Exchange::open(&addresses, plain, limit, None).unwrap();
         let channel = OrchestratorChannel::new(exchange.addresses.first().unwrap().clone(), None);
         let notice = EndNotice {
-            task_id: "t".to_owned(),
-            run_id: String::new(),
-            occurrence: 0,
-            attempt: 0,
-            result: TaskResult::Success,
-            start: None,
-            end: None,
-            duration: None,
-            error_message: String::new(),
-            raw_metrics: Payload::default(),
             raw_output: Payload::encode(&"x".repeat(3 * limit).into(), TaskProtocol::Json),
-            from: None,
+            ..EndNotice::new("t", TaskResult::Success)
         };
         assert!(matches!(notice.output(TaskProtocol::Json, limit), Err(OutputFault::TooLarge { .. })));
         let error = channel.notify(&notice, Duration::from_secs(5)).await.unwrap_err();

@@ -1,6 +1,6 @@
 //! The exchange of end notices, opened when the first run needs it: not before, and not for runs whose task servers are all ours.
 
-use super::conduct::RunError;
+use super::error::RunError;
 use super::exchange::Exchange;
 use crate::model::{RealTime, TaskAddress};
 use crate::process::interfaces;

@@ -1,13 +1,14 @@
 //! Attempts in flight, and which of them an end notice means.
 //!
 //! Our own runners name the run, the occurrence and the try. Existing task servers name a task, or their kind of work, and may
-//! say it late or twice; other people may use them too. So a notice of theirs ends a task only when nothing speaks against it.
+//! say it late or twice; other people may use them too. So a notice of theirs ends a task only when it says the task's id, or the
+//! name that its server answers with, and nothing speaks against it.
 
-use crate::model::{TaskAddress, TaskId};
+use crate::model::TaskId;
 use crate::rt::Monotonic;
 use crate::schedule::Attempt;
 use crate::wire::EndNotice;
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +22,8 @@ const STAMPS: Duration = Duration::from_secs(1);
 const ONE_CLOCK: Duration = Duration::from_secs(86_400);
 /// Two clocks do not measure a duration alike.
 const SLACK: Duration = Duration::from_millis(20);
+/// How many early notices a run keeps.
+const EARLY: usize = 4;
 
 /// How far the start of an attempt has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +52,6 @@ pub(super) struct Flight {
     /// When its task server says that it began, by its own wall clock since 1970.
     pub(super) began: Option<Duration>,
     pub(super) sent: Arc<watch::Sender<Sent>>,
-    /// A notice that came before its start was acknowledged.
-    early: Option<EndNotice>,
     /// When its start was last sent, in nanoseconds of the monotonic clock.
     tried: Arc<AtomicU64>,
     /// Cancelled when the start is not to be tried again.
@@ -70,7 +71,6 @@ impl Flight {
             alias: None,
             began: None,
             sent: Arc::new(watch::Sender::new(Sent::UnderWay)),
-            early: None,
             tried: Arc::new(AtomicU64::new(now.as_nanos())),
             unwanted: CancellationToken::new(),
             withdrawn: CancellationToken::new(),
@@ -101,11 +101,19 @@ impl Flight {
         apart <= ONE_CLOCK && (apart > STAMPS || is_before)
     }
 
+    fn tried(&self) -> Monotonic {
+        Monotonic::from_nanos(self.tried.load(Ordering::Relaxed))
+    }
+
+    /// Whether it goes by a name: its id, or what its task server calls it.
+    fn is_called(&self, name: &str) -> bool {
+        self.task.as_str() == name || self.alias.as_deref() == Some(name)
+    }
+
     /// Whether a notice that comes at `now` can be about this very attempt: it runs at an existing task server, and what the
     /// notice is about neither began at another moment, by the clock of that server, nor took longer than since its start was sent.
     fn may_end(&self, notice: &EndNotice, now: Monotonic) -> bool {
-        let tried = Monotonic::from_nanos(self.tried.load(Ordering::Relaxed));
-        let is_longer = notice.duration.is_some_and(|duration| duration > now.since(tried) + SLACK);
+        let is_longer = notice.duration.is_some_and(|duration| duration > now.since(self.tried()) + SLACK);
         !self.ours && !self.is_other(notice) && !is_longer && matches!(self.has_come(), Sent::UnderWay | Sent::Begun)
     }
 }
@@ -115,23 +123,16 @@ impl Flight {
 pub(super) struct Flights {
     run: String,
     list: Vec<Flight>,
-    /// The names of all tasks of the run.
-    tasks: BTreeSet<TaskId>,
-    /// The task servers.
-    servers: Vec<TaskAddress>,
-    /// Where each of them is, when that is known.
+    /// Where each task server is, when that is known.
     hosts: Vec<Option<IpAddr>>,
+    /// Notices that came before it was known whether they mean an attempt in flight, the newest first, each with when it came.
+    early: VecDeque<(Monotonic, EndNotice)>,
 }
 
 impl Flights {
-    /// Nothing in flight yet of a run with these tasks and task servers.
-    pub(super) fn new(
-        run: String,
-        tasks: impl IntoIterator<Item = TaskId>,
-        servers: Vec<TaskAddress>,
-        hosts: Vec<Option<IpAddr>>,
-    ) -> Self {
-        Self { run, list: Vec::new(), tasks: tasks.into_iter().collect(), servers, hosts }
+    /// Nothing in flight yet of a run with task servers at these hosts.
+    pub(super) fn new(run: String, hosts: Vec<Option<IpAddr>>) -> Self {
+        Self { run, list: Vec::new(), hosts, early: VecDeque::new() }
     }
 
     /// The id of the run.
@@ -149,32 +150,43 @@ impl Flights {
         self.list.iter().find(|flight| flight.attempt == attempt).cloned()
     }
 
-    /// Notes what a task server calls an attempt, and when it says that it began. Returns the notice that came before this,
-    /// if it is about that attempt.
+    /// Notes that a start was answered, with what the task server calls the attempt and when it says that it began. Returns the
+    /// notice that came before this, if it means that attempt.
     pub(super) fn acknowledged(
         &mut self,
         attempt: Attempt,
         name: &str,
         began: Option<Duration>,
     ) -> Option<(Flight, EndNotice)> {
-        let flight = self.list.iter_mut().find(|flight| flight.attempt == attempt)?;
-        flight.began = began;
-        if !name.is_empty() && name != flight.task.as_str() {
-            flight.alias = Some(name.to_owned());
-        }
-        let early = flight.early.take().filter(|notice| !flight.is_other(notice))?;
-        Some((flight.clone(), early))
+        self.list.iter_mut().find(|flight| flight.attempt == attempt)?.began = began;
+        self.named_by_server(attempt, name)
     }
 
-    /// Holds a notice of an attempt whose start is not acknowledged yet: only then is it known whether it can be its end. `false`
-    /// when it is acknowledged.
-    pub(super) fn hold(&mut self, attempt: Attempt, notice: &EndNotice) -> bool {
-        let Some(flight) = self.list.iter_mut().find(|flight| flight.attempt == attempt) else { return false };
-        let holds = notice.run_id.is_empty() && flight.has_come() == Sent::UnderWay;
-        if holds {
-            flight.early = Some(notice.clone());
+    /// Notes what a task server calls an attempt. Returns the notice that came before this, if it means that attempt.
+    pub(super) fn named_by_server(&mut self, attempt: Attempt, name: &str) -> Option<(Flight, EndNotice)> {
+        let flight = self.list.iter_mut().find(|flight| flight.attempt == attempt)?;
+        if flight.alias.is_none() && !name.is_empty() && name != flight.task.as_str() {
+            flight.alias = Some(name.to_owned());
         }
-        holds
+        let flight = flight.clone();
+        let at = self.early.iter().position(|(came, notice)| {
+            let is_since = *came >= flight.tried();
+            is_since && flight.is_called(&notice.task_id) && self.can_mean(&flight, notice, *came)
+        })?;
+        let (_, notice) = self.early.remove(at)?;
+        Some((flight, notice))
+    }
+
+    /// Keeps a notice that comes at `now`, if an answer that is still to come may say that it means an attempt in flight: that of a
+    /// start that is not acknowledged, or the first name of a task server. `false` when there is none.
+    pub(super) fn keep(&mut self, notice: &EndNotice, now: Monotonic) -> bool {
+        let keeps = notice.run_id.is_empty()
+            && self.able(notice, now).any(|flight| flight.alias.is_none() || flight.has_come() == Sent::UnderWay);
+        if keeps {
+            self.early.truncate(EARLY - 1);
+            self.early.push_front((now, notice.clone()));
+        }
+        keeps
     }
 
     /// Notes how far the start of an attempt has come.
@@ -186,6 +198,8 @@ impl Flights {
 
     pub(super) fn remove(&mut self, attempt: Attempt) {
         self.list.retain(|flight| flight.attempt != attempt);
+        let list = &self.list;
+        self.early.retain(|(came, _)| list.iter().any(|flight| *came >= flight.tried()));
     }
 
     /// The attempts that a notice names, each with whether the notice comes from its host. With a run it is that attempt and
@@ -207,39 +221,14 @@ impl Flights {
         found.into_iter().map(|flight| (flight.clone(), self.is_near(flight, notice))).collect()
     }
 
-    /// The attempt that a notice under a name which nobody knows must mean: of those whose task servers have said no name of
-    /// their own, the one in flight at `server` when that is known to use the name; else the one at the sender's host, or the
-    /// only one there is.
-    pub(super) fn guess(
-        &self,
-        notice: &EndNotice,
-        server: Option<&TaskAddress>,
-        now: Monotonic,
-    ) -> Vec<(Flight, bool)> {
-        if !notice.run_id.is_empty() {
-            return Vec::new();
-        }
-        let able = || self.able(notice, now).filter(|flight| flight.alias.is_none());
-        let flight = match server {
-            Some(server) => only(able().filter(|flight| self.servers.get(flight.link) == Some(server))),
-            None => only(able().filter(|flight| self.is_near(flight, notice))).or_else(|| only(able())),
-        };
-        flight.map(|flight| (flight.clone(), self.is_near(flight, notice))).into_iter().collect()
-    }
-
-    /// Whether a name is that of a task of this run, or what the task server of one in flight calls it.
-    pub(super) fn uses(&self, name: &str) -> bool {
-        self.tasks.contains(&TaskId::new(name)) || self.list.iter().any(|flight| flight.alias.as_deref() == Some(name))
-    }
-
-    /// The task server of an attempt.
-    pub(super) fn server(&self, flight: &Flight) -> Option<&TaskAddress> {
-        self.servers.get(flight.link)
-    }
-
     /// The attempts that a notice without a run can be about.
     fn able(&self, notice: &EndNotice, now: Monotonic) -> impl Iterator<Item = &Flight> {
-        self.list.iter().filter(move |flight| flight.may_end(notice, now) && self.may_come_from(flight, notice))
+        self.list.iter().filter(move |flight| self.can_mean(flight, notice, now))
+    }
+
+    /// Whether nothing but its name speaks against it that a notice which comes at `now` means an attempt.
+    fn can_mean(&self, flight: &Flight, notice: &EndNotice, now: Monotonic) -> bool {
+        flight.may_end(notice, now) && self.may_come_from(flight, notice)
     }
 
     /// Whether a notice can come from an attempt's task server. Addresses are translated on the way, so that an unknown host

@@ -3,7 +3,7 @@
 use super::*;
 use crate::runs::ends::Ends;
 use crate::schedule::TaskIndex;
-use crate::wire::{Payload, TaskResult};
+use crate::wire::TaskResult;
 
 /// All have been in flight for an hour.
 const NOW: Monotonic = Monotonic::from_nanos(3_600_000_000_000);
@@ -18,27 +18,14 @@ fn ours(task: u32, link: usize) -> Flight {
 }
 
 fn notice(name: &str) -> EndNotice {
-    EndNotice {
-        task_id: name.to_owned(),
-        run_id: String::new(),
-        occurrence: 0,
-        attempt: 0,
-        result: TaskResult::Success,
-        start: None,
-        end: None,
-        duration: None,
-        error_message: String::new(),
-        raw_metrics: Payload::default(),
-        raw_output: Payload::default(),
-        from: None,
-    }
+    EndNotice::new(name, TaskResult::Success)
 }
 
 fn from(last: u8, name: &str) -> EndNotice {
     EndNotice { from: Some(([10, 0, 0, last], 9).into()), ..notice(name) }
 }
 
-/// A run with the tasks `t0` to `t9`, at three servers: one on a host of its own, two on another one.
+/// A run with three task servers: one on a host of its own, two on another one.
 struct Run {
     flights: Flights,
     ends: Ends,
@@ -47,9 +34,7 @@ struct Run {
 impl Run {
     fn new(list: &[Flight]) -> Self {
         let hosts = vec![Some([10, 0, 0, 1].into()), Some([10, 0, 0, 2].into()), Some([10, 0, 0, 2].into())];
-        let servers = (1..=3).map(|port| TaskAddress::Tcp("h".to_owned(), port)).collect();
-        let tasks = (0..10).map(|task| TaskId::new(format!("t{task}")));
-        let mut flights = Flights::new("r1".to_owned(), tasks, servers, hosts);
+        let mut flights = Flights::new("r1".to_owned(), hosts);
         list.iter().for_each(|flight| flights.add(flight.clone()));
         Self { flights, ends: Ends::default() }
     }
@@ -57,7 +42,7 @@ impl Run {
     /// The task that a notice ends; it is in flight no more.
     fn end(&mut self, notice: &EndNotice) -> Option<u32> {
         let (_, flight) = self.ends.find(&[&self.flights], notice, NOW)?;
-        self.ends.took(notice, &flight, self.flights.server(&flight));
+        self.ends.took(notice);
         self.flights.remove(flight.attempt);
         Some(flight.attempt.task.0)
     }
@@ -71,7 +56,6 @@ fn our_own_runner_says_which_attempt_it_means() {
     assert_eq!(run.end(&own("r1", 2)), None);
     assert_eq!(run.end(&own("r0", 1)), None);
     assert_eq!(run.end(&notice("t1")), None, "without its run, anybody may have said it");
-    assert_eq!(run.end(&from(1, "unknown")), None, "and nobody guesses");
     assert_eq!(run.end(&own("r1", 1)), Some(1));
 }
 
@@ -84,22 +68,45 @@ fn a_name_is_what_the_server_acknowledged_first_and_an_id_then() {
 }
 
 #[test]
-fn a_server_that_says_its_own_name_is_found_by_its_place_and_then_by_that_name() {
-    let mut run = Run::new(&[flight(1, 0), flight(2, 1)]);
-    assert_eq!(run.end(&notice("my_new_task")), None, "either could be meant");
-    assert_eq!(run.end(&from(1, "my_new_task")), Some(1));
-    // Known now: it is not the other server's, though that one's task is alone.
-    assert_eq!(run.end(&notice("my_new_task")), None);
-    run.flights.add(flight(3, 0));
-    assert_eq!(run.end(&notice("my_new_task")), Some(3), "wherever the notice seems to come from");
+fn a_name_that_nobody_goes_by_ends_nothing_though_one_task_alone_is_in_flight() {
+    let mut run = Run::new(&[flight(1, 0)]);
+    run.flights.sent(flight(1, 0).attempt, Sent::Begun);
+    for from in [notice("nobody"), from(1, "nobody"), from(2, "nobody"), from(77, "nobody")] {
+        assert_eq!(run.end(&from), None);
+    }
+    // Its server answers with its id, and goes on: there is no other name.
+    assert!(run.flights.acknowledged(flight(1, 0).attempt, "t1", None).is_none());
+    assert_eq!(run.end(&from(1, "nobody")), None);
+    assert_eq!(run.end(&from(1, "t1")), Some(1));
 }
 
 #[test]
-fn several_servers_on_one_host_are_distinguished_by_what_is_in_flight() {
-    let mut run = Run::new(&[flight(2, 1), flight(3, 2)]);
-    assert_eq!(run.end(&from(2, "my_new_task")), None);
-    run.flights.remove(flight(3, 2).attempt);
-    assert_eq!(run.end(&notice("my_new_task")), Some(2));
+fn a_name_that_the_server_says_only_when_it_is_asked_counts_from_then_on_and_back() {
+    let mut run = Run::new(&[flight(1, 0), flight(2, 1)]);
+    for number in [1, 2] {
+        run.flights.acknowledged(flight(number, 0).attempt, "", None);
+        run.flights.sent(flight(number, 0).attempt, Sent::Begun);
+    }
+    let end = notice("my_new_task");
+    assert_eq!(run.end(&end), None, "nobody goes by it yet");
+    assert!(run.flights.keep(&end, NOW));
+    assert!(run.flights.named_by_server(flight(2, 1).attempt, "other").is_none());
+    let (ended, kept) = run.flights.named_by_server(flight(1, 0).attempt, "my_new_task").unwrap();
+    assert_eq!((ended.attempt.task.0, &kept), (1, &end));
+    assert!(run.flights.named_by_server(flight(1, 0).attempt, "my_new_task").is_none(), "once");
+    assert!(!run.flights.keep(&notice("my_new_task_2"), NOW), "both have said their name");
+}
+
+#[test]
+fn few_early_notices_are_kept_and_none_for_longer_than_what_they_can_be_about() {
+    let mut run = Run::new(&[flight(1, 0)]);
+    for number in 0..100 {
+        assert!(run.flights.keep(&notice(&format!("n{number}")), NOW));
+    }
+    assert!(run.flights.named_by_server(flight(1, 0).attempt, "n0").is_none());
+    run.flights.remove(flight(1, 0).attempt);
+    run.flights.add(flight(2, 0));
+    assert!(run.flights.named_by_server(flight(2, 0).attempt, "n99").is_none(), "it came before that began");
 }
 
 #[test]
@@ -161,6 +168,7 @@ fn what_took_longer_than_a_task_has_been_there_is_not_its_end() {
     let sent = Monotonic::from_nanos(NOW.as_nanos() - 1_000_000_000);
     let late = Flight::new(flight(1, 0).attempt, TaskId::new("t1"), 0, false, sent);
     run.flights.add(late.clone());
+    run.flights.acknowledged(late.attempt, "w", None);
     let took = |seconds| EndNotice { duration: Some(Duration::from_secs(seconds)), ..from(1, "w") };
     assert_eq!(run.end(&took(5)), None, "of a task that was given up before this one was sent");
     assert_eq!(run.end(&took(1)), Some(1));
@@ -172,10 +180,11 @@ fn a_notice_that_comes_before_the_acknowledgement_counts_if_it_is_about_that_att
     for (ended, counts) in [(99, false), (100, true)] {
         let mut run = Run::new(&[flight(1, 0)]);
         let notice = EndNotice { start: time(ended), end: time(ended), ..from(1, "w") };
-        assert!(run.flights.hold(attempt, &notice));
+        assert_eq!(run.end(&notice), None);
+        assert!(run.flights.keep(&notice, NOW));
         assert_eq!(run.flights.acknowledged(attempt, "w", time(100)).is_some(), counts);
         run.flights.sent(attempt, Sent::Begun);
-        assert!(!run.flights.hold(attempt, &from(1, "w")), "from then on they count at once");
+        assert!(!run.flights.keep(&from(1, "w"), NOW), "from then on they count at once");
     }
 }
 
@@ -220,22 +229,4 @@ fn a_server_that_has_said_its_name_is_not_meant_by_another_one() {
     run.flights.acknowledged(flight(1, 0).attempt, "w", None);
     assert_eq!(run.end(&notice("somebody_else")), None);
     assert_eq!(run.end(&notice("w")), Some(1));
-}
-
-#[test]
-fn a_name_of_one_run_is_no_unknown_name_in_another() {
-    let mut ends = Ends::default();
-    let of = |run: &str, tasks: &[&str], flight: Flight| {
-        let servers = vec![TaskAddress::Tcp("h".to_owned(), 1)];
-        let tasks: Vec<TaskId> = tasks.iter().map(|task| TaskId::new(*task)).collect();
-        let mut flights = Flights::new(run.to_owned(), tasks, servers, vec![None]);
-        flights.add(flight);
-        flights
-    };
-    let (one, two) = (of("r1", &["t1"], flight(1, 0)), of("r2", &["other"], flight(2, 0)));
-    assert_eq!(ends.find(&[&two], &notice("unknown"), NOW).map(|(run, _)| run), Some(0), "it is alone");
-    assert!(ends.find(&[&one, &two], &notice("other"), NOW).is_none(), "a task of the second run, not in flight");
-    let name = "w";
-    ends.took(&notice(name), &flight(1, 0), Some(&TaskAddress::Tcp("elsewhere".to_owned(), 1)));
-    assert!(ends.find(&[&two], &notice(name), NOW).is_none(), "known for a server that has nothing here");
 }

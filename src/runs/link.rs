@@ -1,7 +1,7 @@
 //! A task server of a run: how it is called, what it is, and how its clock lies against the one here.
 
+use super::begin::Begin;
 use super::offset::{Offset, RoundTrip};
-use super::shared::Begin;
 use crate::model::TaskAddress;
 use crate::process::clock;
 use crate::rt::{Anchor, Monotonic};

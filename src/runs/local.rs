@@ -1,6 +1,7 @@
 //! Runs the programs of inline commands: a task runner of our own, for one run, on a socket that nobody else reaches.
 
-use super::conduct::{CALLS_STACK, RunError};
+use super::calls_thread::{CALLS_STACK, ended};
+use super::error::RunError;
 use crate::model::{RealTime, RtPolicy, Schedule, Target, TaskAddress};
 use crate::process::supervise::chain;
 use crate::rt::{self, Prepared, Running};
@@ -55,7 +56,7 @@ impl LocalRunner {
         match bound_rx.recv() {
             Ok(Ok(address)) => Ok(Some(Self { address, close: Some(close), thread: Some(thread), _folder: folder })),
             Ok(Err(error)) => Err(error),
-            Err(_) => Err(RunError::Caller(super::conduct::ended(thread))),
+            Err(_) => Err(RunError::Caller(ended(thread))),
         }
     }
 

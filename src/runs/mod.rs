@@ -8,11 +8,14 @@
 //!   sleeps until the next instant  ◀── inputs ──   keeps connections warm   ◀── end notices
 //! ```
 
+mod begin;
 mod caller;
 mod calls;
+mod calls_thread;
 mod conduct;
 mod details;
 mod ends;
+mod error;
 mod exchange;
 mod exchanges;
 mod flights;
@@ -36,11 +39,11 @@ mod timekeeper;
 mod warmth;
 mod wishes;
 
-pub use conduct::{Conducted, Planned, Ready, RunError, Settings, new_id, prepare};
+pub use conduct::{Conducted, Planned, Ready, Settings, new_id, prepare};
 pub use details::Detail;
+pub use error::RunError;
 pub use exchange::Exchange;
 pub use exchanges::Exchanges;
 pub use hand::Hand;
-pub use moments::{Moments, Occurrence, Onlooker, moments};
+pub use moments::{Moment, Moments, Occurrence, Onlooker, moments};
 pub use recorder::{Recorder, runs_kept};
-pub use timekeeper::Moment;

@@ -1,9 +1,8 @@
 //! What happens in a run, for who looks on and who writes it down: from the timekeeper, which never waits for either.
 
 use super::details::{Detail, Details};
-use super::timekeeper::Moment;
 use crate::rt::{Alarm, Monotonic, NotSent, Receiver, Sender, Waker, alarm, queue_of_one};
-use crate::schedule::{Attempt, Row};
+use crate::schedule::{Attempt, Effect, Input, Row};
 use std::collections::VecDeque;
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +10,15 @@ use std::time::Duration;
 
 /// The most settled occurrences that the queue has room for; what is more waits at the timekeeper.
 const OCCURRENCES: usize = 1024;
+
+/// Something that happened in a run, for who looks on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// It came in at this time after the run's start.
+    Input(Duration, Input),
+    /// It was asked for at this time after the run's start.
+    Effect(Duration, Effect),
+}
 
 /// The timekeeper's end; dropped, nothing more comes.
 #[derive(Debug)]

@@ -3,9 +3,9 @@
 //! Comes in: the moments of a run. Goes out: rows in the store, in small batches as occurrences settle, and now and then
 //! those that go on. What is settled is written and forgotten, so that the memory of a run does not grow with its length.
 
+use super::moments::Moment;
 use super::moments::{Moments, Occurrence};
 use super::records::{Values, going_on, settled};
-use super::timekeeper::Moment;
 use crate::model::Schedule;
 use crate::process::clock;
 use crate::process::supervise::chain;
@@ -109,10 +109,8 @@ impl Recorder {
                 std::thread::sleep(PAUSE);
             }
             self.write_news();
-            if is_over || self.values.is_enough() {
-                self.write_values();
-            }
             if is_over {
+                self.write_values();
                 return self.notes();
             }
         }
@@ -153,6 +151,10 @@ impl Recorder {
             }
         }
         self.write(&rows);
+        // Here, and not once there is a pause: a run that settles as fast as it is written has none.
+        if self.values.is_enough() {
+            self.write_values();
+        }
     }
 
     fn write(&mut self, rows: &[TaskRecord]) {

@@ -128,6 +128,23 @@ fn what_goes_on_is_in_the_store_before_it_is_settled() {
     assert_eq!((tasks.len(), tasks[0].occurrence, tasks[0].verdict), (1, 1, None));
 }
 
+/// The memory of a run does not grow with its length, also when the recorder never catches up.
+#[test]
+fn figures_are_written_while_more_and_more_settles() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Store::open(folder.path()).unwrap().ledger("prod");
+    prepared(&ledger);
+    let schedule = schedule(1_000_000);
+    let mut recorder = Recorder::new(Some((ledger.clone(), "r".to_owned())), Arc::clone(&schedule));
+    for chunk in 0..60 {
+        let rows = (chunk * 100..).take(CHUNK).map(row);
+        let settled: Vec<Occurrence> = rows.map(|row| Occurrence { row, details: Vec::new() }).collect();
+        recorder.settle(&settled);
+        assert!(!recorder.values.is_enough(), "{} occurrences are held", (chunk + 1) * 100);
+    }
+    assert!(ledger.figures(&schedule.name).unwrap().iter().any(|one| one.figures.count > 4_000));
+}
+
 #[test]
 fn fewer_runs_are_kept_of_what_is_large_and_some_of_everything() {
     assert_eq!(

@@ -1,31 +1,16 @@
 //! What the calls and the notices of a run share: its task servers, what is in flight, and what was told.
 
+use super::begin::Begin;
 use super::details::Details;
 use super::flights::{Flight, Flights, Sent};
 use super::link::Link;
 use super::timekeeper::Inbox;
-use crate::model::{Schedule, Task, Timestamp};
+use crate::model::{Schedule, Task};
 use crate::process::supervise::chain;
-use crate::rt::{Anchor, Monotonic};
 use crate::schedule::{Attempt, End, Input, TaskIndex};
 use crate::wire::{CallError, EndNotice, Ended, Happened, TaskEvent, TaskResult};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// When a run began, on both clocks.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Begin {
-    pub(super) start: Monotonic,
-    pub(super) anchor: Anchor,
-    pub(super) boot_id: &'static str,
-}
-
-impl Begin {
-    /// Its start by the wall clock, since 1970.
-    pub(super) fn wall(&self) -> Duration {
-        self.anchor.wall(self.start).duration_since(Timestamp::UNIX_EPOCH).unsigned_abs()
-    }
-}
 
 /// What the calls and the notices of a run share.
 pub(super) struct Shared {

@@ -1,6 +1,6 @@
 //! The thread that keeps the time of a run: it sleeps until the next instant or input, and hands on what is to be done.
 
-use super::moments::Onlooker;
+use super::moments::{Moment, Onlooker};
 use super::orders::Orders;
 use crate::model::Schedule;
 use crate::rt::{Alarm, Monotonic, NotSent, Receiver, Sender, Waker, waited};
@@ -40,15 +40,6 @@ impl Inbox {
             std::thread::sleep(PAUSE);
         }
     }
-}
-
-/// Something that happened in a run, for who looks on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// It came in at this time after the run's start.
-    Input(Duration, Input),
-    /// It was asked for at this time after the run's start.
-    Effect(Duration, Effect),
 }
 
 /// What the thread has at the end.

@@ -1,12 +1,11 @@
 //! Build contexts as tar streams, made while they are consumed.
 
-use super::folder;
+use super::on_disk::{OnDisk, changed, content};
 use crate::model::{ContextFile, FileKind};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use git2::{ObjectType, Oid, Repository};
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
@@ -25,9 +24,6 @@ const QUEUE: usize = 4;
 pub struct Blobs {
     from: Arc<From>,
 }
-
-/// Path of one file with each content. A link and a file may have the same one: the second part tells whether it is a link.
-pub(super) type OnDisk = HashMap<(Oid, bool), PathBuf>;
 
 #[derive(Debug)]
 enum From {
@@ -118,17 +114,17 @@ fn from_disk(
         io::Error::new(io::ErrorKind::NotFound, format!("no file with this content below {}", root.display()))
     })?;
     if file.kind == FileKind::Symlink {
-        let target = folder::content(&path, file.kind)?;
+        let target = content(&path, file.kind)?;
         return append(tar, file, target.len() as u64, &*target);
     }
     // Hashed first and streamed then, so that a large file is never held; a change in between shows in its length.
     if path.symlink_metadata()?.is_symlink() || Oid::hash_file(ObjectType::Blob, &path).map_err(git)? != oid {
-        return Err(folder::changed());
+        return Err(changed());
     }
     let opened = File::open(&path)?;
     let size = opened.metadata()?.len();
     if size != file.size {
-        return Err(folder::changed());
+        return Err(changed());
     }
     append(tar, file, size, Exact { inner: opened, left: size })
 }
@@ -165,7 +161,7 @@ impl<R: Read> Read for Exact<R> {
         let Some(part) = buffer.get_mut(..wanted).filter(|part| !part.is_empty()) else { return Ok(0) };
         let read = self.inner.read(part)?;
         if read == 0 {
-            return Err(folder::changed());
+            return Err(changed());
         }
         self.left -= read as u64;
         Ok(read)

@@ -1,7 +1,7 @@
 //! The files of a folder on disk, for a look at what is not committed yet.
 
-use super::archive::OnDisk;
 use super::entry::{Listed, MAX_DEPTH, MAX_ENTRIES, load};
+use super::on_disk::{OnDisk, changed, content};
 use super::{Blobs, SourceError};
 use crate::model::{FileKind, FileTree};
 use git2::{ObjectType, Oid, Repository, RepositoryOpenFlags};
@@ -12,7 +12,6 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Reads a folder. Leaves out `.git` and, inside a work tree, what git ignores and does not track. Links are listed, never
 /// followed; so are nested repositories, as submodules. Sockets, pipes and devices are left out, as git does.
@@ -143,18 +142,6 @@ fn kind(metadata: &Metadata) -> Option<FileKind> {
     } else {
         Some(FileKind::Regular)
     }
-}
-
-/// The bytes git would store for a file or link.
-pub(super) fn content(path: &Path, kind: FileKind) -> io::Result<Arc<[u8]>> {
-    match kind {
-        FileKind::Symlink => Ok(std::fs::read_link(path)?.as_os_str().as_bytes().into()),
-        _ => Ok(std::fs::read(path)?.into()),
-    }
-}
-
-pub(super) fn changed() -> io::Error {
-    io::Error::other("the file changed while it was being read; try again")
 }
 
 fn hash(content: &[u8]) -> Option<Oid> {

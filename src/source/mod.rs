@@ -22,6 +22,7 @@ mod history;
 mod host_keys;
 mod index;
 mod known_hosts;
+mod on_disk;
 mod progress;
 mod remote;
 mod resolve;

@@ -190,7 +190,7 @@ pub(super) fn at(path: &Path, what: &'static str, source: rusqlite::Error) -> St
     }
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            let installation = super::schema::kept_installation(&path);
+            let installation = super::installation::kept_installation(&path);
             StoreError::Damaged { path, installation, source }
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { path, what, source },

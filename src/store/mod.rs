@@ -16,6 +16,7 @@ mod events;
 mod figures;
 mod fires;
 mod fires_removed;
+mod installation;
 mod instances;
 mod ledger;
 mod lock;

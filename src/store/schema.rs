@@ -2,6 +2,7 @@
 
 use super::StoreError;
 use super::error::at;
+use super::installation::{installation_file, kept_installation};
 use crate::process::clock;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 use std::io::Write;
@@ -117,17 +118,6 @@ fn keep_installation(connection: &mut Connection, path: &Path) -> Result<(), Sto
         file.sync_all()
     };
     write().map_err(|source| StoreError::Installation { path: beside.clone(), source })
-}
-
-fn installation_file(path: &Path) -> PathBuf {
-    path.with_file_name("installation")
-}
-
-/// The installation id from the file beside the database.
-pub(super) fn kept_installation(path: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(installation_file(path)).ok()?;
-    let id = text.trim();
-    (id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
 }
 
 /// Sixteen hexadecimal digits. Not a secret: it only has to differ from that of other installations.

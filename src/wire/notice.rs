@@ -54,6 +54,24 @@ pub struct EndNotice {
 }
 
 impl EndNotice {
+    /// A notice that says as little as can be.
+    pub fn new(task_id: impl Into<String>, result: TaskResult) -> Self {
+        Self {
+            task_id: task_id.into(),
+            run_id: String::new(),
+            occurrence: 0,
+            attempt: 0,
+            result,
+            start: None,
+            end: None,
+            duration: None,
+            error_message: String::new(),
+            raw_metrics: Payload::default(),
+            raw_output: Payload::default(),
+            from: None,
+        }
+    }
+
     /// The output by the protocol of the task in flight: any JSON value, or an object of texts; `None` when it gave
     /// none.
     ///

@@ -11,6 +11,12 @@ pub(crate) struct Source {
     pub(crate) module: String,
     /// The paths it names.
     pub(crate) paths: Vec<Path>,
+    /// Whether it is compiled for tests only.
+    pub(crate) is_test: bool,
+    /// How many lines it has.
+    pub(crate) lines: usize,
+    /// Its functions: the name of each and how many lines it has.
+    pub(crate) functions: Vec<(String, usize)>,
 }
 
 /// A path with at least two segments, or an imported crate.
@@ -21,6 +27,8 @@ pub(crate) struct Path {
     pub(crate) top_level: Option<String>,
     /// Whether it stands under `#[cfg(test)]`.
     pub(crate) in_test: bool,
+    /// Whether it is only handed on: `pub use`.
+    pub(crate) handed_on: bool,
 }
 
 /// Every file below `root`.
@@ -86,11 +94,13 @@ pub(crate) fn scan(file: &str, code: &str, is_test: bool) -> Source {
             word if is_word(word) && !matches!(at.checked_sub(1).map(text), Some("::" | "." | "'")) => {
                 let line = tokens[at].1;
                 let imported = at.checked_sub(1).map(text) == Some("use");
+                let handed_on = imported && matches!(at.checked_sub(2).map(text), Some("pub" | ")"));
                 let mut leaves = Vec::new();
                 at = unfold(&tokens, at, &mut Vec::new(), &mut leaves);
                 for segments in leaves.into_iter().filter(|leaf| imported || leaf.len() > 1) {
                     let top_level = leads_to(&segments, depth);
-                    found.push(Path { line, segments, top_level, in_test: is_test || test_until.is_some() });
+                    let in_test = is_test || test_until.is_some();
+                    found.push(Path { line, segments, top_level, in_test, handed_on });
                 }
                 continue;
             }
@@ -98,7 +108,34 @@ pub(crate) fn scan(file: &str, code: &str, is_test: bool) -> Source {
         }
         at += 1;
     }
-    Source { file: file.to_owned(), module, paths: found }
+    let (lines, functions) = (code.lines().count(), functions(&tokens));
+    Source { file: file.to_owned(), module, paths: found, is_test, lines, functions }
+}
+
+/// The name of each function, and how many lines it has.
+fn functions(tokens: &[(String, usize)]) -> Vec<(String, usize)> {
+    let text = |index: usize| tokens.get(index).map_or("", |(text, _)| text.as_str());
+    let mut found = Vec::new();
+    for at in 0..tokens.len() {
+        if text(at) == "fn" && is_word(text(at + 1)) {
+            let Some(open) = (at..tokens.len()).find(|index| matches!(text(*index), "{" | ";")) else { continue };
+            let (mut depth, mut end) = (0usize, open);
+            while text(open) == "{" && end < tokens.len() {
+                match text(end) {
+                    "{" => depth += 1,
+                    "}" => depth -= 1,
+                    _ => {}
+                }
+                if depth == 0 {
+                    break;
+                }
+                end += 1;
+            }
+            let last = tokens.get(end).map_or(tokens[open].1, |(_, line)| *line);
+            found.push((text(at + 1).to_owned(), last + 1 - tokens[at].1));
+        }
+    }
+    found
 }
 
 /// The top-level module that a path into this crate leads to; `super` is counted up to the root.

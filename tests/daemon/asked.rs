@@ -2,7 +2,7 @@
 
 use crate::rig::{applied, instance, kinds, rig, sleeper, until};
 use setpoint::api::ClientError;
-use setpoint::daemon::apply::StepResult;
+use setpoint::apply::StepResult;
 use setpoint::daemon::{ApplyOrder, Handle};
 use std::time::Duration;
 

@@ -4,7 +4,7 @@
 use crate::relay::Relay;
 use crate::rig::{applied, config, docker, inspect, instance, kinds, rig, sleeper, until};
 use setpoint::daemon::Daemon;
-use setpoint::engine::docker::Docker;
+use setpoint::engine::Engine;
 use setpoint::process::supervise::chain;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 async fn a_commit_that_cannot_be_read_leaves_the_last_good_one_kept_up() {
     let Some(rig) = rig() else { return };
     let first = rig.commit("first", &[sleeper("web", "")]);
-    let engine = Docker::connect(None).await.unwrap();
+    let engine = Engine::connect(None).await.unwrap();
     let daemon = Daemon::new(config(&rig.work(), "deployments", rig.state(), engine)).unwrap();
     rig.with_daemon(daemon, async |handle| {
         until(handle, "the first commit", |status| applied(status, &first)).await;
@@ -46,7 +46,7 @@ async fn two_daemons_never_have_one_state_folder() {
     let first = rig.commit("first", &[sleeper("web", "")]);
     rig.with(async |handle| {
         until(handle, "the first commit", |status| applied(status, &first)).await;
-        let engine = Docker::connect(None).await.unwrap();
+        let engine = Engine::connect(None).await.unwrap();
         let error = chain(&Daemon::new(config(&rig.work(), "", rig.state(), engine)).err().unwrap());
         assert!(error.contains("another daemon works with the state folder"), "{error}");
     })
@@ -90,7 +90,7 @@ async fn an_engine_that_is_away_at_the_start_is_waited_for() {
     let first = rig.commit("first", &[sleeper("web", "")]);
     let relay = Relay::start().await;
     relay.stop().await;
-    let engine = Docker::at(Some(&relay.endpoint())).unwrap();
+    let engine = Engine::at(Some(&relay.endpoint())).unwrap();
     let daemon = Daemon::new(config(&rig.work(), "", rig.state(), engine)).unwrap();
     rig.with_daemon(daemon, async |handle| {
         until(handle, "the problem", |status| status.problem.as_ref().is_some_and(|it| it.contains("does not answer")))
@@ -109,7 +109,7 @@ async fn an_engine_that_is_upgraded_under_the_daemon_is_followed() {
     let Some(rig) = rig() else { return };
     let first = rig.commit("first", &[sleeper("web", "")]);
     let relay = Relay::start().await;
-    let engine = Docker::connect(Some(&relay.endpoint())).await.unwrap();
+    let engine = Engine::connect(Some(&relay.endpoint())).await.unwrap();
     let daemon = Daemon::new(config(&rig.work(), "", rig.state(), engine)).unwrap();
     rig.with_daemon(daemon, async |handle| {
         until(handle, "the first commit", |status| applied(status, &first)).await;
@@ -140,7 +140,7 @@ async fn a_fork_takes_an_environment_over_only_when_it_is_told_to() {
     };
     // A clone is the same repo; with another origin it is a fork.
     in_fork(&["remote", "set-url", "origin", "/elsewhere/fork.git"]);
-    let engine = Docker::connect(None).await.unwrap();
+    let engine = Engine::connect(None).await.unwrap();
     let daemon = Daemon::new(config(&fork, "", rig.state(), engine.clone())).unwrap();
     rig.with_daemon(daemon, async |handle| {
         until(handle, "the refusal", |status| status.revision.rejected.is_some()).await;
@@ -163,7 +163,7 @@ async fn an_engine_that_is_being_shut_down_is_not_pressed_and_what_it_stopped_co
     rig.with(async |handle| until(handle, "the first commit", |status| applied(status, &first)).await).await;
     // A daemon that has done nothing yet: the first try of a repair is not delayed.
     let relay = Relay::start().await;
-    let engine = Docker::connect(Some(&relay.endpoint())).await.unwrap();
+    let engine = Engine::connect(Some(&relay.endpoint())).await.unwrap();
     let daemon = Daemon::new(config(&rig.work(), "", rig.state(), engine)).unwrap();
     rig.with_daemon(daemon, async |handle| {
         until(handle, "a look", |status| instance(status, "web").is_some_and(|it| it.state == "running")).await;

@@ -4,7 +4,7 @@ use setpoint::api::{Client, Socket, serve};
 use setpoint::daemon::status::{InstanceStatus, Status};
 use setpoint::daemon::timing::Orchestrator;
 use setpoint::daemon::{Config, Daemon, Handle};
-use setpoint::engine::docker::Docker;
+use setpoint::engine::Engine;
 use setpoint::model::TaskAddress;
 use setpoint::source::{Source, SourceConfig};
 use setpoint::store::EventFilter;
@@ -159,18 +159,19 @@ impl Rig {
 
 /// A daemon that follows the repository in `work`.
 pub async fn daemon(work: &Path, state_dir: PathBuf) -> Daemon {
-    Daemon::new(config(work, "", state_dir, Docker::connect(None).await.unwrap())).unwrap()
+    Daemon::new(config(work, "", state_dir, Engine::connect(None).await.unwrap())).unwrap()
 }
 
 /// What a daemon is made of that follows a folder of the repository in `work`.
-pub fn config(work: &Path, folder: &str, state_dir: PathBuf, docker: Docker) -> Config {
+pub fn config(work: &Path, folder: &str, state_dir: PathBuf, engine: Engine) -> Config {
     let mut source = SourceConfig::new(work.to_str().unwrap()).unwrap();
     source.reference = Some("main".to_owned());
     source.poll = Duration::from_millis(500);
     source.path = folder.to_owned();
     Config {
         source: Source::open(source).unwrap(),
-        docker,
+        engine,
+        socket: state_dir.join("setpoint.sock"),
         state_dir,
         resync: Duration::from_secs(60),
         shutdown: Duration::from_secs(20),

@@ -47,7 +47,7 @@ pub fn image() -> String {
 pub fn host() -> Option<Host> {
     let engine = engine_for_this_test()?;
     let asked = engine.calm();
-    let connected = block_on(async { setpoint::engine::docker::Docker::connect(Some(&asked)).await.map(drop) });
+    let connected = block_on(async { setpoint::engine::Engine::connect(Some(&asked)).await.map(drop) });
     if let Err(error) = connected {
         support::skip("Docker engine", &error);
         return None;

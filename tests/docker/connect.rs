@@ -1,7 +1,7 @@
 //! Endpoints, and what is said when nobody answers.
 
 use crate::support::rig;
-use setpoint::engine::docker::{Docker, EngineError};
+use setpoint::engine::{Engine, EngineError};
 use std::error::Error;
 use tokio::net::{TcpListener, UnixStream};
 
@@ -9,19 +9,19 @@ use tokio::net::{TcpListener, UnixStream};
 async fn an_endpoint_that_nobody_serves_is_named_with_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let absent = format!("unix://{}/docker.sock", folder.path().display());
-    let error = Docker::connect(Some(&absent)).await.unwrap_err();
+    let error = Engine::connect(Some(&absent)).await.unwrap_err();
     assert!(error.to_string().contains(&absent) && error.is_retryable());
     assert!(error.hint().unwrap().contains("start it"));
     // A socket that an engine left behind.
     drop(std::os::unix::net::UnixListener::bind(folder.path().join("docker.sock")).unwrap());
-    let error = Docker::connect(Some(&absent)).await.unwrap_err();
+    let error = Engine::connect(Some(&absent)).await.unwrap_err();
     assert!(error.hint().unwrap().contains("start it"), "{error:?}");
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error = Docker::connect(Some(&format!("tcp://{unused}"))).await.unwrap_err();
+    let error = Engine::connect(Some(&format!("tcp://{unused}"))).await.unwrap_err();
     assert!(matches!(&error, EngineError::Connect { .. }) && error.source().is_some());
     assert!(error.hint().unwrap().contains("start it"), "{error:?}");
     for other in ["https://127.0.0.1:2376", "ssh://host", "/var/run/docker.sock"] {
-        let error = Docker::connect(Some(other)).await.unwrap_err();
+        let error = Engine::connect(Some(other)).await.unwrap_err();
         assert!(matches!(&error, EngineError::Endpoint { .. }) && error.to_string().contains(other));
     }
 }
@@ -30,8 +30,8 @@ async fn an_endpoint_that_nobody_serves_is_named_with_a_remedy() {
 async fn a_refused_version_is_told_apart_and_agreed_on_anew() {
     let Some(rig) = rig().await else { return };
     let relay = crate::relay::Relay::of(rig.engine.socket()).await;
-    let docker = Docker::connect(Some(&relay.endpoint())).await.unwrap();
-    let scope = setpoint::engine::docker::Scope { owner: rig.owner.clone(), images: Default::default() };
+    let docker = Engine::connect(Some(&relay.endpoint())).await.unwrap();
+    let scope = setpoint::engine::Scope { owner: rig.owner.clone(), images: Default::default() };
     docker.observe(&scope).await.unwrap();
     relay.upgrade();
     let error = docker.observe(&scope).await.unwrap_err();
@@ -47,7 +47,7 @@ async fn a_connection_may_be_made_before_its_engine_is_there() {
     let Some(rig) = rig().await else { return };
     let relay = crate::relay::Relay::of(rig.engine.socket()).await;
     relay.stop().await;
-    let docker = Docker::at(Some(&relay.endpoint())).unwrap();
+    let docker = Engine::at(Some(&relay.endpoint())).unwrap();
     let error = docker.agree().await.unwrap_err();
     assert!(!docker.is_agreed() && error.hint().unwrap().contains("start it"), "{error:?}");
     let text = setpoint::process::supervise::chain(&error);
@@ -61,7 +61,7 @@ async fn a_connection_may_be_made_before_its_engine_is_there() {
 #[tokio::test]
 async fn the_engine_describes_itself_over_a_socket_and_over_tcp() {
     let Some(rig) = rig().await else { return };
-    let local = Docker::connect(Some(&rig.engine.plain())).await.unwrap().info().await.unwrap();
+    let local = Engine::connect(Some(&rig.engine.plain())).await.unwrap().info().await.unwrap();
     assert!(!local.version.is_empty() && local.api_version.starts_with("1."), "{local:?}");
     assert!(!local.storage_driver.is_empty() && !local.log_driver.is_empty() && local.cpus > 0 && local.memory > 0);
     assert!(["1", "2"].contains(&local.cgroup_version.as_str()));
@@ -75,7 +75,7 @@ async fn the_engine_describes_itself_over_a_socket_and_over_tcp() {
             let _ = tokio::io::copy_bidirectional(&mut client, &mut engine).await;
         }
     };
-    let talk = async { Docker::connect(Some(&endpoint)).await.unwrap().info().await.unwrap() };
+    let talk = async { Engine::connect(Some(&endpoint)).await.unwrap().info().await.unwrap() };
     let remote = tokio::select! {
         remote = talk => remote,
         () = relay => unreachable!("the relay goes on"),

@@ -3,7 +3,7 @@
 use crate::support::{Rig, healthy, image, rig, shell, words};
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptions;
-use setpoint::engine::docker::ActError;
+use setpoint::engine::ActError;
 use setpoint::model::{Attachment, ConfigFile, Health, OnChange, Protocol, Status};
 use setpoint::plan::{Action, Gate, Guard, Milestone};
 use std::collections::BTreeMap;
@@ -174,7 +174,7 @@ async fn a_published_port_is_seen_of_ours_and_of_others() {
     });
     rig.create(&launch).await;
     assert_eq!(rig.one(&launch.name).await.spec.ports, launch.spec.ports);
-    let other = setpoint::engine::docker::Scope {
+    let other = setpoint::engine::Scope {
         owner: setpoint::model::OwnerId::new("sptest-eng/other"),
         images: Default::default(),
     };

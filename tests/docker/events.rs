@@ -4,7 +4,7 @@ use crate::engine::{Kind, engine};
 use crate::support::{Rig, rig, shell};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use setpoint::engine::docker::{EngineEvent, LogLine, LogOptions, LogStream};
+use setpoint::engine::{EngineEvent, LogLine, LogOptions, LogStream};
 use setpoint::model::{ContainerId, Healthcheck, Test};
 use setpoint::plan::{Action, Gate};
 use std::time::Duration;
@@ -120,7 +120,7 @@ async fn containers_of_others_are_not_told() {
 async fn the_stream_opens_itself_again_and_says_that_it_had_a_gap() {
     let Some(rig) = rig().await else { return };
     let relay = crate::relay::Relay::of(rig.engine.socket()).await;
-    let docker = setpoint::engine::docker::Docker::connect(Some(&relay.endpoint())).await.unwrap();
+    let docker = setpoint::engine::Engine::connect(Some(&relay.endpoint())).await.unwrap();
     let mut events = docker.events(&rig.owner);
     assert_eq!(events.next().await, Some(EngineEvent::Gap));
     let id = rig.create(&rig.launch("web")).await;
@@ -149,7 +149,7 @@ async fn an_engine_that_accepts_and_cuts_is_asked_ever_less_often() {
     let Some(rig) = rig().await else { return };
     let relay = crate::relay::Relay::of(rig.engine.socket()).await;
     relay.cut_events();
-    let docker = setpoint::engine::docker::Docker::connect(Some(&relay.endpoint())).await.unwrap();
+    let docker = setpoint::engine::Engine::connect(Some(&relay.endpoint())).await.unwrap();
     let mut events = docker.events(&rig.owner);
     let gaps = async {
         let mut gaps = 0;
@@ -170,7 +170,7 @@ async fn an_engine_that_accepts_and_cuts_is_asked_ever_less_often() {
 async fn after_a_break_another_version_is_agreed_on_before_the_stream_opens() {
     let Some(rig) = rig().await else { return };
     let relay = crate::relay::Relay::of(rig.engine.socket()).await;
-    let docker = setpoint::engine::docker::Docker::connect(Some(&relay.endpoint())).await.unwrap();
+    let docker = setpoint::engine::Engine::connect(Some(&relay.endpoint())).await.unwrap();
     let before = docker.info().await.unwrap().api_version;
     let mut events = docker.events(&rig.owner);
     assert_eq!(events.next().await, Some(EngineEvent::Gap));

@@ -1,7 +1,7 @@
 //! What passes a gate, what does not, and how soon that is known.
 
 use crate::support::{Rig, healthy, rig, shell, words};
-use setpoint::engine::docker::{ActError, EngineError, News, Outcome, ProbeResult};
+use setpoint::engine::{ActError, EngineError, News, Outcome, ProbeResult};
 use setpoint::model::{ContainerId, ContainerSpec, Health, HealthReport, Healthcheck, Probe, Restart, Status, Test};
 use setpoint::plan::{Action, Gate, Launch, Milestone, Update};
 use std::time::{Duration, Instant};

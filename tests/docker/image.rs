@@ -4,7 +4,7 @@ use crate::support::{Rig, image, remove_image, rig};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use secrecy::SecretString;
-use setpoint::engine::docker::{ActContext, ActError, BuildContext, Credentials, Docker, EngineError, News};
+use setpoint::engine::{ActContext, ActError, BuildContext, Credentials, Engine, EngineError, News};
 use setpoint::model::{ContextFile, ImageBuild, Registry};
 use setpoint::plan::{Action, Guard};
 use std::collections::{BTreeMap, BTreeSet};
@@ -176,7 +176,7 @@ async fn an_image_goes_to_a_registry_and_comes_back() {
     assert!(said(&rig).contains("Status: Downloaded newer image"), "{}", said(&rig));
     let id = rig.api.inspect_image(&reference).await.unwrap().id;
     assert_eq!(rig.api.inspect_image(&also).await.unwrap().id, id);
-    let scope = setpoint::engine::docker::Scope {
+    let scope = setpoint::engine::Scope {
         owner: rig.owner.clone(),
         images: BTreeSet::from([reference.clone(), rig.name("nowhere")]),
     };
@@ -222,7 +222,7 @@ async fn a_login_comes_from_the_environment_or_dockers_config_and_shows_nowhere(
     let wrong = with(Some("wr0ng-word")).push(&reference, &registries, &silent()).await.unwrap_err();
     assert!(wrong.hint().unwrap().contains("log in"), "{wrong:?}");
     assert!(!format!("{wrong:?} {wrong}").contains("wr0ng-word"));
-    let docker: Docker = with(Some("s3cret-word"));
+    let docker: Engine = with(Some("s3cret-word"));
     assert!(!format!("{docker:?}").contains("s3cret"));
     docker.push(&reference, &registries, &silent()).await.unwrap();
     // What Docker's own config file knows needs nothing in the repo.

@@ -2,7 +2,7 @@
 
 use crate::support::{Rig, rig};
 use bollard::models::{NetworkCreateRequest, VolumeCreateRequest};
-use setpoint::engine::docker::{ActError, EngineError};
+use setpoint::engine::{ActError, EngineError};
 use setpoint::model::{Attachment, Location, Mount, Network, Volume, digest};
 use setpoint::plan::{Action, Milestone, network_settings};
 use std::collections::BTreeMap;

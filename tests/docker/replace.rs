@@ -1,7 +1,7 @@
 //! Replacement: the old container serves until the new one has proved itself, and comes back when it does not.
 
 use crate::support::{Rig, healthy, rig, shell, words};
-use setpoint::engine::docker::{ActError, Interrupt, Interruption, Outcome};
+use setpoint::engine::{ActError, Interrupt, Interruption, Outcome};
 use setpoint::model::{Attachment, ContainerId, PortBinding, Protocol, Restart, Status};
 use setpoint::plan::{Action, Gate, Launch, Milestone, Update};
 use std::time::{Duration, Instant};

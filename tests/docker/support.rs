@@ -8,7 +8,7 @@ use bollard::query_parameters::{
 };
 use bollard::{API_DEFAULT_VERSION, body_full};
 use futures_util::StreamExt;
-use setpoint::engine::docker::{ActContext, ActError, Docker, Interrupt, News, Outcome, Scope};
+use setpoint::engine::{ActContext, ActError, Interrupt, News, Outcome, Scope};
 use setpoint::model::{
     Container, ContainerId, ContainerSpec, DeploymentName, InstanceId, Observed, OwnerId, ServiceId, ServiceRef, digest,
 };
@@ -32,7 +32,7 @@ pub fn image() -> String {
 
 /// What one test works with. Its drop removes all that the test made, also when the test panicked.
 pub struct Rig {
-    pub docker: Docker,
+    pub docker: setpoint::engine::Engine,
     pub engine: &'static Engine,
     pub api: bollard::Docker,
     pub owner: OwnerId,
@@ -47,7 +47,7 @@ pub struct Rig {
 /// A rig, or `None` when there is no engine and that is allowed.
 pub async fn rig() -> Option<Rig> {
     let engine = engine_for_this_test()?;
-    let docker = match Docker::connect(Some(&engine.calm())).await {
+    let docker = match setpoint::engine::Engine::connect(Some(&engine.calm())).await {
         Ok(docker) => docker,
         Err(error) => {
             skip("Docker engine", &error);
@@ -167,7 +167,7 @@ impl Rig {
         &self,
         action: Action,
         guard: Guard,
-        context: Option<setpoint::engine::docker::BuildContext>,
+        context: Option<setpoint::engine::BuildContext>,
     ) -> Result<Outcome, ActError> {
         let (sender, mut receiver) = mpsc::channel(64);
         let context = ActContext {
@@ -290,12 +290,20 @@ pub async fn import(reference: &str, changes: &[&str]) {
         changes: changes.iter().map(|change| (*change).to_owned()).collect(),
         ..Default::default()
     };
-    let body = body_full(tar.into_inner().unwrap().into());
-    let api = api();
-    let mut stream = api.create_image(Some(options), Some(body), None);
-    while let Some(message) = stream.next().await {
-        message.unwrap();
+    let (tar, api) = (tar.into_inner().unwrap(), api());
+    // Podman's service, when it has just started, may say that an image was imported and not know it.
+    for _ in 0..5 {
+        let mut stream = api.create_image(Some(options.clone()), Some(body_full(tar.clone().into())), None);
+        while let Some(message) = stream.next().await {
+            let message = message.unwrap();
+            assert!(message.error_detail.is_none(), "{reference} is not imported: {message:?}");
+        }
+        if api.inspect_image(reference).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    panic!("the engine does not know {reference} after it was imported");
 }
 
 pub async fn remove_image(reference: &str) {

@@ -2,7 +2,7 @@
 
 use crate::support::{Rig, rig, shell};
 use futures_util::StreamExt;
-use setpoint::engine::docker::{ActError, EngineError, LogOptions, Outcome};
+use setpoint::engine::{ActError, EngineError, LogOptions, Outcome};
 use setpoint::model::{Attachment, ConfigFile, ContainerId, OnChange, Resources, Restart, limits_in_place};
 use setpoint::plan::{Action, Gate, Update};
 use std::time::Duration;

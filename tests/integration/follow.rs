@@ -1,8 +1,8 @@
 //! Following a repo that cannot be read for a while.
 
 use crate::support::git::Repo;
+use setpoint::apply::load::Loader;
 use setpoint::daemon::follow::{Head, SourceFollower};
-use setpoint::daemon::load::Loader;
 use setpoint::daemon::trigger::Triggers;
 use setpoint::process::clock;
 use setpoint::source::{Source, SourceConfig};

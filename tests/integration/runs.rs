@@ -2,8 +2,11 @@
 
 use crate::interop::{Peer, python};
 use serde_json::{Value, json};
+use setpoint::model::TaskAddress;
+use setpoint::wire::{EndNotice, OrchestratorChannel, TaskResult};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 /// Two task servers, and a port for the orchestrator that they know.
 struct Servers {
@@ -14,13 +17,17 @@ struct Servers {
 
 impl Servers {
     fn start(form: &str) -> Option<Self> {
+        Self::start_with(form, &[])
+    }
+
+    fn start_with(form: &str, more: &[&str]) -> Option<Self> {
         let python = python()?;
         // Free a moment ago.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let listen = format!("127.0.0.1:{port}");
         let peer = |name: &str| {
             let arguments = ["--form", form, "--name", name, "--address", "127.0.0.1:0", "--orchestrator", &listen];
-            let mut peer = Peer::run(&python, "wrapper.py", &arguments);
+            let mut peer = Peer::run(&python, "wrapper.py", &[&arguments, more].concat());
             let port = peer.says()["port"].as_u64().unwrap();
             (peer, port)
         };
@@ -57,6 +64,15 @@ fn conducted(listen: &str, text: &str, more: &[&str]) -> (i32, Value) {
 fn file(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/schedules").join(name);
     std::fs::read_to_string(path).unwrap()
+}
+
+/// Tells an orchestrator, as anybody can, that a task has ended.
+fn tell_end(listen: &str, name: &str) {
+    let notice = EndNotice::new(name, TaskResult::Success);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let port = listen.rsplit_once(':').unwrap().1.parse().unwrap();
+    let channel = OrchestratorChannel::new(TaskAddress::Tcp("127.0.0.1".to_owned(), port), None);
+    runtime.block_on(channel.notify(&notice, Duration::from_secs(5))).unwrap();
 }
 
 fn task<'v>(run: &'v Value, id: &str) -> &'v Value {
@@ -121,7 +137,7 @@ fn a_start_that_never_gets_its_turn_stops_nothing_of_another_run() {
     std::thread::scope(|scope| {
         let (listen, long) = (servers.listen.clone(), servers.text(&task("long", "parameters: {sleep_ms: 2500}")));
         let first = scope.spawn(move || conducted(&listen, &long, &[]));
-        std::thread::sleep(std::time::Duration::from_millis(900));
+        std::thread::sleep(Duration::from_millis(900));
         // It waits at the busy task server until its time is up; nobody knows where it takes end notices.
         let folder = tempfile::tempdir().unwrap();
         let nobody = format!("unix:{}", folder.path().join("o.sock").display());
@@ -130,6 +146,31 @@ fn a_start_that_never_gets_its_turn_stops_nothing_of_another_run() {
         let (code, first) = first.join().unwrap();
         assert_eq!((code, &first["verdict"]), (0, &json!("succeeded")), "{first}");
         assert!(span(&first, "long").1 >= 2_500, "it was stopped: {first}");
+    });
+}
+
+/// A notice ends a task only if it names it: by its id, or by a name that its own server has answered with.
+#[test]
+fn a_stranger_ends_nothing_and_a_server_is_known_by_the_name_that_it_answers_with() {
+    let Some(mut servers) = Servers::start_with("json", &["--says-id"]) else { return };
+    let schedule = "schedule:\n  tasks:\n    - {id: nap, address: \"127.0.0.1:PORT1\", scheduled_time: 0, lease: 1s, \
+                    parameters: {sleep_ms: 2500}}\n";
+    let listen = servers.listen.clone();
+    std::thread::scope(|scope| {
+        let (to, peer) = (&listen, &mut servers.peers[0]);
+        scope.spawn(move || {
+            assert_eq!(peer.says()["start"], "nap");
+            std::thread::sleep(Duration::from_millis(300));
+            for _ in 0..3 {
+                tell_end(to, "nobody-knows-me");
+            }
+            // The server itself says its name, which is not the one that it acknowledged.
+            assert_eq!(peer.says()["acknowledged"], true);
+        });
+        let (code, run) = conducted(&listen, &schedule.replace("PORT1", &servers.ports[0].to_string()), &[]);
+        assert_eq!((code, &run["verdict"]), (0, &json!("succeeded")), "{run}");
+        assert!(span(&run, "nap").1 >= 2_500, "a stranger ended it: {run}");
+        assert_eq!(task(&run, "nap")["tries"][0]["output"]["sleep_ms"], 2_500, "{run}");
     });
 }
 
@@ -214,7 +255,7 @@ fn a_task_server_that_dies_ends_its_task_as_failed_and_the_run_goes_on() {
         let doomed = &mut servers.peers[0];
         assert_eq!(doomed.says()["start"], "doomed");
         // After the acknowledgement, which follows at once.
-        std::thread::sleep(std::time::Duration::from_millis(150));
+        std::thread::sleep(Duration::from_millis(150));
         doomed.kill();
         run.join().unwrap()
     });
@@ -260,8 +301,8 @@ impl Runner {
             .unwrap();
         let begin = std::time::Instant::now();
         while !socket.exists() {
-            assert!(begin.elapsed() < std::time::Duration::from_secs(10), "the runner never listened");
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            assert!(begin.elapsed() < Duration::from_secs(10), "the runner never listened");
+            std::thread::sleep(Duration::from_millis(10));
         }
         Self(child)
     }
@@ -366,7 +407,7 @@ fn a_schedule_that_cannot_hold_its_times_is_told_or_refused_as_it_says() {
     assert!(said.contains("note: schedules/tight.yaml:3: "), "{said}");
     let (code, said) = validate("error");
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("schedules/tight.yaml:3: ") && said.contains("write `feasibility: warn`"), "{said}");
+    assert!(said.contains("schedules/tight.yaml:3:") && said.contains("write `feasibility: warn`"), "{said}");
     let (code, said) = validate("off");
     assert_eq!((code, said.contains("tight.yaml")), (Some(0), false), "{said}");
 }

@@ -1,7 +1,7 @@
 //! The engine, and whether its containers can be reached from here.
 
 use super::{Finding, State, Subject};
-use crate::engine::docker::{Docker, EngineError, EngineInfo, PODMAN_GAPS};
+use crate::engine::{Engine, EngineError, EngineInfo};
 use crate::model::size_text;
 use crate::process::supervise::chain;
 use std::net::{IpAddr, UdpSocket};
@@ -12,15 +12,15 @@ const REACH: &str = "where an image has none of these programs, publish the port
 
 /// Looks at the engine; returns its data folder when that is on this machine.
 pub(super) async fn check(subject: &Subject, findings: &mut Vec<Finding>) -> Option<String> {
-    let docker = match Docker::connect(subject.endpoint.as_deref()).await {
-        Ok(docker) => docker,
+    let engine = match Engine::connect(subject.endpoint.as_deref()).await {
+        Ok(engine) => engine,
         Err(error) => {
             let remedy = remedy(&error);
             findings.push(Finding::not("engine", State::Bad, chain(&error), remedy));
             return None;
         }
     };
-    let info = match docker.info().await {
+    let info = match engine.info().await {
         Ok(info) => info,
         Err(error) => {
             let remedy = remedy(&error);
@@ -32,26 +32,26 @@ pub(super) async fn check(subject: &Subject, findings: &mut Vec<Finding>) -> Opt
         "engine",
         format!(
             "{} {} (API {}) at {}, {}, cgroup v{}, {} CPUs, {}",
-            if info.podman { "Podman" } else { "Docker" },
+            info.product,
             info.version,
             info.api_version,
-            docker.endpoint(),
+            engine.endpoint(),
             info.storage_driver,
             info.cgroup_version,
             info.cpus,
             size_text(info.memory >> 20 << 20)
         ),
     ));
-    for gap in PODMAN_GAPS.iter().filter(|_| info.podman) {
-        let text = format!("does not work on Podman: {}", gap.what);
+    for gap in info.gaps {
+        let text = format!("does not work on {}: {}", info.product, gap.what);
         findings.push(Finding::not("podman", State::Warning, text, gap.instead));
     }
     for warning in &info.warnings {
         let remedy = "limits of this kind are ignored by the engine; see its documentation on kernel options";
         findings.push(Finding::not("engine", State::Warning, warning.clone(), remedy));
     }
-    findings.push(reach(&docker, &info).await);
-    let remote = docker.endpoint().starts_with("tcp://") || docker.endpoint().starts_with("http://");
+    findings.push(reach(&engine, &info).await);
+    let remote = engine.endpoint().starts_with("tcp://") || engine.endpoint().starts_with("http://");
     (!remote).then_some(info.data_root)
 }
 
@@ -68,8 +68,8 @@ fn remedy(error: &EngineError) -> String {
 }
 
 /// Whether `http` and `tcp` checks, which are asked from this process, reach containers.
-async fn reach(docker: &Docker, info: &EngineInfo) -> Finding {
-    let place = match docker.gateways().await {
+async fn reach(engine: &Engine, info: &EngineInfo) -> Finding {
+    let place = match engine.gateways().await {
         _ if info.desktop => Place::Desktop,
         _ if info.rootless => Place::Rootless,
         Ok(gateways) if gateways.is_empty() => Place::Unknown,

@@ -8,7 +8,6 @@ use super::daemon;
 use super::exit::{Exit, Failure};
 use super::session::Session;
 use crate::manifest::DaemonConfig;
-use crate::process::config;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -68,12 +67,8 @@ struct Subject {
 impl Subject {
     fn of(session: &Session, args: &DoctorArgs) -> Result<Self, Failure> {
         let settings = args.config.as_deref().map(daemon::settings).transpose()?;
-        let of_settings = settings.as_ref().and_then(|settings| settings.state_dir.as_ref());
-        let of_settings = of_settings.map(|dir| PathBuf::from(&dir.0));
-        let state_dir = session.global.state_dir.clone().or(of_settings).unwrap_or_else(config::state_dir);
-        let engine = settings.as_ref().and_then(|settings| settings.engine.as_ref());
-        let endpoint = engine.and_then(|engine| engine.endpoint.as_ref()).map(|text| text.0.clone());
-        let endpoint = session.global.engine.clone().or(endpoint);
+        let overrides = daemon::overrides(session);
+        let (state_dir, endpoint) = (overrides.state_dir(settings.as_ref()), overrides.endpoint(settings.as_ref()));
         Ok(Self { settings, state_dir, endpoint })
     }
 }

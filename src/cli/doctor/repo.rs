@@ -1,8 +1,8 @@
 //! The config repo: with a daemon's settings its address, log-in, host keys and branch.
 
 use super::{Finding, State, Subject};
-use crate::cli::daemon::{orchestrator, source_config};
-use crate::cli::exit::Failure;
+use crate::daemon::SettingsError;
+use crate::daemon::settings::{orchestrator, source_config};
 use crate::process::supervise::chain;
 use crate::source::{Source, SourceError, repository_around};
 
@@ -17,14 +17,14 @@ pub(super) async fn check(subject: &Subject, findings: &mut Vec<Finding>) {
         });
         return;
     };
-    if let Err(failure) = orchestrator(settings.orchestrator.clone().unwrap_or_default()) {
-        findings.push(of_failure("settings", failure));
+    if let Err(error) = orchestrator(settings.orchestrator.clone().unwrap_or_default()) {
+        findings.push(unusable("settings", &error));
     }
     // Its own cache: the daemon's belongs to the daemon's user.
     let Ok(cache) = tempfile::tempdir() else { return };
     let config = match source_config(settings, cache.path()) {
         Ok(config) => config,
-        Err(failure) => return findings.push(of_failure("repo", failure)),
+        Err(error) => return findings.push(unusable("repo", &error)),
     };
     let reference = config.reference.clone().unwrap_or_else(|| "HEAD".to_owned());
     let asked = match Source::open(config) {
@@ -39,11 +39,8 @@ pub(super) async fn check(subject: &Subject, findings: &mut Vec<Finding>) {
     });
 }
 
-fn of_failure(topic: &'static str, failure: Failure) -> Finding {
-    match failure {
-        Failure::Error { message, hints } => Finding::not(topic, State::Bad, message, hints.join("; ")),
-        other => Finding::not(topic, State::Bad, other.text(), "correct the settings"),
-    }
+fn unusable(topic: &'static str, error: &SettingsError) -> Finding {
+    Finding::not(topic, State::Bad, chain(error), error.hint().unwrap_or("correct the settings"))
 }
 
 /// What to do; many errors say it themselves.

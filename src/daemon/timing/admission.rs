@@ -3,7 +3,7 @@
 
 use super::desk::{Begin, Desk, Order, event, left_out, planned};
 use super::leftover::Leftover;
-use crate::daemon::load::Loaded;
+use crate::apply::load::Loaded;
 use crate::event::{Event, Fact};
 use crate::model::{Missed, Overlap, Schedule, ScheduleName, Timestamp};
 use crate::runs::new_id;

@@ -3,7 +3,7 @@
 //! the disk, or ask for the time.
 
 use super::leftover::Leftover;
-use crate::daemon::load::Loaded;
+use crate::apply::load::Loaded;
 use crate::event::{Event, Fact};
 use crate::model::{Schedule, ScheduleName, Start, Timestamp};
 use crate::process::supervise::chain;

@@ -2,9 +2,10 @@
 
 use super::Orchestrator;
 use super::desk::{AHEAD, Begin, Desk, Order};
-use super::launch::{Launch, Launched};
+use super::ended::EndedRun;
+use super::launch::Launch;
 use super::requests::Request;
-use crate::daemon::load::Loaded;
+use crate::apply::load::Loaded;
 use crate::process::supervise::TaskResult;
 use crate::process::{boot, clock};
 use crate::runs::{self, Exchanges, Hand};
@@ -38,7 +39,7 @@ pub(in crate::daemon) struct Timing {
     hands: BTreeMap<String, Hand>,
     /// What stops what each interrupted run left.
     leftovers: BTreeMap<String, CancellationToken>,
-    ends: FuturesUnordered<BoxFuture<'static, Launched>>,
+    ends: FuturesUnordered<BoxFuture<'static, EndedRun>>,
     /// Old runs that are being removed.
     removals: FuturesUnordered<BoxFuture<'static, ()>>,
 }

@@ -1,13 +1,14 @@
 //! One run: written down, conducted, written down again.
 
 use super::desk::{Begin, ahead};
+use super::ended::EndedRun;
 use crate::event::{Event, Fact};
-use crate::model::{ScheduleName, Timestamp};
+use crate::model::Timestamp;
 use crate::process::supervise::chain;
 use crate::process::{boot, clock};
 use crate::runs::{self, Exchanges, Hand, Planned, Recorder, moments, prepare, runs_kept};
 use crate::schedule::RunVerdict;
-use crate::store::{Ledger, RunStart, StoreError};
+use crate::store::{RunStart, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -29,32 +30,11 @@ pub(super) struct Launch {
     pub(super) stop: CancellationToken,
 }
 
-/// A run that is over.
-pub(super) struct Launched {
-    pub(super) schedule: ScheduleName,
-    pub(super) id: String,
-    pub(super) ledger: Ledger,
-    /// How many runs of the schedule are kept.
-    pub(super) keep: usize,
-}
-
-impl Launched {
-    /// Removes what is kept no longer, now that there is one run more.
-    pub(super) async fn prune(self) {
-        let pruned = tokio::task::spawn_blocking(move || self.ledger.prune_runs(&self.schedule, self.keep)).await;
-        match pruned {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(error = chain(&error), "old runs were not removed"),
-            Err(error) => tracing::warn!(error = chain(&error), "the removal of old runs broke off"),
-        }
-    }
-}
-
 impl Launch {
     /// Prepares the run, waits for its time, conducts it and writes down what came of it.
-    pub(super) async fn run(self) -> Launched {
+    pub(super) async fn run(self) -> EndedRun {
         let Begin { id, schedule, planned, ledger, .. } = &self.begin;
-        let over = Launched {
+        let over = EndedRun {
             schedule: schedule.name.clone(),
             id: id.clone(),
             ledger: ledger.clone(),

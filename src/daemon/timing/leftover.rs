@@ -5,7 +5,7 @@
 //! programs are ended in any case, as they would have been by a daemon that ends in order: nobody reads what they write.
 //! Must not: start anything, or decide how the run ended.
 
-use super::launch::Launched;
+use super::ended::EndedRun;
 use crate::model::{Overlap, Schedule, ScheduleName, Target, Task};
 use crate::process::clock;
 use crate::process::marked::{self, Marked};
@@ -64,7 +64,7 @@ impl Leftover {
     }
 
     /// Ends its programs, and waits until none of its tasks runs any more; `stop` has those stopped.
-    pub(super) async fn run(self, tls: Option<Tls>, stop: CancellationToken) -> Launched {
+    pub(super) async fn run(self, tls: Option<Tls>, stop: CancellationToken) -> EndedRun {
         let begin = clock::monotonic();
         let programs = async {
             if self.has_programs() {
@@ -74,7 +74,7 @@ impl Leftover {
         futures_util::join!(programs, self.follow(begin, tls, stop));
         tracing::info!(run = self.id, "nothing of the interrupted run is under way any more");
         let keep = self.schedule.as_deref().map_or(usize::MAX, runs_kept);
-        Launched { schedule: self.name, id: self.id, ledger: self.ledger, keep }
+        EndedRun { schedule: self.name, id: self.id, ledger: self.ledger, keep }
     }
 
     fn tasks(&self) -> &[Task] {
@@ -116,18 +116,21 @@ impl Leftover {
         let graces = self.tasks().iter().filter(|task| is_program(task)).map(|task| task.grace);
         let grace = graces.max().unwrap_or(GRACE);
         let mut asked = BTreeSet::new();
+        let mut none_found = false;
         loop {
             let id = self.id.clone();
             // Reading the environment of every process takes milliseconds.
             let found = tokio::task::spawn_blocking(move || marked::find(RUN_VARIABLE, &id)).await.unwrap_or_default();
             let gone = begin.elapsed();
-            if found.is_empty() {
+            // A process that is executing another program shows no environment for a moment: it takes two looks to be sure.
+            if found.is_empty() && none_found {
                 if !asked.is_empty() {
                     tracing::warn!(run = self.id, ?asked, "programs of a daemon that was killed were ended");
                 }
                 return;
             }
-            if gone >= grace.saturating_add(STUCK) {
+            none_found = found.is_empty();
+            if gone >= grace.saturating_add(STUCK) && !found.is_empty() {
                 let left: Vec<i32> = found.iter().map(Marked::number).collect();
                 return tracing::error!(run = self.id, ?left, "programs of a daemon that was killed do not end");
             }

@@ -5,6 +5,7 @@
 
 mod admission;
 mod desk;
+mod ended;
 mod keep;
 mod launch;
 mod leftover;

@@ -5,7 +5,7 @@
 //! A failure names its seed: `SETPOINT_SEED=17 cargo test --lib simulation`.
 
 use super::desk::{Begin, Desk, Order, ahead, put_off};
-use crate::daemon::load::Loaded;
+use crate::apply::load::Loaded;
 use crate::manifest;
 use crate::model::{
     FileEntry, FileKind, FileTree, Overlap, OwnerId, Revision, Schedule, ScheduleName, Start, Timestamp,

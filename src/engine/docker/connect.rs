@@ -1,68 +1,23 @@
 //! The connection: which endpoint, what it says of itself. It is agreed on anew after each break, because another engine, or
 //! another version of it, may answer then.
 
+use super::defaults::{Defaults, TIMEOUT};
+use super::podman::PODMAN_GAPS;
 use super::transport::{Link, Version};
-use super::{Credentials, Docker, EngineError};
+use super::{Credentials, Docker};
+use crate::engine::{EngineError, EngineInfo};
 use bollard::API_DEFAULT_VERSION;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Where Docker's engine listens when nothing else is named.
 const DEFAULT_ENDPOINT: &str = "unix:///var/run/docker.sock";
-/// Bound on the first answer to a call, in seconds; calls that may take longer bring their own.
-pub(super) const TIMEOUT: u64 = 120;
-
-/// What the engine's own settings make of an absent value.
-#[derive(Debug, Default)]
-pub(super) struct Defaults {
-    /// The log driver.
-    pub log_driver: String,
-    /// Whether the kernel counts swap; if not, the engine drops swap limits.
-    pub swap_limit: bool,
-    /// Name of the engine's host.
-    pub hostname: String,
-    /// Whether the engine has a network of its own: it is rootless, or in the virtual machine of Docker Desktop.
-    pub apart: bool,
-}
-
-/// What `doctor` and `status` show of an engine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EngineInfo {
-    /// Version of the engine.
-    pub version: String,
-    /// Version of the API that is spoken.
-    pub api_version: String,
-    /// Storage driver (`overlay2`).
-    pub storage_driver: String,
-    /// Folder of the engine's data on its host.
-    pub data_root: String,
-    /// 1 or 2, as the engine says it.
-    pub cgroup_version: String,
-    /// Log driver of containers that name none.
-    pub log_driver: String,
-    /// Name of the host.
-    pub hostname: String,
-    /// Kernel version.
-    pub kernel: String,
-    /// CPUs of the host.
-    pub cpus: u32,
-    /// Memory of the host in bytes.
-    pub memory: u64,
-    /// What the engine itself complains about (`No swap limit support`).
-    pub warnings: Vec<String>,
-    /// Whether it runs without root's rights, in a network of its own.
-    pub rootless: bool,
-    /// Whether it runs in the virtual machine of Docker Desktop.
-    pub desktop: bool,
-    /// Whether it is Podman's service for clients of Docker.
-    pub podman: bool,
-}
 
 impl Docker {
     /// Connects and agrees on the API version. `None` is `DOCKER_HOST` or the default socket.
     ///
     /// # Errors
-    /// When the endpoint is no engine, or one that cannot be spoken to.
+    /// When no engine answers at the endpoint, or its API version is not supported.
     pub async fn connect(endpoint: Option<&str>) -> Result<Self, EngineError> {
         let docker = Self::at(endpoint)?;
         docker.agree().await?;
@@ -91,7 +46,8 @@ impl Docker {
     /// When the engine does not answer or speaks no version that is spoken here.
     pub async fn agree(&self) -> Result<(), EngineError> {
         let endpoint = &self.link.endpoint;
-        let connect = |source| EngineError::Connect { endpoint: endpoint.clone(), source };
+        let connect =
+            |source: bollard::errors::Error| EngineError::Connect { endpoint: endpoint.clone(), source: source.into() };
         let there = self.api.version().await.map_err(connect)?;
         let ours = Version::from(API_DEFAULT_VERSION);
         let newest = there.api_version.as_deref().and_then(Version::parse);
@@ -105,7 +61,7 @@ impl Docker {
             let engine = there.version.unwrap_or_default();
             tracing::info!(engine, api = %agreed, before = %before, "the engine speaks another version of its API");
         }
-        let info = self.api.info().await.map_err(|source| EngineError::Info { source })?;
+        let info = self.api.info().await.map_err(|source| EngineError::Info { source: source.into() })?;
         self.link.learn(Defaults {
             log_driver: info.logging_driver.unwrap_or_default(),
             swap_limit: info.swap_limit.unwrap_or(true),
@@ -142,8 +98,8 @@ impl Docker {
     /// # Errors
     /// When the engine does not answer.
     pub async fn info(&self) -> Result<EngineInfo, EngineError> {
-        let info = self.api.info().await.map_err(|source| EngineError::Info { source })?;
-        let version = self.api.version().await.map_err(|source| EngineError::Info { source })?;
+        let info = self.api.info().await.map_err(|source| EngineError::Info { source: source.into() })?;
+        let version = self.api.version().await.map_err(|source| EngineError::Info { source: source.into() })?;
         let podman = version.components.iter().flatten().any(|part| part.name.contains("Podman"));
         Ok(EngineInfo {
             version: info.server_version.unwrap_or_default(),
@@ -159,7 +115,8 @@ impl Docker {
             warnings: info.warnings.unwrap_or_default(),
             rootless: is_rootless(&info.security_options),
             desktop: is_desktop(&info.operating_system),
-            podman,
+            product: if podman { "Podman" } else { "Docker" },
+            gaps: if podman { PODMAN_GAPS } else { &[] },
         })
     }
 

@@ -1,7 +1,8 @@
 //! Calls that a person asks for and no plan ever makes.
 
+use super::Docker;
 use super::labels::{IMAGE_OWNER, OWNER};
-use super::{Docker, EngineError};
+use crate::engine::EngineError;
 use crate::model::{ContainerId, OwnerId};
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
@@ -21,7 +22,7 @@ impl Docker {
     /// When the networks cannot be listed.
     pub async fn gateways(&self) -> Result<Vec<IpAddr>, EngineError> {
         let networks = self.api.list_networks(None::<ListNetworksOptions>).await;
-        let networks = networks.map_err(|source| EngineError::List { what: "networks", source })?;
+        let networks = networks.map_err(|source| EngineError::List { what: "networks", source: source.into() })?;
         let bridges = networks.into_iter().filter(|network| network.driver.as_deref() == Some("bridge"));
         let pools = bridges.filter_map(|network| network.ipam?.config).flatten();
         Ok(pools.filter_map(|pool| pool.gateway?.split('/').next()?.parse().ok()).collect())
@@ -35,10 +36,10 @@ impl Docker {
         let filter = |label: &str| Some(HashMap::from([("label".to_owned(), vec![format!("{label}={owner}")])]));
         let options = ListVolumesOptions { filters: filter(OWNER) };
         let volumes = self.api.list_volumes(Some(options)).await;
-        let volumes = volumes.map_err(|source| EngineError::List { what: "volumes", source })?;
+        let volumes = volumes.map_err(|source| EngineError::List { what: "volumes", source: source.into() })?;
         let options = ListImagesOptions { filters: filter(IMAGE_OWNER), ..Default::default() };
         let images = self.api.list_images(Some(options)).await;
-        let images = images.map_err(|source| EngineError::List { what: "images", source })?;
+        let images = images.map_err(|source| EngineError::List { what: "images", source: source.into() })?;
         let mut left = Vec::new();
         for volume in volumes.volumes.into_iter().flatten() {
             left.extend(self.remove_volume(&volume.name).await.err());
@@ -56,7 +57,11 @@ impl Docker {
     pub async fn kill(&self, container: &ContainerId) -> Result<(), EngineError> {
         let name = container.short().to_owned();
         let killed = self.api.kill_container(container.as_str(), None::<KillContainerOptions>).await;
-        killed.map_err(|source| EngineError::SignalContainer { name, signal: "SIGKILL".to_owned(), source })
+        killed.map_err(|source| EngineError::SignalContainer {
+            name,
+            signal: "SIGKILL".to_owned(),
+            source: source.into(),
+        })
     }
 
     /// Removes a volume and the data in it.
@@ -65,8 +70,8 @@ impl Docker {
     /// When a container uses it. One that is not there is fine.
     async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
         match self.api.remove_volume(name, None::<RemoveVolumeOptions>).await {
-            Err(source) if !super::error::is_gone(&source) => {
-                Err(EngineError::RemoveVolume { name: name.to_owned(), source })
+            Err(source) if !super::cause::is_gone(&source) => {
+                Err(EngineError::RemoveVolume { name: name.to_owned(), source: source.into() })
             }
             _ => Ok(()),
         }
@@ -77,7 +82,11 @@ impl Docker {
     /// # Errors
     /// When there is no such image, or the engine breaks off.
     pub async fn file_of_image(&self, image: &str, path: &str) -> Result<Option<Vec<u8>>, EngineError> {
-        let failed = |source| EngineError::ReadFile { image: image.to_owned(), path: path.to_owned(), source };
+        let failed = |source: bollard::errors::Error| EngineError::ReadFile {
+            image: image.to_owned(),
+            path: path.to_owned(),
+            source: source.into(),
+        };
         let body = ContainerCreateBody { image: Some(image.to_owned()), ..Default::default() };
         let made = self.api.create_container(None::<CreateContainerOptions>, body).await.map_err(failed)?;
         let options = DownloadFromContainerOptions { path: path.to_owned() };

@@ -1,6 +1,7 @@
 //! What happens on the engine, filtered by the engine itself.
 
 use super::{Docker, labels};
+use crate::engine::EngineEvent;
 use crate::model::{ContainerId, OwnerId};
 use crate::process::{Backoff, clock};
 use bollard::models::{EventMessage, EventMessageTypeEnum};
@@ -22,22 +23,6 @@ const CONTAINER: &[&str] =
     &["start", "die", "stop", "kill", "pause", "unpause", "rename", "update", "oom", "destroy", "health_status"];
 /// What networks, volumes and images do that may call for something.
 const OTHER: &[&str] = &["connect", "disconnect", "destroy", "tag", "untag", "delete"];
-
-/// Something happened on the engine; carries no state, only says where to look again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EngineEvent {
-    /// A container of ours did something (`die`, `health_status: unhealthy`, …).
-    Container {
-        /// Its id.
-        id: ContainerId,
-        /// The engine's word for it.
-        action: String,
-    },
-    /// A network, volume or image did something.
-    Other,
-    /// The stream was opened, for the first time or again after it broke; anything may have happened before.
-    Gap,
-}
 
 impl Docker {
     /// What happens to our objects from now on. Begins with [`EngineEvent::Gap`] once it is open, never ends, opens

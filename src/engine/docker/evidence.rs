@@ -1,6 +1,7 @@
 //! What a container that failed has to say for itself.
 
-use super::{Docker, LogOptions};
+use super::Docker;
+use crate::engine::LogOptions;
 use crate::model::{ContainerId, HealthReport};
 use futures_util::StreamExt;
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! What a container must pass before its step is done. Every wait is bounded, and ends at once when it is hopeless.
 
+use super::Docker;
 use super::ended::has_done_its_work;
-use super::{Docker, EngineError, Interrupt, Interruption, ProbeResult};
+use crate::engine::{ActError, EngineError, Interrupt, Interruption, ProbeResult};
 use crate::model::{Container, ContainerId, Health, HealthReport, Probe, Restart, Status, Timestamp, duration_text};
 use crate::plan::Gate;
 use std::future::Future;
@@ -38,6 +39,17 @@ enum Look {
     Pending(String),
     Hopeless(String),
     Unreachable(String),
+}
+
+impl From<GateError> for ActError {
+    /// For steps that have no old container to put back.
+    fn from(error: GateError) -> Self {
+        match error {
+            GateError::Failed(report) => Self::Gate { report, rolled_back: false },
+            GateError::Interrupted(why) => Self::Interrupted(why),
+            GateError::Engine(error) => Self::Engine(error),
+        }
+    }
 }
 
 impl Docker {

@@ -6,26 +6,26 @@ use std::collections::{BTreeMap, HashMap};
 
 const PREFIX: &str = "dev.setpoint.";
 /// Whose it is (`<installation>/<environment>`).
-pub const OWNER: &str = "dev.setpoint.owner";
+pub(super) const OWNER: &str = "dev.setpoint.owner";
 /// The deployment it was made for.
-pub const DEPLOYMENT: &str = "dev.setpoint.deployment";
+pub(super) const DEPLOYMENT: &str = "dev.setpoint.deployment";
 /// The service it is an instance of.
-pub const SERVICE: &str = "dev.setpoint.service";
+pub(super) const SERVICE: &str = "dev.setpoint.service";
 /// Which replica.
-pub const SLOT: &str = "dev.setpoint.slot";
+pub(super) const SLOT: &str = "dev.setpoint.slot";
 /// The commit it was created from.
-pub const REVISION: &str = "dev.setpoint.revision";
+pub(super) const REVISION: &str = "dev.setpoint.revision";
 /// Digests of what it was created with: a JSON map from field text to digest.
-pub const SPEC: &str = "dev.setpoint.spec";
+pub(super) const SPEC: &str = "dev.setpoint.spec";
 /// Services it depends on, separated by commas.
-pub const NEEDS: &str = "dev.setpoint.needs";
+pub(super) const NEEDS: &str = "dev.setpoint.needs";
 /// Anonymous volumes that it took over from the container before: a JSON map from target path to volume.
-pub const CARRIED: &str = "dev.setpoint.carried";
+pub(super) const CARRIED: &str = "dev.setpoint.carried";
 /// Whose build an image is. Not [`OWNER`]: containers inherit the labels of their image, and what somebody starts from it
 /// by hand is not ours.
-pub const IMAGE_OWNER: &str = "dev.setpoint.image.owner";
+pub(super) const IMAGE_OWNER: &str = "dev.setpoint.image.owner";
 /// Digest of the files and settings that an image was built from.
-pub const IMAGE_DIGEST: &str = "dev.setpoint.image.digest";
+pub(super) const IMAGE_DIGEST: &str = "dev.setpoint.image.digest";
 
 /// What our labels say about an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

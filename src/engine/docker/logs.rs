@@ -1,45 +1,13 @@
 //! What containers write, line by line.
 
-use super::{Docker, EngineError};
-use crate::model::{ContainerId, Timestamp};
+use super::Docker;
+use crate::engine::{EngineError, LogLine, LogOptions, LogStream};
+use crate::model::ContainerId;
 use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptions;
 use bytes::BytesMut;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use std::collections::VecDeque;
-
-/// Where a line was written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogStream {
-    /// Standard output; everything, when the container has a terminal.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
-
-/// One line of a container's log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogLine {
-    /// Where it was written to.
-    pub stream: LogStream,
-    /// When, if that was asked for.
-    pub at: Option<Timestamp>,
-    /// The line without its end; bytes that are not UTF-8 are replaced.
-    pub text: String,
-}
-
-/// Which lines are wanted.
-#[derive(Clone, Debug, Default)]
-pub struct LogOptions {
-    /// Only so many lines from the end.
-    pub tail: Option<u32>,
-    /// Go on with what is written from now on, until the container ends.
-    pub follow: bool,
-    /// Only lines written since (whole seconds).
-    pub since: Option<Timestamp>,
-    /// With the time of each line.
-    pub timestamps: bool,
-}
 
 impl Docker {
     /// The log of a container. Ends with the container, or at the last line when nothing is followed.
@@ -70,7 +38,7 @@ impl Docker {
             let name = name.clone();
             async move {
                 let next = lines.next().await?;
-                Some((next.map_err(|source| EngineError::ReadLog { name, source }), lines))
+                Some((next.map_err(|source| EngineError::ReadLog { name, source: source.into() }), lines))
             }
         })
         .boxed()

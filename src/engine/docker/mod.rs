@@ -5,15 +5,16 @@
 //! volume that it makes carries labels ([`labels`]) by which it is found again, and it changes nothing without them.
 
 mod act;
+mod cause;
 mod connect;
+mod defaults;
 mod direct;
 mod ended;
-mod error;
 mod events;
 mod evidence;
 mod gate;
 mod image;
-pub mod labels;
+mod labels;
 mod logs;
 mod observe;
 mod podman;
@@ -21,15 +22,8 @@ mod probe;
 mod translate;
 mod transport;
 
-pub use act::{ActContext, ActError, Interrupt, Interruption, Made, News, Outcome};
-pub use connect::EngineInfo;
-pub use error::EngineError;
-pub use events::EngineEvent;
-pub use image::{BuildContext, Credentials};
-pub use logs::{LogLine, LogOptions, LogStream};
-pub use observe::Scope;
-pub use podman::{PODMAN_GAPS, PodmanGap};
-pub use probe::ProbeResult;
+pub use image::Credentials;
+pub use podman::PODMAN_GAPS;
 
 use std::sync::Arc;
 use transport::Link;

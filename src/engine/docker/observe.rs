@@ -1,7 +1,8 @@
 //! One look at the engine: a list of everything, and in full what is ours.
 
-use super::error::is_gone;
-use super::{Docker, EngineError, labels, translate};
+use super::cause::is_gone;
+use super::{Docker, labels, translate};
+use crate::engine::{EngineError, Scope};
 use crate::model::{
     Container, ContainerId, ImageConfig, ImageState, NetworkState, Observed, OwnerId, Timestamp, Unread, VolumeState,
 };
@@ -12,15 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Inspect calls under way at once.
 const INSPECTS: usize = 8;
-
-/// What to look at.
-#[derive(Clone, Debug)]
-pub struct Scope {
-    /// Whose containers are ours and read in full.
-    pub owner: OwnerId,
-    /// Image references whose state is wanted.
-    pub images: BTreeSet<String>,
-}
 
 impl Docker {
     /// One look at the engine. Health is what the engine itself checks; see [`Docker::probe`] for checks from outside.
@@ -35,7 +27,8 @@ impl Docker {
             self.api.list_volumes(None::<ListVolumesOptions>),
             self.images(scope.images.iter().cloned()),
         );
-        let containers = containers.map_err(|source| EngineError::List { what: "containers", source })?;
+        let containers =
+            containers.map_err(|source| EngineError::List { what: "containers", source: source.into() })?;
         let missing = &mut observed.missing;
         match networks {
             Ok(list) => observed.networks = list.into_iter().filter_map(network).collect(),
@@ -160,7 +153,7 @@ impl Docker {
         match self.inspect(id).await {
             Ok(inspect) => Ok(translate::container(inspect, &self.defaults())),
             Err(error) if is_gone(&error) => Ok(None),
-            Err(source) => Err(EngineError::Inspect { what: format!("container {id}"), source }),
+            Err(source) => Err(EngineError::Inspect { what: format!("container {id}"), source: source.into() }),
         }
     }
 }

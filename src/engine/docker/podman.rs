@@ -1,6 +1,7 @@
 //! Podman's service for clients of Docker: the same API, with gaps.
 
 use super::Docker;
+use crate::engine::Gap;
 use bollard::errors::Error as Cause;
 use bollard::models::{ContainerInspectResponse, ContainerSummary};
 use bollard::query_parameters::ListContainersOptions;
@@ -9,21 +10,12 @@ use std::time::Duration;
 /// Between the end of a process and its clean-up Podman reports a state that Docker does not have; it lasts for a moment.
 const CLEAN_UP: (u32, Duration) = (40, Duration::from_millis(50));
 
-/// Something that Podman does not do as Docker does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PodmanGap {
-    /// What does not work.
-    pub what: &'static str,
-    /// What happens, and what to do about it.
-    pub instead: &'static str,
-}
-
-const fn gap(what: &'static str, instead: &'static str) -> PodmanGap {
-    PodmanGap { what, instead }
+const fn gap(what: &'static str, instead: &'static str) -> Gap {
+    Gap { what, instead }
 }
 
 /// What does not work on Podman, as of 4.3. `docs/engines.md` has the same list.
-pub const PODMAN_GAPS: &[PodmanGap] = &[
+pub const PODMAN_GAPS: &[Gap] = &[
     gap(
         "changes of limits and of the restart policy in place",
         "its service cannot update containers, so such a step fails: change a setting with them that makes the container anew, or remove it",

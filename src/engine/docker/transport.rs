@@ -3,8 +3,8 @@
 //! bollard leaves the version out of a request's path, so an engine answers in its newest form, which may be newer than what is
 //! understood here; and what it agrees on it only ever lowers. So the version that was agreed on last is put into each path here.
 
-use super::EngineError;
-use super::connect::{Defaults, TIMEOUT};
+use super::defaults::{Defaults, TIMEOUT};
+use crate::engine::EngineError;
 use bollard::errors::Error as Cause;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion};
 use http_body_util::BodyExt;
@@ -129,7 +129,10 @@ fn client(endpoint: &str, spoken: Arc<Spoken>) -> Result<bollard::Docker, Engine
     } else {
         return Err(EngineError::Endpoint { endpoint: endpoint.to_owned() });
     };
-    made.map_err(|source| EngineError::Connect { endpoint: endpoint.to_owned(), source })
+    made.map_err(|source: bollard::errors::Error| EngineError::Connect {
+        endpoint: endpoint.to_owned(),
+        source: source.into(),
+    })
 }
 
 /// Connects to an engine that was spoken to before with patience. Nothing was sent yet, so that any call may wait here. An engine

@@ -11,7 +11,7 @@ use super::ends::Ends;
 use super::flights::{Flight, Flights, Sent};
 use super::link::Clock;
 use super::offset::RoundTrip;
-use crate::model::{RealTime, RtPolicy, Schedule, TaskAddress, nanos};
+use crate::model::{RealTime, RtPolicy, Schedule, nanos};
 use crate::rt::Monotonic;
 use crate::schedule::{Attempt, Effect, End, Input, Lane, Seen, Timeline};
 use crate::wire::{Arm, AttemptKey, ClockReading, EndNotice, Start, TaskResult, through};
@@ -89,8 +89,8 @@ struct World {
     unsure: BTreeSet<Id>,
     /// When each began: by the wall clock there, and by the time of this world.
     since: BTreeMap<Id, (Duration, u64)>,
-    /// Notices that came before an acknowledgement, by what they are about.
-    held: BTreeMap<Id, Option<Id>>,
+    /// Notices that are kept until more is known, each with what it is about.
+    kept: Vec<(EndNotice, Option<Id>)>,
     ahead: u64,
     noticed: u64,
 }
@@ -113,7 +113,7 @@ impl World {
         });
         let (runs, ends, events) = (Vec::new(), Ends::default(), BTreeMap::new());
         let (begun, unsure) = (BTreeSet::new(), BTreeSet::new());
-        let (since, held) = (BTreeMap::new(), BTreeMap::new());
+        let (since, kept) = (BTreeMap::new(), Vec::new());
         Self {
             seed,
             random,
@@ -126,7 +126,7 @@ impl World {
             begun,
             unsure,
             since,
-            held,
+            kept,
             ahead: 0,
             noticed: 0,
         }
@@ -159,10 +159,8 @@ impl World {
             WRAPPER => Lane::WRAPPER,
             _ => Lane { capacity: 1, lead },
         });
-        let tasks: Vec<_> = schedule.tasks.iter().map(|task| task.id.clone()).collect();
-        let servers = (0..3).map(|port| TaskAddress::Tcp("h".to_owned(), port + 1)).collect();
         let hosts = (0..3u8).map(|last| Some(IpAddr::from([10, 0, 0, last]))).collect();
-        let flights = Flights::new(format!("run-{at}"), tasks, servers, hosts);
+        let flights = Flights::new(format!("run-{at}"), hosts);
         self.runs.push(Run { schedule, timeline, flights, start: self.now, clocks: [None, None] });
         self.push(0, Event::Tick(at));
     }
@@ -276,12 +274,19 @@ impl World {
             return;
         }
         let flights: Vec<&Flights> = self.runs.iter().map(|run| &run.flights).collect();
-        let Some((at, flight)) = self.ends.find(&flights, &notice, self.here(self.now)) else { return };
-        let server = flights[at].server(&flight).cloned();
-        self.ends.took(&notice, &flight, server.as_ref());
+        let now = self.here(self.now);
+        let Some((at, flight)) = self.ends.find(&flights, &notice, now) else {
+            let mut keeps = false;
+            for run in &mut self.runs {
+                keeps |= run.flights.keep(&notice, now);
+            }
+            self.kept.extend(keeps.then_some((notice, about)));
+            return;
+        };
+        self.ends.took(&notice);
         let id = (at, flight.attempt);
-        if self.runs[at].flights.hold(flight.attempt, &notice) {
-            self.held.insert(id, about);
+        if flight.has_come() == Sent::UnderWay && self.runs[at].flights.keep(&notice, now) {
+            self.kept.push((notice, about));
         } else {
             self.counts(id, &notice, about);
         }
@@ -305,7 +310,7 @@ impl World {
         self.runs[id.0].flights.sent(id.1, Sent::Begun);
         self.step(id.0, Input::Started(id.1));
         if let Some((_, notice)) = early {
-            let about = self.held.remove(&id).flatten();
+            let about = self.kept.iter().find(|(kept, _)| *kept == notice).and_then(|(_, about)| *about);
             self.counts(id, &notice, about);
         }
     }
@@ -337,9 +342,10 @@ impl World {
             _ => {
                 let task = format!("c{}", self.random.usize(0..4));
                 let name = ["kind", "nobody", task.as_str()][self.random.usize(0..3)].to_owned();
-                // From the host of one of our runners, which says nothing without a run.
+                // Under a name that means something: from the host of one of our runners, which says nothing without a run.
+                let hosts = if name == "nobody" { 4 } else { 2 };
                 let mut notice = stranger(&name, End::Success);
-                notice.from = from(self.random.u8(0..2));
+                notice.from = from(self.random.u8(0..hosts));
                 self.push(0, Event::Notice(Box::new(notice), None));
             }
         }

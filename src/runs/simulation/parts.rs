@@ -3,7 +3,7 @@
 use crate::manifest;
 use crate::model::{FileEntry, FileKind, FileTree, Schedule, TaskAddress};
 use crate::schedule::End;
-use crate::wire::{EndNotice, Payload, Stamp, TaskResult};
+use crate::wire::{EndNotice, Stamp, TaskResult};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,20 +44,7 @@ pub(super) fn stranger(name: &str, end: End) -> EndNotice {
         End::Cancelled => TaskResult::Cancelled,
         End::Failure | End::Timeout => TaskResult::Failure,
     };
-    EndNotice {
-        task_id: name.to_owned(),
-        run_id: String::new(),
-        occurrence: 0,
-        attempt: 0,
-        result,
-        start: None,
-        end: None,
-        duration: None,
-        error_message: String::new(),
-        raw_metrics: Payload::default(),
-        raw_output: Payload::default(),
-        from: None,
-    }
+    EndNotice::new(name, result)
 }
 
 pub(super) fn schedule(run: usize, random: &mut fastrand::Rng) -> Schedule {

@@ -6,6 +6,7 @@
 //! what is a mistake, or take unbounded time.
 
 mod address;
+mod bounds;
 mod course;
 mod cpu;
 mod deadline;
@@ -19,20 +20,12 @@ mod tests;
 #[cfg(test)]
 mod textbook_tests;
 
+pub use bounds::{MAX_OCCURRENCES, MAX_OCCURRENCES_IN_ALL, MAX_PAIRS};
 pub use finding::{Finding, FindingKind, Proof};
 
 use crate::model::{FeasibilityPolicy, Schedule};
 use course::Course;
 use std::collections::BTreeSet;
-
-/// So many occurrences of one task are looked at; two periodic tasks show within far fewer how they meet.
-pub const MAX_OCCURRENCES: u32 = 100_000;
-
-/// So many occurrences are looked at in all; shared out evenly when there are very many tasks.
-pub const MAX_OCCURRENCES_IN_ALL: u32 = 1_000_000;
-
-/// So many overlapping pairs of tasks are told for one task server, the longest late ones; the rest are counted.
-pub const MAX_PAIRS: usize = 20;
 
 /// Everything that cannot hold, with the number of CPUs of the machine when that is known. Empty when the schedule
 /// says that it is not to be looked at.

@@ -8,6 +8,7 @@ mod scale;
 mod svg;
 mod svg_bar;
 mod svg_style;
+mod svg_text;
 #[cfg(test)]
 mod tests;
 mod text;

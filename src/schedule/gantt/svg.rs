@@ -4,8 +4,8 @@ use super::layout::{Group, cut, groups, length, plain};
 use super::scale::{Scale, Tick, ticks};
 use super::svg_bar::{ROW, bars, pattern, rect, sign};
 use super::svg_style::{DEFINITIONS, STYLE, class, patterned};
+use super::svg_text::{escape, number};
 use super::{Bar, Chart, Verdict};
-use std::borrow::Cow;
 use std::fmt::Write;
 
 const WIDTH: f64 = 960.0;
@@ -208,30 +208,4 @@ fn summary(chart: &Chart) -> String {
         counts.filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
     let tasks = chart.rows.len();
     format!("{tasks} {}: {}", if tasks == 1 { "task" } else { "tasks" }, counts.join(", "))
-}
-
-/// A text for XML. The texts have gone through [`plain`] before, or are numbers and lines of it.
-pub(super) fn escape(text: &str) -> Cow<'_, str> {
-    if !text.contains(['&', '<', '>', '"', '\'']) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
-        }
-    }
-    Cow::Owned(escaped)
-}
-
-/// At most two decimals, without zeros at the end.
-pub(super) fn number(value: f64) -> String {
-    let text = format!("{value:.2}");
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }

@@ -2,8 +2,8 @@
 
 use super::layout::{Drawn, LEAST, cut, drawn, plain};
 use super::scale::Scale;
-use super::svg::{escape, number};
 use super::svg_style::{class, patterned};
+use super::svg_text::{escape, number};
 use super::{Bar, Row, Verdict};
 use crate::schedule::units::short;
 use std::fmt::Write;

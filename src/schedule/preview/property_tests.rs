@@ -1,11 +1,14 @@
 //! What holds for every pair of commits and every schedule.
 
 use super::*;
-use crate::model::{Cadence, Location, Need, On, Release, Repeat, Start, Target};
+use crate::model::{
+    Cadence, Location, Need, On, Release, Repeat, Schedule, ScheduleName, Start, Target, Task, TaskId, Timestamp,
+};
 use crate::schedule::agenda::jittered;
 use crate::schedule::timeline::fixtures::{MS, schedule, task};
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 type Schedules = BTreeMap<ScheduleName, Schedule>;

@@ -3,10 +3,11 @@
 use super::*;
 use crate::model::{
     Cadence, Deadline, DeadlineFrom, FeasibilityPolicy, Location, Need, On, OnDeadline, RealTime, Release, Repeat,
-    RtPolicy, Start, Target, TaskAddress, TaskProtocol, looks_secret,
+    RtPolicy, Schedule, ScheduleName, Start, Target, Task, TaskAddress, TaskId, TaskProtocol, Timestamp, looks_secret,
 };
 use crate::schedule::timeline::fixtures::{MS, schedule, task};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 type Schedules = BTreeMap<ScheduleName, Schedule>;

@@ -18,8 +18,8 @@ def now_us():
 
 
 class Wrapper:
-    def __init__(self, form, name, orchestrator):
-        self.form, self.name, self.orchestrator = form, name, orchestrator
+    def __init__(self, form, name, orchestrator, says_id):
+        self.form, self.name, self.orchestrator, self.says_id = form, name, orchestrator, says_id
         self.lock, self.state, self.started, self.stopping = threading.Lock(), "IDLE", 0, False
         self.worker = None
 
@@ -38,8 +38,9 @@ class Wrapper:
         )
         self.worker = threading.Thread(target=self.work, args=(self.form.parameters(request),))
         self.worker.start()
+        name = request.task_id if self.says_id else self.name
         return self.form.messages.StartTaskResponse(
-            success=True, message="started", actual_start_time_us=self.started, task_id=self.name
+            success=True, message="started", actual_start_time_us=self.started, task_id=name
         )
 
     def StopTask(self, request, context):
@@ -84,10 +85,11 @@ def main():
     parser.add_argument("--name", required=True)
     parser.add_argument("--address", required=True)
     parser.add_argument("--orchestrator", required=True)
+    parser.add_argument("--says-id", action="store_true", help="acknowledge a start with the id of the task")
     arguments = parser.parse_args()
     form = Form(arguments.form)
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
-    wrapper = Wrapper(form, arguments.name, arguments.orchestrator)
+    wrapper = Wrapper(form, arguments.name, arguments.orchestrator, arguments.says_id)
     form.services.add_TaskServiceServicer_to_server(wrapper, server)
     port = server.add_insecure_port(arguments.address)
     server.start()

@@ -1,7 +1,7 @@
 //! Files of the config repo inside containers, through the engine's archive call.
 
-use super::{ActError, Work};
-use crate::engine::docker::EngineError;
+use super::work::Work;
+use crate::engine::{ActError, EngineError};
 use crate::model::{ConfigFile, ContainerId, Mount};
 use bollard::body_full;
 use bollard::query_parameters::UploadToContainerOptions;
@@ -40,7 +40,7 @@ impl Work<'_> {
                 .api
                 .upload_to_container(container.as_str(), Some(options), body_full(archive.into()))
                 .await
-                .map_err(|source| EngineError::WriteFile { name: name.to_owned(), path, source })?;
+                .map_err(|source| EngineError::WriteFile { name: name.to_owned(), path, source: source.into() })?;
         }
         Ok(())
     }

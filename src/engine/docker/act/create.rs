@@ -1,8 +1,9 @@
 //! New containers.
 
-use super::{ActError, Interrupt, Outcome, Work};
-use crate::engine::docker::error::{is_conflict, is_gone};
-use crate::engine::docker::{Docker, EngineError, translate};
+use super::work::Work;
+use crate::engine::docker::cause::{is_conflict, is_gone};
+use crate::engine::docker::{Docker, translate};
+use crate::engine::{ActError, EngineError, Interrupt, Outcome};
 use crate::model::{Container, ContainerId, NEXT, Status};
 use crate::plan::{Launch, Milestone};
 use bollard::models::NetworkConnectRequest;
@@ -94,7 +95,7 @@ impl Work<'_> {
                     continue;
                 }
             }
-            return Err(EngineError::CreateContainer { name: name.to_owned(), source }.into());
+            return Err(EngineError::CreateContainer { name: name.to_owned(), source: source.into() }.into());
         };
         let completed = async {
             for network in &more {
@@ -104,7 +105,11 @@ impl Work<'_> {
                     endpoint_config: Some(translate::endpoint(attachment)),
                 };
                 self.docker.api.connect_network(network, request).await.map_err(|source| {
-                    EngineError::ConnectNetwork { container: name.to_owned(), network: network.clone(), source }
+                    EngineError::ConnectNetwork {
+                        container: name.to_owned(),
+                        network: network.clone(),
+                        source: source.into(),
+                    }
                 })?;
             }
             self.write_configs(&id, name, &launch.spec.configs, &launch.spec.mounts).await
@@ -129,7 +134,7 @@ impl Work<'_> {
         match self.docker.find(id.as_str()).await {
             // The answer was lost, not the call.
             Ok(Some(found)) if found.status == Status::Running => Ok(()),
-            _ => Err(EngineError::StartContainer { name: name.to_owned(), source }),
+            _ => Err(EngineError::StartContainer { name: name.to_owned(), source: source.into() }),
         }
     }
 
@@ -138,7 +143,7 @@ impl Work<'_> {
         let options = RemoveContainerOptions { force: true, v: false, link: false };
         match self.docker.api.remove_container(id.as_str(), Some(options)).await {
             Err(source) if !is_gone(&source) && !is_being_removed(&source) => {
-                Err(EngineError::RemoveContainer { name: name.to_owned(), source })
+                Err(EngineError::RemoveContainer { name: name.to_owned(), source: source.into() })
             }
             _ => Ok(()),
         }
@@ -171,7 +176,10 @@ impl Work<'_> {
             // It has the name already, which the engine calls a mistake.
             Some(holder) if holder.id == *id => Ok(()),
             Some(holder) if is_conflict(&source) => Err(self.taken(to, &holder)),
-            _ => Err(EngineError::RenameContainer { name: name.to_owned(), to: to.to_owned(), source }.into()),
+            _ => {
+                Err(EngineError::RenameContainer { name: name.to_owned(), to: to.to_owned(), source: source.into() }
+                    .into())
+            }
         }
     }
 

@@ -1,8 +1,9 @@
 //! Networks.
 
-use super::{ActError, Made, Outcome, Work};
-use crate::engine::docker::error::is_gone;
-use crate::engine::docker::{EngineError, labels};
+use super::work::Work;
+use crate::engine::docker::cause::is_gone;
+use crate::engine::docker::labels;
+use crate::engine::{ActError, EngineError, Made, Outcome};
 use crate::model::{Attachment, ContainerId, DeploymentName, Network};
 use bollard::errors::Error as Cause;
 use bollard::models::{self, Ipam, IpamConfig, NetworkCreateRequest};
@@ -57,7 +58,8 @@ impl Work<'_> {
             ..Default::default()
         };
         let created = self.docker.api.create_network(request).await;
-        let created = created.map_err(|source| EngineError::CreateNetwork { name: network.name.clone(), source })?;
+        let created = created
+            .map_err(|source| EngineError::CreateNetwork { name: network.name.clone(), source: source.into() })?;
         let warnings = Some(created.warning).filter(|warning| !warning.is_empty()).into_iter().collect();
         Ok(Outcome { warnings, ..made(created.id) })
     }
@@ -125,7 +127,7 @@ impl Work<'_> {
                 }
             }
             Err(error) if is_gone(&error) => Ok(false),
-            Err(source) => Err(EngineError::Inspect { what: format!("network {name}"), source }.into()),
+            Err(source) => Err(EngineError::Inspect { what: format!("network {name}"), source: source.into() }.into()),
         }
     }
 
@@ -139,7 +141,7 @@ impl Work<'_> {
                     tries += 1;
                     tokio::time::sleep(REMOVE_PAUSE).await;
                 }
-                Err(source) => return Err(EngineError::RemoveNetwork { name: name.to_owned(), source }),
+                Err(source) => return Err(EngineError::RemoveNetwork { name: name.to_owned(), source: source.into() }),
             }
         }
     }
@@ -148,7 +150,7 @@ impl Work<'_> {
     async fn network_named(&self, name: &str) -> Result<Option<models::Network>, EngineError> {
         let filters = HashMap::from([("name".to_owned(), vec![name.to_owned()])]);
         let list = self.docker.api.list_networks(Some(ListNetworksOptions { filters: Some(filters) })).await;
-        let list = list.map_err(|source| EngineError::List { what: "networks", source })?;
+        let list = list.map_err(|source| EngineError::List { what: "networks", source: source.into() })?;
         Ok(list.into_iter().find(|network| network.name.as_deref() == Some(name)))
     }
 }

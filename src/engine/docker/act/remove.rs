@@ -1,8 +1,8 @@
 //! Stopping, removing, and tidying up after interruptions.
 
-use super::{ActError, Outcome, Work};
-use crate::engine::docker::EngineError;
-use crate::engine::docker::error::{is_gone, status};
+use super::work::Work;
+use crate::engine::docker::cause::{is_gone, status};
+use crate::engine::{ActError, EngineError, Outcome};
 use crate::model::{ContainerId, NEXT, PREV, Status};
 use crate::plan::{Gate, Milestone};
 use bollard::query_parameters::StopContainerOptions;
@@ -64,7 +64,7 @@ impl Work<'_> {
         let options = StopContainerOptions { t: Some(i32::try_from(seconds).unwrap_or(i32::MAX)), signal: None };
         match self.docker.patient(grace).stop_container(id.as_str(), Some(options)).await {
             Err(source) if !is_gone(&source) && status(&source) != Some(304) => {
-                Err(EngineError::StopContainer { name: name.to_owned(), source })
+                Err(EngineError::StopContainer { name: name.to_owned(), source: source.into() })
             }
             _ => Ok(()),
         }

@@ -6,8 +6,9 @@
 //!  stop first:   make NAME.next ─ OLD → NAME.prev ─ stop OLD ─ NEW → NAME ─ start ─ gate ─ remove OLD
 //! ```
 
-use super::{ActError, Outcome, Work};
+use super::work::Work;
 use crate::engine::docker::gate::GateError;
+use crate::engine::{ActError, Outcome};
 use crate::model::{ContainerId, NEXT, PREV, Status};
 use crate::plan::{Gate, Launch, Milestone};
 use std::time::Duration;

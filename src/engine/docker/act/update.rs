@@ -1,9 +1,9 @@
 //! Changes of a container that stays the same container.
 
-use super::{ActError, Outcome, Work, gone};
-use crate::engine::docker::EngineError;
-use crate::engine::docker::error::is_gone;
+use super::work::{Work, gone};
+use crate::engine::docker::cause::is_gone;
 use crate::engine::docker::translate::{self, LimitsUpdate};
+use crate::engine::{ActError, EngineError, Outcome};
 use crate::model::{Attachment, ContainerId, Resources, Restart, Status};
 use crate::plan::{Gate, Milestone, Update};
 use bollard::models::{NetworkConnectRequest, NetworkDisconnectRequest};
@@ -50,12 +50,15 @@ impl Work<'_> {
                 let options = KillContainerOptions { signal: signal.clone() };
                 let sent = self.docker.api.kill_container(id.as_str(), Some(options)).await;
                 let (name, signal) = (name.clone(), signal.clone());
-                sent.map_err(|source| EngineError::SignalContainer { name, signal, source })?;
+                sent.map_err(|source| EngineError::SignalContainer { name, signal, source: source.into() })?;
             }
             Update::Unpause => {
                 if self.ours(id).await?.status == Status::Paused {
                     let thawed = self.docker.api.unpause_container(id.as_str()).await;
-                    thawed.map_err(|source| EngineError::UnpauseContainer { name: name.clone(), source })?;
+                    thawed.map_err(|source| EngineError::UnpauseContainer {
+                        name: name.clone(),
+                        source: source.into(),
+                    })?;
                 }
             }
             Update::Start => self.start(id, name).await?,
@@ -63,7 +66,8 @@ impl Work<'_> {
                 let seconds = i32::try_from(grace.as_secs() + u64::from(grace.subsec_nanos() > 0)).unwrap_or(i32::MAX);
                 let options = RestartContainerOptions { t: Some(seconds), signal: None };
                 let restarted = self.docker.patient(*grace).restart_container(id.as_str(), Some(options)).await;
-                restarted.map_err(|source| EngineError::RestartContainer { name: name.clone(), source })?;
+                restarted
+                    .map_err(|source| EngineError::RestartContainer { name: name.clone(), source: source.into() })?;
             }
         }
         Ok(())
@@ -79,7 +83,9 @@ impl Work<'_> {
         let inspect = match self.docker.inspect(id.as_str()).await {
             Ok(inspect) => inspect,
             Err(error) if is_gone(&error) => return Err(gone(id)),
-            Err(source) => return Err(EngineError::Inspect { what: format!("container {name}"), source }.into()),
+            Err(source) => {
+                return Err(EngineError::Inspect { what: format!("container {name}"), source: source.into() }.into());
+            }
         };
         let host = inspect.host_config.unwrap_or_default();
         let body = match translate::limits_update(&host, resources, restart) {
@@ -87,7 +93,7 @@ impl Work<'_> {
             LimitsUpdate::Lifts(limits) => return Err(EngineError::LiftLimits { name: name.to_owned(), limits }.into()),
         };
         let updated = self.docker.api.update_container(id.as_str(), *body).await;
-        Ok(updated.map_err(|source| EngineError::UpdateContainer { name: name.to_owned(), source })?)
+        Ok(updated.map_err(|source| EngineError::UpdateContainer { name: name.to_owned(), source: source.into() })?)
     }
 
     /// Connects a container; one that is connected in another way is disconnected first.
@@ -111,7 +117,7 @@ impl Work<'_> {
         Ok(connected.map_err(|source| EngineError::ConnectNetwork {
             container: name.to_owned(),
             network: network.to_owned(),
-            source,
+            source: source.into(),
         })?)
     }
 
@@ -122,10 +128,12 @@ impl Work<'_> {
         }
         let request = NetworkDisconnectRequest { container: id.as_str().to_owned(), force: Some(true) };
         match self.docker.api.disconnect_network(network, request).await {
-            Err(source) if !is_gone(&source) => {
-                Err(EngineError::DisconnectNetwork { container: name.to_owned(), network: network.to_owned(), source }
-                    .into())
+            Err(source) if !is_gone(&source) => Err(EngineError::DisconnectNetwork {
+                container: name.to_owned(),
+                network: network.to_owned(),
+                source: source.into(),
             }
+            .into()),
             _ => Ok(()),
         }
     }

@@ -1,8 +1,9 @@
 //! Volumes: made, and made anew only where the loss of their content was allowed.
 
-use super::{ActError, Outcome, Work};
-use crate::engine::docker::error::is_gone;
-use crate::engine::docker::{EngineError, labels};
+use super::work::Work;
+use crate::engine::docker::cause::is_gone;
+use crate::engine::docker::labels;
+use crate::engine::{ActError, EngineError, Outcome};
 use crate::model::{ContainerId, DeploymentName, Volume};
 use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::RemoveVolumeOptions;
@@ -22,7 +23,9 @@ impl Work<'_> {
             Ok(_) => return Err(ActError::Stale(format!("a volume {} is there that is not ours", volume.name))),
             Err(error) if is_gone(&error) => {}
             Err(source) => {
-                return Err(EngineError::Inspect { what: format!("volume {}", volume.name), source }.into());
+                return Err(
+                    EngineError::Inspect { what: format!("volume {}", volume.name), source: source.into() }.into()
+                );
             }
         }
         let request = VolumeCreateRequest {
@@ -33,7 +36,7 @@ impl Work<'_> {
             ..Default::default()
         };
         let created = self.docker.api.create_volume(request).await;
-        created.map_err(|source| EngineError::CreateVolume { name: volume.name.clone(), source })?;
+        created.map_err(|source| EngineError::CreateVolume { name: volume.name.clone(), source: source.into() })?;
         Ok(Outcome::default())
     }
 
@@ -51,7 +54,9 @@ impl Work<'_> {
             Ok(present) => Some(present),
             Err(error) if is_gone(&error) => None,
             Err(source) => {
-                return Err(EngineError::Inspect { what: format!("volume {}", volume.name), source }.into());
+                return Err(
+                    EngineError::Inspect { what: format!("volume {}", volume.name), source: source.into() }.into()
+                );
             }
         };
         let Some(present) = present else { return self.create_volume(volume, deployment).await };
@@ -66,7 +71,7 @@ impl Work<'_> {
         }
         match self.docker.api.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await {
             Err(source) if !is_gone(&source) => {
-                return Err(EngineError::RemoveVolume { name: volume.name.clone(), source }.into());
+                return Err(EngineError::RemoveVolume { name: volume.name.clone(), source: source.into() }.into());
             }
             _ => {}
         }

@@ -1,21 +1,17 @@
 //! Builds with the engine's classic builder, from a context that is streamed.
 
 use super::registry::refuse;
-use crate::engine::docker::error::is_gone;
-use crate::engine::docker::{Docker, EngineError, News, labels};
+use crate::engine::docker::cause::is_gone;
+use crate::engine::docker::{Docker, labels};
+use crate::engine::{BuildContext, EngineError, News};
 use crate::model::{ImageBuild, OwnerId, Registry};
 use bollard::auth::DockerCredentials;
 use bollard::body_try_stream;
 use bollard::query_parameters::BuildImageOptions;
-use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
-
-/// Tar stream of a build context.
-pub type BuildContext = BoxStream<'static, std::io::Result<Bytes>>;
 
 /// The engine answers when it has read the whole context.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -23,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 const LINES: usize = 40;
 
 impl Docker {
-    /// Builds an image and points its two names at it. One that is there under its content-addressed name is not built
+    /// Builds an image and gives it its two tags. An image that already exists under its content-addressed tag is not built
     /// again.
     ///
     /// # Errors
@@ -44,7 +40,9 @@ impl Docker {
                 return self.tag(&reference, &build.friendly()).await;
             }
             Err(error) if is_gone(&error) => {}
-            Err(source) => return Err(EngineError::Inspect { what: format!("image {reference}"), source }),
+            Err(source) => {
+                return Err(EngineError::Inspect { what: format!("image {reference}"), source: source.into() });
+            }
         }
         let Some(context) = context else { return Err(EngineError::BuildContext { reference }) };
         let logins = self.logins(registries).await?;
@@ -54,7 +52,7 @@ impl Docker {
         while let Some(message) = stream.next().await {
             let message = match message.and_then(|message| refuse(message.error_detail.clone()).map(|()| message)) {
                 Ok(message) => message,
-                Err(source) => return Err(EngineError::Build { reference, output: step, source }),
+                Err(source) => return Err(EngineError::Build { reference, output: step, source: source.into() }),
             };
             for line in message.stream.iter().flat_map(|text| text.lines()).map(str::trim_end) {
                 keep(&mut step, line);

@@ -1,7 +1,8 @@
 //! Logins for registries: from the files by way of an environment variable, else from Docker's own config file.
 
 use super::{helper, reference};
-use crate::engine::docker::{Docker, EngineError};
+use crate::engine::EngineError;
+use crate::engine::docker::Docker;
 use crate::model::Registry;
 use bollard::auth::DockerCredentials;
 use docker_credential::{CredentialRetrievalError, DockerCredential};

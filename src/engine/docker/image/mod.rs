@@ -7,5 +7,4 @@ mod progress;
 mod reference;
 mod registry;
 
-pub use build::BuildContext;
 pub use credentials::Credentials;

@@ -1,6 +1,6 @@
 //! Progress of pulls and pushes as lines for people.
 
-use crate::engine::docker::News;
+use crate::engine::News;
 use bollard::models::ProgressDetail;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -2,8 +2,9 @@
 
 use super::progress::Progress;
 use super::reference;
-use crate::engine::docker::error::is_gone;
-use crate::engine::docker::{Docker, EngineError, News};
+use crate::engine::docker::Docker;
+use crate::engine::docker::cause::is_gone;
+use crate::engine::{EngineError, News};
 use crate::model::Registry;
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error as Cause;
@@ -17,7 +18,7 @@ use tokio::sync::mpsc;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Docker {
-    /// Gets an image from its registry and points `also_tag` at it.
+    /// Pulls an image from its registry and adds the tag `also_tag`.
     ///
     /// # Errors
     /// When the login is not known, the registry refuses or the transfer breaks.
@@ -28,7 +29,10 @@ impl Docker {
         registries: &[Registry],
         news: &mpsc::Sender<News>,
     ) -> Result<(), EngineError> {
-        let failed = |source| EngineError::Pull { reference: reference.to_owned(), source };
+        let failed = |source: bollard::errors::Error| EngineError::Pull {
+            reference: reference.to_owned(),
+            source: source.into(),
+        };
         let login = self.login(reference, registries).await?;
         let (repository, tag) = reference::split(reference);
         let options = CreateImageOptions {
@@ -59,7 +63,10 @@ impl Docker {
         registries: &[Registry],
         news: &mpsc::Sender<News>,
     ) -> Result<(), EngineError> {
-        let failed = |source| EngineError::Push { reference: reference.to_owned(), source };
+        let failed = |source: bollard::errors::Error| EngineError::Push {
+            reference: reference.to_owned(),
+            source: source.into(),
+        };
         // The engine insists on a login, if only an empty one.
         let login = self.login(reference, registries).await?.unwrap_or_else(DockerCredentials::default);
         let (repository, tag) = reference::split(reference);
@@ -83,7 +90,7 @@ impl Docker {
         let options = TagImageOptions { repo: Some(repository.to_owned()), tag: name.map(str::to_owned) };
         let tagged = self.api.tag_image(reference, Some(options)).await;
         let (reference, tag) = (reference.to_owned(), tag.to_owned());
-        tagged.map_err(|source| EngineError::Tag { reference, tag, source })
+        tagged.map_err(|source| EngineError::Tag { reference, tag, source: source.into() })
     }
 
     /// Takes a name off an image; the image goes with its last name, unless a container uses it.
@@ -92,7 +99,9 @@ impl Docker {
     /// When a container uses the last name. A name that is not there is fine.
     pub async fn remove_tag(&self, reference: &str) -> Result<(), EngineError> {
         match self.api.remove_image(reference, None::<RemoveImageOptions>, None).await {
-            Err(source) if !is_gone(&source) => Err(EngineError::RemoveTag { reference: reference.to_owned(), source }),
+            Err(source) if !is_gone(&source) => {
+                Err(EngineError::RemoveTag { reference: reference.to_owned(), source: source.into() })
+            }
             _ => Ok(()),
         }
     }

@@ -1,7 +1,8 @@
 //! A check by a program inside the container, where no connection from here can lead: `curl`, `wget` or `nc`, whichever the image
 //! has.
 
-use super::{ProbeResult, judged};
+use super::judged;
+use crate::engine::ProbeResult;
 use crate::engine::docker::Docker;
 use crate::model::{Container, Probe, duration_text};
 use bollard::exec::{StartExecOptions, StartExecResults};

@@ -5,6 +5,7 @@ mod inside;
 mod reach;
 
 use super::Docker;
+use crate::engine::ProbeResult;
 use crate::model::{Container, Probe, duration_text};
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -14,19 +15,6 @@ use reach::{Vantage, Way, way};
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
-
-/// What one check found. The texts say in one line what was seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ProbeResult {
-    /// It is healthy; says how it was asked unless that was at its own address.
-    Good(Option<String>),
-    /// It answered, and the answer says that it is not healthy.
-    Bad(String),
-    /// It did not answer: it may still be starting.
-    Silent(String),
-    /// There is no way to ask it from here; nothing is known of its health.
-    Unreachable(String),
-}
 
 impl Docker {
     /// Makes one check of a running container, bounded by the check's timeout.

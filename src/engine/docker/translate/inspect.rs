@@ -1,7 +1,7 @@
 //! From what Docker reports to our vocabulary.
 
 use super::{health as healthcheck, mounts, resources};
-use crate::engine::docker::connect::Defaults;
+use crate::engine::docker::defaults::Defaults;
 use crate::engine::docker::labels::{self, Ours};
 use crate::model::{
     Address, Attachment, Container, ContainerId, ContainerSpec, Device, Field, FieldKind, Health, Logging, PortBinding,

@@ -1,7 +1,7 @@
-//! Looking at the engine: which images matter, which container stands for which instance, what Setpoint's own checks add.
+//! What an observation covers and says: which images matter, which container stands for which instance, what Setpoint's own checks add.
 
 use super::probes::Target;
-use crate::engine::docker::Scope;
+use crate::engine::Scope;
 use crate::model::{Container, ContainerId, Desired, Health, Image, InstanceId, NEXT, Observed, OwnerId, PREV, Status};
 use crate::store::{InstanceRow, Seen};
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,7 +91,7 @@ pub fn seen(observed: &Observed, owner: &OwnerId, known: &BTreeSet<InstanceId>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::testing::container;
+    use crate::apply::testing::container;
     use crate::model::{Probe, Timestamp};
     use std::time::Duration;
 

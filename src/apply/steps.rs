@@ -1,6 +1,6 @@
-//! Carrying one step out on the engine: what [`super::apply`] is given as its `run`.
+//! Carrying one step out on the engine: what [`super::execute`] is given as its `run`.
 
-use crate::engine::docker::{ActContext, ActError, Docker, Interrupt, News, Outcome};
+use crate::engine::{ActContext, ActError, Engine, Interrupt, News, Outcome};
 use crate::model::{ContextFile, Desired, OwnerId};
 use crate::plan::{Action, Plan, StepId};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ pub type Archive<'a> = &'a (dyn Fn(Arc<[ContextFile]>) -> BoxStream<'static, std
 #[derive(Clone, Copy)]
 pub struct Steps<'a> {
     /// The engine.
-    pub docker: &'a Docker,
+    pub engine: &'a Engine,
     /// The plan.
     pub plan: &'a Plan,
     /// Whose containers are ours.
@@ -49,6 +49,6 @@ impl Steps<'_> {
             news,
             interrupt: self.interrupt.clone(),
         };
-        self.docker.act(step, context).await
+        self.engine.act(step, context).await
     }
 }

@@ -1,10 +1,9 @@
 //! From a commit to what it wants: read, compile, claim its environment.
 
+use super::pipeline::compile;
 use crate::manifest;
-use crate::model::{Desired, Observed, OwnerId, Revision};
-use crate::plan::{Allow, Memory, PlanInput};
+use crate::model::{Desired, OwnerId, Revision};
 use crate::process::clock;
-use crate::schedule::feasibility::{line, refusals};
 use crate::source::{Source, SourceError};
 use crate::store::{Ledger, RepoIdentity, Store, StoreError};
 use std::sync::Arc;
@@ -20,14 +19,6 @@ pub struct Loaded {
     pub ledger: Ledger,
     /// Who owns its containers.
     pub owner: OwnerId,
-}
-
-impl Loaded {
-    /// What a plan of this commit follows from.
-    pub(super) fn input<'a>(&'a self, observed: &'a Observed, memory: &'a Memory, allow: &'a [Allow]) -> PlanInput<'a> {
-        let Self { desired, revision, owner, .. } = self;
-        PlanInput { desired, revision, observed, owner, memory, allow }
-    }
 }
 
 /// A commit cannot be used.
@@ -73,7 +64,7 @@ pub enum LoadError {
 
 impl LoadError {
     /// Whether the same commit may be readable later, without a change in the repo.
-    pub(super) fn may_go_away(&self) -> bool {
+    pub fn may_go_away(&self) -> bool {
         match self {
             Self::Read { source, .. } => {
                 !matches!(source, SourceError::MissingFolder { .. } | SourceError::TooManyFiles { .. })
@@ -115,17 +106,8 @@ impl Loader {
         let (revision, tree) =
             self.source.read(commit).await.map_err(|source| LoadError::Read { commit: commit.to_owned(), source })?;
         // Tens of milliseconds of pure computing for a large repo: not on a thread that serves others.
-        let compiled = tokio::task::spawn_blocking(move || {
-            manifest::compile(&tree).map(|desired| (refusals(desired.schedules.values()), desired))
-        });
-        let desired = match compiled.await {
-            Ok(Ok((findings, desired))) if findings.is_empty() => desired,
-            Ok(Ok((findings, _))) => {
-                let lines: Vec<String> =
-                    findings.iter().map(|finding| format!("error[infeasible] {}", line(finding))).collect();
-                let report = lines.join("\n") + "\n";
-                return Err(LoadError::Rejected { revision, mistakes: lines.len(), report, lines });
-            }
+        let desired = match tokio::task::spawn_blocking(move || compile(&tree)).await {
+            Ok(Ok(desired)) => desired,
             Ok(Err(report)) => {
                 let lines = report.diagnostics.iter().map(ToString::to_string).collect();
                 let (mistakes, report) = (report.len(), report.render(manifest::Style::default()));

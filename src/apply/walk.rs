@@ -1,4 +1,4 @@
-//! Which step of a plan may start when: pure scheduling. No clock, no engine; [`super::apply`] does what this says.
+//! Which step of a plan may start when: pure scheduling. No clock, no engine; [`super::execute`] does what this says.
 
 use crate::model::{DeploymentName, OnFailure, StrategyKind};
 use crate::plan::{Action, Milestone, Plan, Step, StepId};

@@ -1,6 +1,7 @@
 //! What can go wrong with an engine, one variant for each operation that can fail.
 
-use bollard::errors::Error as Cause;
+use std::error::Error;
+use std::fmt;
 use std::io::ErrorKind;
 
 /// A failed engine call. Its text names the operation and the object; the cause is its source.
@@ -134,52 +135,85 @@ fn build_output(lines: &[String]) -> String {
     if lines.is_empty() { String::new() } else { format!("; the last step said:\n  {}", lines.join("\n  ")) }
 }
 
+/// Why an engine did not do what it was asked, in its own words or in those of the connection.
+#[derive(Debug)]
+pub struct Cause {
+    kind: CauseKind,
+    error: Box<dyn Error + Send + Sync>,
+}
+
+/// What is known of a cause whatever the engine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CauseKind {
+    /// The engine was not reached, or did not answer in time; with the operating system's reason, when there is one.
+    Unreachable(Option<ErrorKind>),
+    /// It refused, with this HTTP status.
+    Refused(u16),
+    /// It refused because it does not speak this version of its API any more.
+    OtherVersion,
+    /// It said something else.
+    Other,
+}
+
+impl Cause {
+    /// A cause of a kind.
+    pub fn new(kind: CauseKind, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { kind, error: error.into() }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl Error for Cause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}
+
 impl EngineError {
-    /// The engine's or the connection's own words.
     fn cause(&self) -> Option<&Cause> {
-        std::error::Error::source(self)?.downcast_ref::<Cause>()
+        Error::source(self)?.downcast_ref::<Cause>()
+    }
+
+    fn kind(&self) -> Option<CauseKind> {
+        self.cause().map(|cause| cause.kind)
     }
 
     /// The HTTP status with which the engine refused, when it answered at all.
     pub fn status(&self) -> Option<u16> {
-        self.cause().and_then(status)
+        match self.kind()? {
+            CauseKind::Refused(status) => Some(status),
+            CauseKind::OtherVersion => Some(400),
+            CauseKind::Unreachable(_) | CauseKind::Other => None,
+        }
     }
 
     /// Whether the same call may succeed a moment later without anybody changing anything: the engine was not reached,
     /// did not answer in time or was overloaded.
     pub fn is_retryable(&self) -> bool {
-        match self.cause() {
-            Some(
-                Cause::RequestTimeoutError
-                | Cause::HyperLegacyError { .. }
-                | Cause::HyperResponseError { .. }
-                | Cause::SocketNotFoundError(_)
-                | Cause::IOError { .. },
-            ) => true,
-            Some(Cause::DockerResponseServerError { status_code, .. }) => matches!(status_code, 429 | 502..=504),
-            _ => false,
-        }
+        matches!(self.kind(), Some(CauseKind::Unreachable(_) | CauseKind::Refused(429 | 502..=504)))
     }
 
     /// Whether the engine refuses the version that is spoken: it was exchanged for another since that was agreed on.
     pub fn wants_other_version(&self) -> bool {
-        let words =
-            |text: &str| text.contains("client version") && (text.contains("too old") || text.contains("too new"));
-        matches!(self.cause(), Some(Cause::DockerResponseServerError { status_code: 400, message }) if words(message))
+        self.kind() == Some(CauseKind::OtherVersion)
     }
 
     /// What a person can do about it, when that is known.
     pub fn hint(&self) -> Option<&'static str> {
         let cause = self.cause()?;
-        match (io_kind(cause), cause) {
-            (Some(ErrorKind::PermissionDenied), _) => Some(NOT_ALLOWED),
-            (Some(ErrorKind::NotFound | ErrorKind::ConnectionRefused), _) | (_, Cause::SocketNotFoundError(_)) => {
-                Some(NOT_RUNNING)
-            }
-            (_, Cause::DockerResponseServerError { message: text, .. } | Cause::DockerStreamError { error: text }) => {
+        match cause.kind {
+            CauseKind::Unreachable(Some(ErrorKind::PermissionDenied)) => Some(NOT_ALLOWED),
+            CauseKind::Unreachable(Some(ErrorKind::NotFound | ErrorKind::ConnectionRefused)) => Some(NOT_RUNNING),
+            CauseKind::Unreachable(_) => None,
+            CauseKind::Refused(_) | CauseKind::OtherVersion | CauseKind::Other => {
+                let text = cause.to_string();
                 HINTS.iter().find(|(words, _)| text.contains(words)).map(|(_, hint)| *hint)
             }
-            _ => None,
         }
     }
 }
@@ -217,37 +251,3 @@ const HINTS: &[(&str, &str)] = &[
         "the registry speaks plain HTTP; list it under `insecure-registries` in the engine's daemon.json",
     ),
 ];
-
-/// The HTTP status of an engine's refusal.
-pub(super) fn status(cause: &Cause) -> Option<u16> {
-    match cause {
-        Cause::DockerResponseServerError { status_code, .. } => Some(*status_code),
-        _ => None,
-    }
-}
-
-/// Whether the engine says that there is no such object.
-pub(super) fn is_gone(cause: &Cause) -> bool {
-    status(cause) == Some(404)
-}
-
-/// Whether the engine says that a name is taken or that the object's state does not allow it.
-pub(super) fn is_conflict(cause: &Cause) -> bool {
-    // Podman says 500 of a name that is taken.
-    status(cause) == Some(409) || status(cause) == Some(500) && cause.to_string().contains("is already in use")
-}
-
-/// The operating system's own reason, wherever it stands in the chain.
-fn io_kind(cause: &Cause) -> Option<ErrorKind> {
-    if let Cause::IOError { err } = cause {
-        return Some(err.kind());
-    }
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(cause);
-    while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            return Some(io.kind());
-        }
-        next = error.source();
-    }
-    None
-}

@@ -1,11 +1,15 @@
 //! What a step is carried out with, and how it ends.
 
-use crate::engine::docker::gate::GateError;
-use crate::engine::docker::{BuildContext, EngineError};
+use super::EngineError;
 use crate::model::{Container, ContainerId, HealthReport, OwnerId, Registry};
 use crate::plan::Milestone;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+/// Tar stream of a build context.
+pub type BuildContext = BoxStream<'static, std::io::Result<Bytes>>;
 
 /// What a step is carried out with.
 pub struct ActContext<'a> {
@@ -110,15 +114,4 @@ pub enum ActError {
     /// An engine call failed. What had been begun was undone as far as the engine allowed.
     #[error(transparent)]
     Engine(#[from] EngineError),
-}
-
-impl From<GateError> for ActError {
-    /// For steps that have no old container to put back.
-    fn from(error: GateError) -> Self {
-        match error {
-            GateError::Failed(report) => Self::Gate { report, rolled_back: false },
-            GateError::Interrupted(why) => Self::Interrupted(why),
-            GateError::Engine(error) => Self::Engine(error),
-        }
-    }
 }

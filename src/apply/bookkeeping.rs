@@ -1,9 +1,9 @@
 //! What is written down while a plan is carried out: events, what changed in place, failures, repairs.
 
-use super::apply::{Applied, Job, StepResult, failure, title};
+use super::job::{Applied, Job, StepResult, failure, title};
 use super::observe::seen;
 use super::pace::is_repair;
-use crate::engine::docker::{ActError, Made, Outcome};
+use crate::engine::{ActError, Made, Outcome};
 use crate::event::{Event, Fact};
 use crate::model::{ContainerId, Health, InstanceId, Test};
 use crate::plan::render::{change_line, reason_text, verdict};

@@ -1,7 +1,6 @@
 //! Health checks that Setpoint makes itself, for services whose containers have none: each at its own interval, a few at once.
 
-use super::trigger::Triggers;
-use crate::engine::docker::{Docker, ProbeResult};
+use crate::engine::{Engine, ProbeResult};
 use crate::model::{Container, ContainerId, Desired, Health, Observed, OwnerId, Probe, Status, Timestamp};
 use crate::plan::{Base, check_is_in_force};
 use crate::process::clock;
@@ -39,10 +38,10 @@ pub struct Target {
 pub type Ask = Arc<dyn Fn(Container, Probe) -> BoxFuture<'static, ProbeResult> + Send + Sync>;
 
 /// Checks by way of an engine.
-pub fn ask(docker: Docker) -> Ask {
+pub fn ask(engine: Engine) -> Ask {
     Arc::new(move |container, probe| {
-        let docker = docker.clone();
-        Box::pin(async move { docker.probe(&container, &probe).await })
+        let engine = engine.clone();
+        Box::pin(async move { engine.probe(&container, &probe).await })
     })
 }
 
@@ -131,8 +130,8 @@ pub struct Prober {
     pub targets: watch::Receiver<Arc<Vec<Target>>>,
     /// What is known; a container that was not checked yet is absent.
     pub healths: watch::Sender<Arc<BTreeMap<ContainerId, Health>>>,
-    /// Triggered when a container's health changes.
-    pub triggers: Triggers,
+    /// Called when a container's health changes; must not block.
+    pub changed: Box<dyn Fn() + Send + Sync>,
     /// Makes one check.
     pub ask: Ask,
     /// When to end.
@@ -213,7 +212,7 @@ impl Prober {
             news
         });
         if changed {
-            self.triggers.look();
+            (self.changed)();
         }
     }
 }
@@ -277,7 +276,7 @@ fn up(started: Option<Timestamp>, now: Timestamp) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::testing::container;
+    use crate::apply::testing::container;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn probe() -> Probe {
@@ -365,7 +364,7 @@ mod tests {
         wanted.send_replace(Arc::new(vec![quick, slow]));
         let (healths, mut known) = watch::channel(Arc::new(BTreeMap::new()));
         let stop = CancellationToken::new();
-        let prober = Prober { targets, healths, triggers: Triggers::default(), ask, stop: stop.clone() };
+        let prober = Prober { targets, healths, changed: Box::new(|| {}), ask, stop: stop.clone() };
         let watching = async {
             known.wait_for(|known| known.get(&ContainerId::new("quick")) == Some(&Health::Healthy)).await.unwrap();
             while asked.load(Ordering::SeqCst) < 3 {

@@ -1,11 +1,14 @@
 use super::*;
-use crate::daemon::testing::{plan_of, strategy};
-use crate::engine::docker::Interruption;
+use crate::apply::testing::{plan_of, strategy};
+use crate::engine::{Interrupt, Interruption};
 use crate::manifest::compile;
-use crate::model::{ContainerId, Desired, FileEntry, FileKind, FileTree, OnFailure, StrategyKind, Timestamp};
-use crate::plan::{Action, FieldChange, Need, Origin, Reason, Subject};
-use crate::store::{EventFilter, Store};
+use crate::model::{
+    ContainerId, Desired, FileEntry, FileKind, FileTree, HealthReport, Observed, OnFailure, StrategyKind, Timestamp,
+};
+use crate::plan::{Action, FieldChange, Milestone, Need, Origin, Reason, Subject};
+use crate::store::{EventFilter, Ledger, Store};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_util::sync::CancellationToken;
 
@@ -73,7 +76,7 @@ async fn every_fact_is_recorded_in_order() {
         })
     };
     let job = bench.job(&plan);
-    let applied = apply(&job, run, |progress| {
+    let applied = execute(&job, run, |progress| {
         shown.borrow_mut().push(format!("{:?}", progress.what).split(['(', ' ']).next().unwrap().to_owned());
     });
     let applied = applied.await.unwrap();
@@ -97,7 +100,7 @@ async fn no_more_at_once_than_the_strategy_allows() {
         now.fetch_sub(1, Ordering::SeqCst);
         Ok(Outcome::default())
     };
-    let applied = apply(&bench.job(&plan), run, |_| {}).await.unwrap();
+    let applied = execute(&bench.job(&plan), run, |_| {}).await.unwrap();
     assert_eq!(applied.done, 9);
     assert_eq!(most.load(Ordering::SeqCst), 3);
 }
@@ -120,7 +123,7 @@ async fn a_dependant_starts_when_the_other_has_started() {
         Ok(Outcome::default())
     };
     let job = bench.job(&plan);
-    let applied = tokio::time::timeout(Duration::from_secs(5), apply(&job, run, |_| {})).await.unwrap().unwrap();
+    let applied = tokio::time::timeout(Duration::from_secs(5), execute(&job, run, |_| {})).await.unwrap().unwrap();
     assert_eq!(applied.done, 2);
 }
 
@@ -130,7 +133,7 @@ async fn a_failure_is_recorded_with_its_evidence_and_the_rest_goes_on() {
     let mut plan = parallel(3, 3);
     plan.steps[1].needs = vec![Need { step: 0, until: Milestone::Done }];
     let run = |id, _| async move { if id == 0 { Err(gate_error("exited (1)")) } else { Ok(Outcome::default()) } };
-    let applied = apply(&bench.job(&plan), run, |_| {}).await.unwrap();
+    let applied = execute(&bench.job(&plan), run, |_| {}).await.unwrap();
     assert_eq!((applied.done, applied.failed, applied.skipped), (1, 1, 1));
     assert!(
         matches!(&applied.results[0], StepResult::Failed { rolled_back: true, error, .. } if error == "exited (1)")
@@ -151,7 +154,7 @@ async fn a_stop_finishes_what_is_in_hand_and_starts_nothing() {
         tokio::time::sleep(Duration::from_millis(10)).await;
         Ok(Outcome::default())
     };
-    let applied = apply(&bench.job(&plan), run, |_| {}).await.unwrap();
+    let applied = execute(&bench.job(&plan), run, |_| {}).await.unwrap();
     assert_eq!((applied.done, applied.skipped, applied.stopped), (1, 2, true));
     assert_eq!(applied.results[1], StepResult::Skipped { because: "asked to stop before it began".to_owned() });
 }
@@ -165,7 +168,7 @@ async fn a_newer_commit_ends_the_wait_and_is_no_failure() {
         superseded.cancel();
         Err(ActError::Interrupted(Interruption::Superseded))
     };
-    let applied = apply(&bench.job(&plan), run, |_| {}).await.unwrap();
+    let applied = execute(&bench.job(&plan), run, |_| {}).await.unwrap();
     assert_eq!((applied.failed, applied.skipped, applied.superseded), (0, 2, true));
     assert!(bench.ledger.memory(clock::now()).unwrap().quarantine.is_empty());
 }
@@ -187,7 +190,7 @@ async fn settings_that_failed_their_gate_are_not_tried_again_whatever_a_failure_
         let bench = Bench::new();
         let plan = plan_of(1, &[("shop", strategy(StrategyKind::Parallel, 1, policy))]);
         let job = Job { desired: Some(&desired), ..bench.job(&plan) };
-        apply(&job, |_, _| async { Err(gate_error("exited (1)")) }, |_| {}).await.unwrap();
+        execute(&job, |_, _| async { Err(gate_error("exited (1)")) }, |_| {}).await.unwrap();
         let quarantine = bench.ledger.memory(clock::now()).unwrap().quarantine;
         let failed: Vec<_> = quarantine.iter().map(|one| (one.instance.to_string(), one.verdict.as_str())).collect();
         assert_eq!(failed, [("shop/s0/1".to_owned(), "exited (1)")], "{policy:?}");
@@ -218,7 +221,7 @@ async fn a_repair_that_the_engine_refused_does_not_count_and_one_that_failed_its
         let run = |id, _| async move {
             Err(if id == refused { ActError::Stale("the engine ends".to_owned()) } else { gate_error("exited (1)") })
         };
-        apply(&bench.job(&plan), run, |_| {}).await.unwrap();
+        execute(&bench.job(&plan), run, |_| {}).await.unwrap();
         let repairs = bench.ledger.memory(clock::now()).unwrap().repairs;
         assert_eq!(repairs.iter().map(|repair| &repair.subject).collect::<Vec<_>>(), vec![&subject; times]);
     }
@@ -231,7 +234,7 @@ async fn what_is_in_place_is_remembered_and_a_repair_counted() {
     plan.steps[0].changes = vec![more_memory(Origin::Git)];
     plan.steps[1].changes = vec![more_memory(Origin::Drift)];
     let run = |_, _| async { Ok(Outcome::default()) };
-    apply(&bench.job(&plan), run, |_| {}).await.unwrap();
+    execute(&bench.job(&plan), run, |_| {}).await.unwrap();
     let memory = bench.ledger.memory(clock::now()).unwrap();
     let digests = &memory.bases["container0"];
     assert_eq!(digests.asked["memory"], crate::model::digest("2GiB"));
@@ -244,12 +247,12 @@ async fn what_was_removed_is_no_longer_known() {
     let bench = Bench::new();
     let mut plan = parallel(1, 1);
     let run = |_, _| async { Ok(Outcome { container: Some(ContainerId::new("container0")), ..Outcome::default() }) };
-    apply(&bench.job(&plan), run, |_| {}).await.unwrap();
+    execute(&bench.job(&plan), run, |_| {}).await.unwrap();
     assert_eq!(bench.ledger.memory(clock::now()).unwrap().known.len(), 1);
     let container = ContainerId::new("container0");
     plan.steps[0].action = Action::RemoveInstance { container, grace: Duration::from_secs(1) };
     plan.steps[0].reason = Reason::Dropped;
-    apply(&bench.job(&plan), run, |_| {}).await.unwrap();
+    execute(&bench.job(&plan), run, |_| {}).await.unwrap();
     assert!(bench.ledger.memory(clock::now()).unwrap().known.is_empty());
     assert!(matches!(&plan.steps[0].subject, Subject::Instance(id) if bench.ledger.history(id, 9).unwrap().len() == 2));
 }
@@ -284,7 +287,7 @@ mod random {
             };
             let applied = runtime.block_on(async {
                 let job = bench.job(&plan);
-                tokio::time::timeout(Duration::from_secs(10), apply(&job, run, |_| {})).await
+                tokio::time::timeout(Duration::from_secs(10), execute(&job, run, |_| {})).await
             });
             let applied = applied.expect("it hangs").unwrap();
             prop_assert_eq!(applied.results.len(), fates.len());

@@ -1,5 +1,5 @@
 use super::*;
-use crate::daemon::testing::{plan_of, strategy};
+use crate::apply::testing::{plan_of, strategy};
 use crate::plan::Need;
 use proptest::prelude::*;
 

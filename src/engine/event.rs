@@ -1,0 +1,19 @@
+//! What happens on an engine.
+
+use crate::model::ContainerId;
+
+/// Something happened on the engine; carries no state, only says where to look again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineEvent {
+    /// A container of ours did something (`die`, `health_status: unhealthy`, …).
+    Container {
+        /// Its id.
+        id: ContainerId,
+        /// The engine's word for it.
+        action: String,
+    },
+    /// A network, volume or image did something.
+    Other,
+    /// The stream was opened, for the first time or again after it broke; anything may have happened before.
+    Gap,
+}

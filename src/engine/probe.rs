@@ -1,0 +1,14 @@
+//! What a health check found that Setpoint makes itself.
+
+/// What one check found. The texts say in one line what was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeResult {
+    /// It is healthy; says how it was asked unless that was at its own address.
+    Good(Option<String>),
+    /// It answered, and the answer says that it is not healthy.
+    Bad(String),
+    /// It did not answer: it may still be starting.
+    Silent(String),
+    /// It cannot be reached from here, so its health is unknown.
+    Unreachable(String),
+}
