@@ -1,21 +1,12 @@
-//! Generates the messages and services of `src/wire/orchestrator.proto`, which needs no `protoc`, and tells the linker how the
-//! program is to be laid out.
+//! Tells the linker how the program is to be laid out.
 
 use std::process::Command;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=src/wire/orchestrator.proto");
     if loads_packed_relocations() {
         println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
-    tonic_prost_build::configure()
-        .build_transport(false)
-        // The two messages whose fields 4, 7 and 8 have two forms on the wire are written by hand, in `raw`.
-        .extern_path(".orchestrator.StartTaskRequest", "crate::wire::raw::StartTaskRequest")
-        .extern_path(".orchestrator.TaskEndNotification", "crate::wire::raw::TaskEndNotification")
-        .compile_fds(protox::compile(["orchestrator.proto"], ["src/wire"])?)?;
-    Ok(())
 }
 
 /// Whether the C library applies relative relocations in their packed form, as glibc does from 2.36 on. They are read at each

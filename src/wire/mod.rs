@@ -40,11 +40,10 @@ pub use start::{AttemptKey, PreparedStart, Start, StartCall, StartFault};
 pub use status::{Ack, Health, Stopped, TaskState, TaskStatus};
 pub use tls::{Tls, TlsError, TlsFault, TlsFiles};
 
-/// The generated messages and services.
+/// The messages and services of `orchestrator.proto`. They are committed, so that a build needs no compiler of them.
+#[rustfmt::skip]
 #[allow(clippy::all, clippy::pedantic, unreachable_pub, private_interfaces, reason = "generated")]
-mod proto {
-    tonic::include_proto!("orchestrator");
-}
+mod proto;
 
 #[cfg(test)]
 mod testing;

@@ -31,7 +31,7 @@ pub(crate) struct Path {
     pub(crate) handed_on: bool,
 }
 
-/// Every file below `root`.
+/// Every file below `root` that was written, not generated.
 pub(crate) fn read(root: &str) -> Vec<Source> {
     let mut files = Vec::new();
     let mut folders = vec![std::path::PathBuf::from(root)];
@@ -48,7 +48,8 @@ pub(crate) fn read(root: &str) -> Vec<Source> {
     let tests: BTreeSet<String> = files.iter().flat_map(|(file, code)| test_modules(file, code)).collect();
     let is_test =
         |file: &str| tests.iter().any(|test| file == format!("{test}.rs") || file.starts_with(&format!("{test}/")));
-    files.iter().map(|(file, code)| scan(file, code, is_test(file))).collect()
+    let written = files.iter().filter(|(_, code)| !code.starts_with("// @generated"));
+    written.map(|(file, code)| scan(file, code, is_test(file))).collect()
 }
 
 /// The modules (`plan/tests`) that `file` declares as `#[cfg(test)] mod tests;`.
