@@ -1,6 +1,10 @@
 //! Every fact that may be recorded. The store keeps them; status, `events` and `why` read them.
 
-use crate::model::{DeploymentName, HealthReport, InstanceId, Revision, ScheduleName, Timestamp};
+use crate::model::{
+    CommitId, ContainerId, DeploymentName, HealthReport, InstanceId, Revision, RunId, ScheduleName, Timestamp,
+};
+use crate::plan::{PlanId, Subject};
+use crate::schedule::RunVerdict;
 use serde::{Deserialize, Serialize};
 
 /// A recorded fact.
@@ -48,25 +52,25 @@ pub enum Fact {
     /// A plan was made that is not empty.
     PlanMade {
         /// Its id.
-        plan: String,
+        plan: PlanId,
         /// Commit.
-        revision: String,
+        revision: CommitId,
         /// Its verdict line.
         verdict: String,
     },
     /// The check of the plan found a fault in it; it is not carried out.
     PlanRefused {
         /// Its id.
-        plan: String,
+        plan: PlanId,
         /// What was found.
         violations: Vec<String>,
     },
     /// A plan was carried out as far as it went.
     ApplyFinished {
         /// Its id.
-        plan: String,
+        plan: PlanId,
         /// Commit.
-        revision: String,
+        revision: CommitId,
         /// Steps that ended well.
         done: usize,
         /// Steps that failed.
@@ -77,16 +81,16 @@ pub enum Fact {
     /// An engine took a setting otherwise than it was asked for.
     EngineWarned {
         /// The instance, network or volume.
-        subject: String,
+        subject: Subject,
         /// What the engine says, or what it reports instead.
         warning: String,
     },
     /// A step began.
     StepStarted {
         /// Plan.
-        plan: String,
+        plan: PlanId,
         /// What it is about.
-        subject: String,
+        subject: Subject,
         /// What is done (`create`, `replace`, …).
         action: String,
         /// Why.
@@ -97,9 +101,9 @@ pub enum Fact {
     /// A step ended well.
     StepDone {
         /// Plan.
-        plan: String,
+        plan: PlanId,
         /// What it is about.
-        subject: String,
+        subject: Subject,
         /// What was done.
         action: String,
         /// How long it took, in milliseconds.
@@ -110,9 +114,9 @@ pub enum Fact {
     /// A step failed.
     StepFailed {
         /// Plan.
-        plan: String,
+        plan: PlanId,
         /// What it is about.
-        subject: String,
+        subject: Subject,
         /// What was tried.
         action: String,
         /// Why it failed, with all causes.
@@ -125,9 +129,9 @@ pub enum Fact {
     /// A step was not started.
     StepSkipped {
         /// Plan.
-        plan: String,
+        plan: PlanId,
         /// What it is about.
-        subject: String,
+        subject: Subject,
         /// Why.
         because: String,
     },
@@ -135,8 +139,8 @@ pub enum Fact {
     InstanceChanged {
         /// The instance.
         instance: InstanceId,
-        /// Its container, short id.
-        container: Option<String>,
+        /// Its container.
+        container: Option<ContainerId>,
         /// State before; absent when it was not there.
         old: Option<String>,
         /// State after.
@@ -144,12 +148,12 @@ pub enum Fact {
         /// Why.
         why: String,
         /// Commit.
-        revision: Option<String>,
+        revision: Option<CommitId>,
     },
     /// The host differs from what was applied.
     DriftFound {
         /// The instance, network or volume.
-        subject: String,
+        subject: Subject,
         /// Fields with old and new value, as people read them.
         changes: Vec<String>,
     },
@@ -158,7 +162,7 @@ pub enum Fact {
         /// The instance.
         instance: InstanceId,
         /// Commit that failed.
-        revision: String,
+        revision: CommitId,
         /// What was seen.
         verdict: String,
     },
@@ -175,11 +179,11 @@ pub enum Fact {
     /// A run of a schedule began.
     RunBegun {
         /// Its id.
-        run: String,
+        run: RunId,
         /// The schedule.
         schedule: ScheduleName,
         /// Commit.
-        revision: String,
+        revision: CommitId,
     },
     /// A due time of a schedule, or several in a row, did not run.
     RunLeftOut {
@@ -195,12 +199,52 @@ pub enum Fact {
     /// A run of a schedule ended.
     RunEnded {
         /// Its id.
-        run: String,
+        run: RunId,
         /// The schedule.
         schedule: ScheduleName,
-        /// Its verdict in one word.
-        verdict: String,
+        /// How it ended.
+        verdict: RunEnd,
         /// What else there is to say.
         note: Option<String>,
     },
+}
+
+/// How a run ended, or that nobody was there at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunEnd {
+    /// As [`RunVerdict::Succeeded`].
+    Succeeded,
+    /// As [`RunVerdict::Failed`].
+    Failed,
+    /// As [`RunVerdict::Aborted`].
+    Aborted,
+    /// As [`RunVerdict::Cancelled`].
+    Cancelled,
+    /// Its process ended before it did.
+    Interrupted,
+}
+
+impl RunEnd {
+    /// As one word, as in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Succeeded => RunVerdict::Succeeded.word(),
+            Self::Failed => RunVerdict::Failed.word(),
+            Self::Aborted => RunVerdict::Aborted.word(),
+            Self::Cancelled => RunVerdict::Cancelled.word(),
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl From<RunVerdict> for RunEnd {
+    fn from(verdict: RunVerdict) -> Self {
+        match verdict {
+            RunVerdict::Succeeded => Self::Succeeded,
+            RunVerdict::Failed => Self::Failed,
+            RunVerdict::Aborted => Self::Aborted,
+            RunVerdict::Cancelled => Self::Cancelled,
+        }
+    }
 }

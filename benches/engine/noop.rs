@@ -6,7 +6,7 @@ use crate::rig::{Rig, run, service};
 use setpoint::apply::observe::scope;
 use setpoint::engine::{Engine, Scope};
 use setpoint::manifest::{Style, compile};
-use setpoint::model::{Desired, OwnerId, Revision, Timestamp};
+use setpoint::model::{CommitId, Desired, OwnerId, Revision, Timestamp};
 use setpoint::plan::{PlanInput, lint, plan};
 use setpoint::source::read_folder;
 use setpoint::store::{Ledger, Store};
@@ -40,7 +40,7 @@ impl<'a> Fleet<'a> {
         let owner = ledger.owner();
         let scope = scope(&desired, &owner);
         let revision = Revision {
-            commit: "3f2a91c0".repeat(5),
+            commit: CommitId::new("3f2a91c0".repeat(5)),
             reference: "main".to_owned(),
             summary: "fleet".to_owned(),
             author: "A <a@example.org>".to_owned(),

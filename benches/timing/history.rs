@@ -4,7 +4,7 @@
 use crate::cron::{Daemon, commit, now};
 use crate::figures::{note, verdict};
 use crate::rig::runner;
-use setpoint::model::{ScheduleName, Timestamp};
+use setpoint::model::{RunId, ScheduleName, Timestamp};
 use setpoint::schedule::RunVerdict;
 use setpoint::store::{DueKey, FireOutcome, Store};
 use std::path::Path;
@@ -58,7 +58,9 @@ fn write(state: &Path, runs: u32) {
     for run in 0..runs {
         let due = Timestamp::from_second(1_600_000_000 + i64::from(run)).unwrap();
         let (schedule, id) = (ScheduleName::new(format!("s{}", run % SCHEDULES)), format!("old-{run}"));
-        ledger.fire(&schedule, &DueKey::Instant(due), FireOutcome::Started, Some(&id), due).unwrap();
-        ledger.settle_interrupted(&id, RunVerdict::Aborted, "of a benchmark", due).unwrap();
+        ledger
+            .fire(&schedule, &DueKey::Instant(due), FireOutcome::Started, Some(&RunId::new(id.clone())), due)
+            .unwrap();
+        ledger.settle_interrupted(&RunId::new(id.clone()), RunVerdict::Aborted, "of a benchmark", due).unwrap();
     }
 }

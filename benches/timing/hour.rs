@@ -3,7 +3,7 @@
 
 use crate::figures::{note, verdict};
 use setpoint::manifest::compile;
-use setpoint::model::{FileEntry, FileKind, FileTree, Schedule, ScheduleName, Timestamp};
+use setpoint::model::{CommitId, FileEntry, FileKind, FileTree, RunId, Schedule, ScheduleName, Timestamp};
 use setpoint::runs::{Moment, Recorder, moments};
 use setpoint::schedule::{Effect, End, Input, Lane, Record, Timeline};
 use setpoint::store::{DueKey, FireOutcome, RunStart, Store};
@@ -20,24 +20,24 @@ pub fn run() {
     let ledger = Store::open(folder.path()).unwrap().ledger("default");
     let schedule = schedule();
     let name = ScheduleName::new("hour");
-    let (due, now) = (DueKey::Manual("bench".to_owned()), Timestamp::UNIX_EPOCH);
-    ledger.fire(&name, &due, FireOutcome::Started, Some("r"), now).unwrap();
+    let (due, now) = (DueKey::Manual(RunId::new("bench")), Timestamp::UNIX_EPOCH);
+    ledger.fire(&name, &due, FireOutcome::Started, Some(&RunId::new("r")), now).unwrap();
     let start = RunStart {
-        id: "r".to_owned(),
+        id: RunId::new("r"),
         schedule: name,
         due,
-        revision: "bench".to_owned(),
+        revision: CommitId::new("bench"),
         strict: false,
         planned_at: now,
         boot: "bench".to_owned(),
         process: None,
     };
     ledger.prepare_run(&start).unwrap();
-    ledger.begin_run("r", now).unwrap();
+    ledger.begin_run(&RunId::new("r"), now).unwrap();
 
     let begin = Instant::now();
     let (mut onlooker, mut all) = moments(264);
-    let recorder = Recorder::new(Some((ledger, "r".to_owned())), Arc::clone(&schedule));
+    let recorder = Recorder::new(Some((ledger, RunId::new("r"))), Arc::clone(&schedule));
     let follows = std::thread::spawn(move || {
         let mut settled = 0u32;
         recorder.follow(&mut all, |_| {}, |_| settled += 1);

@@ -6,7 +6,7 @@ use crate::daemon::status::{InstanceStatus, Status};
 use crate::daemon::timing::Asked;
 use crate::daemon::why::Why;
 use crate::daemon::{ApplyOrder, Carried, Handle};
-use crate::model::{DeploymentName, InstanceId, ScheduleName, Timestamp};
+use crate::model::{DeploymentName, InstanceId, RunId, ScheduleName, Timestamp};
 use crate::plan::PlanId;
 use crate::plan::render::View;
 use crate::process::supervise::TaskResult;
@@ -167,7 +167,7 @@ async fn runs(
 }
 
 async fn run_record(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Json<RunRecord>, Failure> {
-    Ok(Json(shared.handle.run_record(&id)?))
+    Ok(Json(shared.handle.run_record(&RunId::new(id))?))
 }
 
 async fn run(State(shared): State<Shared>, Path(schedule): Path<String>) -> Result<(StatusCode, Json<Asked>), Failure> {

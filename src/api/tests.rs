@@ -6,7 +6,7 @@ use crate::daemon::status::{DeploymentStatus, Status};
 use crate::daemon::testing::{View, channel};
 use crate::daemon::{ApplyOrder, Handle};
 use crate::event::{Event, Fact};
-use crate::model::{DeploymentName, InstanceId, OnFailure, StrategyKind, Timestamp};
+use crate::model::{DeploymentName, InstanceId, NodeName, OnFailure, RunId, StrategyKind, Timestamp};
 use crate::store::{EventFilter, Store};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -150,7 +150,7 @@ async fn why_takes_an_instance_and_says_when_it_knows_none() {
         .with(async |client| {
             let error = client.why(&api).await.unwrap_err();
             assert!(matches!(&error, ClientError::Refused { status: 404, .. }), "{error:?}");
-            let seen = crate::store::Seen::absent(api.clone());
+            let seen = crate::store::Seen::absent(NodeName::local(), api.clone());
             bench.store.ledger("prod").saw(&[seen], "looked", Timestamp::UNIX_EPOCH).unwrap();
             assert_eq!(client.why(&api).await.unwrap().history.len(), 1);
         })
@@ -232,9 +232,9 @@ async fn runs_are_read_and_a_run_is_asked_for() {
     let bench = Bench::new();
     bench.loaded();
     let (ledger, nightly) = (bench.store.ledger("prod"), ScheduleName::new("nightly"));
-    let (due, at) = (DueKey::Manual("m1".to_owned()), Timestamp::UNIX_EPOCH);
-    ledger.fire(&nightly, &due, FireOutcome::Started, Some("r1"), at).unwrap();
-    ledger.settle_interrupted("r1", RunVerdict::Aborted, "gone", at).unwrap();
+    let (due, at) = (DueKey::Manual(RunId::new("m1")), Timestamp::UNIX_EPOCH);
+    ledger.fire(&nightly, &due, FireOutcome::Started, Some(&RunId::new("r1")), at).unwrap();
+    ledger.settle_interrupted(&RunId::new("r1"), RunVerdict::Aborted, "gone", at).unwrap();
     bench
         .with(async |client| {
             let runs = client.runs(&nightly, 10).await.unwrap();

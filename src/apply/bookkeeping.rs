@@ -5,7 +5,7 @@ use super::observe::seen;
 use super::pace::is_repair;
 use crate::engine::{ActError, Made, Outcome};
 use crate::event::{Event, Fact};
-use crate::model::{ContainerId, Health, InstanceId, Test};
+use crate::model::{ContainerId, Health, InstanceId, NodeName, Test};
 use crate::plan::render::{change_line, reason_text, verdict};
 use crate::plan::{
     Action, Base, Gate, PlanInput, Quarantine, Reason, Repair, Step, Subject, fought_over, found_in_place, not_granted,
@@ -35,7 +35,7 @@ impl<'a> Books<'a> {
     pub(super) fn begin(&mut self) {
         let plan = self.job.plan;
         self.fact(Fact::PlanMade {
-            plan: plan.id.to_string(),
+            plan: plan.id.clone(),
             revision: plan.revision.commit.clone(),
             verdict: verdict(plan),
         });
@@ -45,7 +45,7 @@ impl<'a> Books<'a> {
     pub(super) fn started(&mut self, step: &Step) -> bool {
         let (subject, action) = title(step);
         self.fact(Fact::StepStarted {
-            plan: self.job.plan.id.to_string(),
+            plan: self.job.plan.id.clone(),
             subject,
             action,
             reason: reason_text(step),
@@ -75,7 +75,7 @@ impl<'a> Books<'a> {
                 if let StepResult::Failed { error, report, rolled_back, .. } = &result {
                     let (subject, action) = title(step);
                     self.fact(Fact::StepFailed {
-                        plan: self.job.plan.id.to_string(),
+                        plan: self.job.plan.id.clone(),
                         subject,
                         action,
                         error: error.clone(),
@@ -96,14 +96,14 @@ impl<'a> Books<'a> {
 
     /// A step was not carried out.
     pub(super) fn skipped(&mut self, step: &Step, because: &str) {
-        let plan = self.job.plan.id.to_string();
-        self.fact(Fact::StepSkipped { plan, subject: step.subject.to_string(), because: because.to_owned() });
+        let plan = self.job.plan.id.clone();
+        self.fact(Fact::StepSkipped { plan, subject: step.subject.clone(), because: because.to_owned() });
     }
 
     /// The plan went as far as it went.
     pub(super) fn finish(mut self, applied: &Applied) -> Result<(), StoreError> {
         self.fact(Fact::ApplyFinished {
-            plan: self.job.plan.id.to_string(),
+            plan: self.job.plan.id.clone(),
             revision: self.job.plan.revision.commit.clone(),
             done: applied.done,
             failed: applied.failed,
@@ -115,17 +115,17 @@ impl<'a> Books<'a> {
     fn done(&mut self, step: &Step, took: Duration, outcome: &Outcome) {
         let (subject, action) = title(step);
         self.fact(Fact::StepDone {
-            plan: self.job.plan.id.to_string(),
+            plan: self.job.plan.id.clone(),
             subject,
             action,
             millis: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             evidence: outcome.evidence.clone(),
         });
         self.record(step, outcome);
-        if let Subject::Instance(instance) = &step.subject
+        if let Subject::Instance(node, instance) = &step.subject
             && !matches!(step.action, Action::StopInstance { .. } | Action::RemoveInstance { .. })
         {
-            self.keep(|job| job.ledger.release(instance).map(drop));
+            self.keep(|job| job.ledger.release(node, instance).map(drop));
         }
         match &step.action {
             Action::CreateInstance(_) | Action::UpdateInstance { .. } => self.stands(step, outcome),
@@ -138,11 +138,11 @@ impl<'a> Books<'a> {
                 self.keep(|job| job.ledger.forget(container.as_str()));
                 // What was removed to make room, or for its predecessor, is wanted again in the next moment; the rest is
                 // no longer known.
-                if let Some(instance) = instance
+                if let Some((node, instance)) = instance
                     && !matches!(step.reason, Reason::MakesRoom(_) | Reason::Interrupted)
                 {
                     let why = why(step);
-                    self.keep(|job| job.ledger.removed(&instance, &why, clock::now()));
+                    self.keep(|job| job.ledger.removed(&node, &instance, &why, clock::now()));
                 }
             }
             Action::DiscardLeftover { container } => self.keep(|job| job.ledger.forget(container.as_str())),
@@ -152,7 +152,6 @@ impl<'a> Books<'a> {
 
     /// Puts on record what was asked and what the engine made of it, which is what drift is told by from now on.
     fn record(&mut self, step: &Step, outcome: &Outcome) {
-        let subject = step.subject.to_string();
         let mut warnings = outcome.warnings.clone();
         let asked = match &step.action {
             Action::UpdateInstance { .. } => remembered(&step.changes),
@@ -178,14 +177,14 @@ impl<'a> Books<'a> {
             }
         }
         for warning in warnings {
-            tracing::warn!(subject, warning, "the engine took a setting otherwise");
-            self.fact(Fact::EngineWarned { subject: subject.clone(), warning });
+            tracing::warn!(subject = %step.subject, warning, "the engine took a setting otherwise");
+            self.fact(Fact::EngineWarned { subject: step.subject.clone(), warning });
         }
     }
 
     /// An instance now stands as its step wanted it.
     fn stands(&mut self, step: &Step, outcome: &Outcome) {
-        let Subject::Instance(instance) = &step.subject else { return };
+        let Subject::Instance(node, instance) = &step.subject else { return };
         let Some(container) = &outcome.container else { return };
         let (gate, launch) = match &step.action {
             Action::CreateInstance(launch) | Action::ReplaceInstance { launch, .. } => (&launch.gate, Some(launch)),
@@ -207,8 +206,8 @@ impl<'a> Books<'a> {
             Gate::Healthy { .. } | Gate::Started => ("running", Health::Unchecked),
         };
         let state = state.to_owned();
-        let (instance, container) = (instance.clone(), Some(container.clone()));
-        let seen = Seen { instance, container, state, health, revision, since: None };
+        let (node, instance, container) = (node.clone(), instance.clone(), Some(container.clone()));
+        let seen = Seen { node, instance, container, state, health, revision, since: None };
         let why = why(step);
         self.keep(|job| job.ledger.saw(&[seen], &why, clock::now()).map(drop));
     }
@@ -216,13 +215,14 @@ impl<'a> Books<'a> {
     /// Settings that failed their gate are not tried again, wherever the new container is left. A repair is no try of new settings:
     /// what ran before with the same ones is worth another attempt.
     fn gate_failed(&mut self, step: &Step, verdict: &str) {
-        let Subject::Instance(instance) = &step.subject else { return };
+        let Subject::Instance(node, instance) = &step.subject else { return };
         let wanted = self.job.desired.and_then(|desired| desired.service(&instance.service));
         if is_repair(step) || matches!(step.action, Action::AwaitInstance { .. }) {
             return;
         }
         let Some(service) = wanted else { return };
         let entry = Quarantine {
+            node: node.clone(),
             instance: instance.clone(),
             spec: spec_digest(&service.fields()),
             revision: self.job.plan.revision.commit.clone(),
@@ -235,11 +235,12 @@ impl<'a> Books<'a> {
         self.job.observed.containers.iter().find(|candidate| candidate.id == *container)
     }
 
-    fn instance_of(&self, step: &Step, container: &ContainerId) -> Option<InstanceId> {
-        match &step.subject {
-            Subject::Instance(instance) => Some(instance.clone()),
-            _ => self.observed(container).and_then(|container| container.instance.clone()),
-        }
+    fn instance_of(&self, step: &Step, container: &ContainerId) -> Option<(NodeName, InstanceId)> {
+        let instance = match &step.subject {
+            Subject::Instance(_, instance) => instance.clone(),
+            _ => self.observed(container)?.instance.clone()?,
+        };
+        Some((step.subject.node()?.clone(), instance))
     }
 
     fn fact(&mut self, fact: Fact) {

@@ -254,7 +254,9 @@ async fn what_was_removed_is_no_longer_known() {
     plan.steps[0].reason = Reason::Dropped;
     execute(&bench.job(&plan), run, |_| {}).await.unwrap();
     assert!(bench.ledger.memory(clock::now()).unwrap().known.is_empty());
-    assert!(matches!(&plan.steps[0].subject, Subject::Instance(id) if bench.ledger.history(id, 9).unwrap().len() == 2));
+    assert!(
+        matches!(&plan.steps[0].subject, Subject::Instance(_, id) if bench.ledger.history(id, 9).unwrap().len() == 2)
+    );
 }
 
 mod random {

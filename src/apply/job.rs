@@ -2,7 +2,7 @@
 
 use crate::engine::{ActError, Interrupt};
 use crate::model::{HealthReport, Observed};
-use crate::plan::{Milestone, Plan, Step, StepId};
+use crate::plan::{Milestone, Plan, Step, StepId, Subject};
 use crate::process::supervise::chain;
 use crate::store::{Ledger, StoreError};
 use serde::{Deserialize, Serialize};
@@ -141,6 +141,6 @@ pub(super) fn failure(error: &ActError) -> StepResult {
 }
 
 /// What a step is called in events: its verb and subject.
-pub(super) fn title(step: &Step) -> (String, String) {
-    (step.subject.to_string(), step.action.verb().to_owned())
+pub(super) fn title(step: &Step) -> (Subject, String) {
+    (step.subject.clone(), step.action.verb().to_owned())
 }

@@ -2,7 +2,7 @@
 
 use super::pipeline::compile;
 use crate::manifest;
-use crate::model::{Desired, OwnerId, Revision};
+use crate::model::{CommitId, Desired, OwnerId, Revision};
 use crate::process::clock;
 use crate::source::{Source, SourceError};
 use crate::store::{Ledger, RepoIdentity, Store, StoreError};
@@ -28,7 +28,7 @@ pub enum LoadError {
     #[error("cannot read commit {commit}")]
     Read {
         /// The commit.
-        commit: String,
+        commit: CommitId,
         /// Why.
         source: SourceError,
     },
@@ -56,7 +56,7 @@ pub enum LoadError {
     #[error("reading commit {commit} ended in a fault of this program: {fault}")]
     Fault {
         /// The commit.
-        commit: String,
+        commit: CommitId,
         /// What it said.
         fault: String,
     },
@@ -102,9 +102,12 @@ impl Loader {
     ///
     /// # Errors
     /// See [`LoadError`].
-    pub async fn load(&self, commit: &str) -> Result<Loaded, LoadError> {
-        let (revision, tree) =
-            self.source.read(commit).await.map_err(|source| LoadError::Read { commit: commit.to_owned(), source })?;
+    pub async fn load(&self, commit: &CommitId) -> Result<Loaded, LoadError> {
+        let (revision, tree) = self
+            .source
+            .read(commit.as_str())
+            .await
+            .map_err(|source| LoadError::Read { commit: commit.clone(), source })?;
         // Tens of milliseconds of pure computing for a large repo: not on a thread that serves others.
         let desired = match tokio::task::spawn_blocking(move || compile(&tree)).await {
             Ok(Ok(desired)) => desired,
@@ -113,10 +116,10 @@ impl Loader {
                 let (mistakes, report) = (report.len(), report.render(manifest::Style::default()));
                 return Err(LoadError::Rejected { revision, mistakes, report, lines });
             }
-            Err(fault) => return Err(LoadError::Fault { commit: commit.to_owned(), fault: words(fault) }),
+            Err(fault) => return Err(LoadError::Fault { commit: commit.clone(), fault: words(fault) }),
         };
-        let identity = self.source.identity(commit).await;
-        let identity = identity.map_err(|source| LoadError::Read { commit: commit.to_owned(), source })?;
+        let identity = self.source.identity(commit.as_str()).await;
+        let identity = identity.map_err(|source| LoadError::Read { commit: commit.clone(), source })?;
         let repo = RepoIdentity { identity, address: self.source.place(), origin: self.source.origin() };
         match self.store.claim_environment(&desired.settings.environment, &repo, self.adopt, clock::now()) {
             Ok(ledger) => Ok(Loaded { owner: ledger.owner(), revision, desired: Arc::new(desired), ledger }),

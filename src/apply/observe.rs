@@ -2,7 +2,9 @@
 
 use super::probes::Target;
 use crate::engine::Scope;
-use crate::model::{Container, ContainerId, Desired, Health, Image, InstanceId, NEXT, Observed, OwnerId, PREV, Status};
+use crate::model::{
+    Container, ContainerId, Desired, Health, Image, InstanceId, NEXT, NodeName, Observed, OwnerId, PREV, Status,
+};
 use crate::store::{InstanceRow, Seen};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,8 +78,9 @@ pub fn by_instance<'a>(observed: &'a Observed, owner: &OwnerId) -> BTreeMap<&'a 
 pub fn seen(observed: &Observed, owner: &OwnerId, known: &BTreeSet<InstanceId>) -> Vec<Seen> {
     let present = by_instance(observed, owner);
     let absent = known.iter().filter(|instance| observed.is_complete() && !present.contains_key(instance));
-    let absent: Vec<Seen> = absent.cloned().map(Seen::absent).collect();
+    let absent: Vec<Seen> = absent.map(|instance| Seen::absent(observed.node.clone(), instance.clone())).collect();
     let present = present.into_iter().map(|(instance, container)| Seen {
+        node: observed.node.clone(),
         instance: instance.clone(),
         container: Some(container.id.clone()),
         state: container.status.to_string(),
@@ -110,7 +113,7 @@ mod tests {
         assert_eq!(looks.len(), 2);
         assert_eq!(looks[0].container, Some(ContainerId::new("old")));
         assert_eq!(looks[0].state, "exited (0)");
-        assert_eq!(looks[1], Seen::absent("shop/db/1".parse().unwrap()));
+        assert_eq!(looks[1], Seen::absent(NodeName::local(), "shop/db/1".parse().unwrap()));
         observed.missing.push("container x".to_owned());
         assert_eq!(seen(&observed, &owner, &known).len(), 1, "absence is not known on half a look");
     }
@@ -159,6 +162,7 @@ mod tests {
     fn health_on_record_holds_for_the_same_container_until_it_is_started_anew() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let row = |id: &str, since| InstanceRow {
+            node: NodeName::local(),
             instance: "shop/a/1".parse().unwrap(),
             container: Some(ContainerId::new(id)),
             state: "running".to_owned(),

@@ -2,6 +2,7 @@
 //! whatever it did. Without this, a step that fails at once, or a container that ends at once, would be tried again as fast as
 //! the engine reports its own events. How often in all is not decided here: see `plan::flapping`.
 
+use crate::model::NodeName;
 use crate::plan::{Origin, Reason, Step, Subject};
 use crate::process::Backoff;
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,7 +113,7 @@ mod tests {
     #[test]
     fn waits_longer_each_time_and_starts_over() {
         let mut pace = Pace::default();
-        let (api, now) = (Subject::Container("api".to_owned()), clock::monotonic());
+        let (api, now) = (Subject::Container(NodeName::local(), "api".to_owned()), clock::monotonic());
         assert_eq!(pace.wait(&api, now), None);
         pace.tried(&api, Tempo::Later, now, 0.0);
         assert_eq!(pace.wait(&api, now), Some((Duration::from_secs(1), 1)));
@@ -132,7 +133,7 @@ mod tests {
     #[test]
     fn a_repair_that_fails_is_tried_again_at_once_and_then_with_long_waits() {
         let mut pace = Pace::default();
-        let (api, begin) = (Subject::Container("api".to_owned()), clock::monotonic());
+        let (api, begin) = (Subject::Container(NodeName::local(), "api".to_owned()), clock::monotonic());
         let mut now = begin;
         let waits: Vec<u128> = (0..4)
             .map(|_| {

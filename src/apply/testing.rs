@@ -1,8 +1,8 @@
 //! Made-up containers and plans for tests.
 
 use crate::model::{
-    Container, ContainerId, DeploymentName, OnFailure, OwnerId, Revision, ServiceId, ServiceRef, Status, Strategy,
-    StrategyKind, Timestamp,
+    CommitId, Container, ContainerId, DeploymentName, NodeName, OnFailure, OwnerId, Revision, ServiceId, ServiceRef,
+    Status, Strategy, StrategyKind, Timestamp,
 };
 use crate::plan::{Action, Disruption, Gate, Guard, Plan, Reason, Step, Subject};
 use std::time::Duration;
@@ -12,7 +12,7 @@ pub(crate) fn container(id: &str, name: &str, instance: &str, status: Status) ->
     Container {
         owner: Some(OwnerId::new("me/prod")),
         instance: Some(instance.parse().unwrap()),
-        revision: Some("3f2a91c".to_owned()),
+        revision: Some(CommitId::new("3f2a91c")),
         status,
         ..Container::bare(id, name)
     }
@@ -20,7 +20,7 @@ pub(crate) fn container(id: &str, name: &str, instance: &str, status: Status) ->
 
 pub(crate) fn revision(commit: &str) -> Revision {
     Revision {
-        commit: commit.to_owned(),
+        commit: CommitId::new(commit),
         reference: "main".to_owned(),
         summary: "api 1.5".to_owned(),
         author: "A <a@example.org>".to_owned(),
@@ -60,7 +60,7 @@ fn step(id: usize, deployment: Option<DeploymentName>) -> Step {
     let container = ContainerId::new(format!("container{id}"));
     Step {
         id,
-        subject: Subject::Instance(service.instance(1)),
+        subject: Subject::Instance(NodeName::local(), service.instance(1)),
         deployment,
         action: Action::UpdateInstance { container, updates: Vec::new(), gate: Gate::Started },
         guard: Guard::Nothing,

@@ -134,7 +134,7 @@ fn record_revision(ledger: &Ledger, plan: &Plan, applied: &Applied) -> Result<()
         _ => RevisionOutcome::Failed,
     };
     let note = format!("{} done, {} failed, {} skipped", applied.done, applied.failed, applied.skipped);
-    Ok(ledger.revision(&plan.revision, outcome, Some(&plan.id.to_string()), Some(&note), clock::now())?)
+    Ok(ledger.revision(&plan.revision, outcome, Some(&plan.id), Some(&note), clock::now())?)
 }
 
 /// Takes the right to change the host.

@@ -130,10 +130,10 @@ impl<'a> Shown<'a> {
             _ => return,
         };
         let is = |step: &&Step| {
-            step.subject.to_string() == *subject && action.is_none_or(|action| step.action.verb() == action.as_str())
+            step.subject == *subject && action.is_none_or(|action| step.action.verb() == action.as_str())
         };
         let open = self.plan.steps.iter().filter(|step| !self.ended.contains(&step.id));
-        let Some(step) = open.filter(is).map(|step| step.id).next().filter(|_| *of == self.plan.id.to_string()) else {
+        let Some(step) = open.filter(is).map(|step| step.id).next().filter(|_| *of == self.plan.id) else {
             return;
         };
         match result(fact) {

@@ -107,7 +107,7 @@ pub(super) fn words(fact: &Fact) -> (String, Vec<String>) {
         Fact::SourceUnreachable { error } => (format!("repo unreachable: {error}"), vec![]),
         Fact::SourceReachable => ("repo reachable again".to_owned(), vec![]),
         Fact::PlanMade { plan, revision, verdict } => {
-            (format!("plan {plan} of {}: {verdict}", short(revision)), vec![])
+            (format!("plan {plan} of {}: {verdict}", revision.short()), vec![])
         }
         Fact::PlanRefused { plan, violations } => (format!("plan {plan} refused"), violations.clone()),
         Fact::ApplyFinished { plan, done, failed, skipped, .. } => {
@@ -139,19 +139,19 @@ pub(super) fn words(fact: &Fact) -> (String, Vec<String>) {
             (format!("{subject}: drift, {} fields", changes.len()), changes.clone())
         }
         Fact::Quarantined { instance, revision, verdict } => {
-            (format!("{instance}: quarantined at {}: {verdict}", short(revision)), vec![])
+            (format!("{instance}: quarantined at {}: {verdict}", revision.short()), vec![])
         }
         Fact::Suspended { deployment } => (format!("{deployment}: stopped by hand, left alone"), vec![]),
         Fact::Resumed { deployment } => (format!("{deployment}: kept running again"), vec![]),
         Fact::RunBegun { run, schedule, revision } => {
-            (format!("{schedule}: run {run} of {} begins", short(revision)), vec![])
+            (format!("{schedule}: run {run} of {} begins", revision.short()), vec![])
         }
         Fact::RunLeftOut { schedule, due, count, because } => {
             let more = if *count > 1 { format!(" and {} before it", count - 1) } else { String::new() };
             (format!("{schedule}: {due}{more} does not run: {because}"), vec![])
         }
         Fact::RunEnded { run, schedule, verdict, note } => {
-            (format!("{schedule}: run {run} {verdict}"), note.iter().cloned().collect())
+            (format!("{schedule}: run {run} {}", verdict.word()), note.iter().cloned().collect())
         }
     }
 }

@@ -5,7 +5,7 @@ use super::exit::{Exit, Failure};
 use super::moved::body;
 use super::session::{Session, Which};
 use crate::manifest;
-use crate::model::{Schedule, ScheduleName};
+use crate::model::{CommitId, Schedule, ScheduleName};
 use crate::plan::render::{View, markdown, text};
 use crate::plan::{Allow, Plan};
 use crate::schedule::preview::{self, Preview, preview};
@@ -79,14 +79,14 @@ struct Whole<'a> {
 }
 
 /// The schedules of the commit that the daemon of this host follows. None when that commit is gone.
-async fn schedules_of(session: &Session, args: &PlanArgs, commit: &str) -> BTreeMap<ScheduleName, Schedule> {
-    let at = RepoArgs { rev: Some(commit.to_owned()), ..args.repo.clone() };
+async fn schedules_of(session: &Session, args: &PlanArgs, commit: &CommitId) -> BTreeMap<ScheduleName, Schedule> {
+    let at = RepoArgs { rev: Some(commit.to_string()), ..args.repo.clone() };
     let files = session.files(&at, Which::Commit).await;
     let why = match files.and_then(|files| Ok(manifest::compile(&files.tree)?)) {
         Ok(desired) => return desired.schedules,
         Err(why) => why,
     };
-    let short = commit.get(..7).unwrap_or(commit);
+    let short = commit.short();
     session
         .printer
         .note(&format!("note: every schedule is shown as new: those in force are of commit {short}: {}", why.text()));

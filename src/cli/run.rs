@@ -269,7 +269,7 @@ async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) ->
         let (schedule, hand) = (Arc::clone(schedule), hand.clone());
         let (session, book) = (session.clone(), book.clone());
         tokio::task::spawn_blocking(move || {
-            let ready = runs::prepare(&schedule, &id, &settings, &exchanges, onlooker)?;
+            let ready = runs::prepare(&schedule, id.as_str(), &settings, &exchanges, onlooker)?;
             let planned = Planned::at(clock::now());
             if let Some(book) = &book {
                 book.begin(&session, planned.wall());

@@ -54,7 +54,7 @@ async fn ended(client: &Client, schedule: &ScheduleName, due: &DueKey) -> Result
         let runs = client.runs(schedule, AMONG).await?;
         let over = runs.into_iter().find(|run| run.due == *due && run.state != RunState::Running);
         if let Some(run) = over {
-            return client.run_record(&run.id).await;
+            return client.run_record(run.id.as_str()).await;
         }
         tokio::time::sleep(LOOK).await;
     }

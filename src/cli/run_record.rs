@@ -2,7 +2,7 @@
 
 use super::args::EnvironmentArgs;
 use super::session::Session;
-use crate::model::{Schedule, Timestamp};
+use crate::model::{CommitId, RunId, Schedule, Timestamp};
 use crate::process::supervise::chain;
 use crate::process::{boot, clock};
 use crate::runs::runs_kept;
@@ -16,14 +16,14 @@ const REVISION: &str = "file";
 #[derive(Clone, Debug)]
 pub(super) struct Book {
     pub(super) ledger: Ledger,
-    pub(super) run: String,
+    pub(super) run: RunId,
 }
 
 impl Book {
     /// Prepares a run in the store. Without one the run takes place all the same, and says so.
-    pub(super) fn open(session: &Session, args: &EnvironmentArgs, schedule: &Schedule, run: &str) -> Option<Self> {
+    pub(super) fn open(session: &Session, args: &EnvironmentArgs, schedule: &Schedule, run: &RunId) -> Option<Self> {
         let prepared = session.ledger(args).map_err(|failure| failure.text().to_owned()).and_then(|ledger| {
-            let book = Self { ledger, run: run.to_owned() };
+            let book = Self { ledger, run: run.clone() };
             book.prepare(schedule, clock::now()).map(|()| book).map_err(|error| chain(&error))
         });
         match prepared {
@@ -42,7 +42,7 @@ impl Book {
             id: self.run.clone(),
             schedule: schedule.name.clone(),
             due,
-            revision: REVISION.to_owned(),
+            revision: CommitId::new(REVISION),
             strict: schedule.strict,
             planned_at: now,
             boot: boot::id().to_owned(),

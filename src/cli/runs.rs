@@ -7,7 +7,7 @@ use super::run::{RunArgs, write};
 use super::session::{Session, Which};
 use super::timeline::{WIDTH, wrote};
 use crate::manifest;
-use crate::model::{Schedule, ScheduleName, TaskId, Timestamp};
+use crate::model::{CommitId, RunId, Schedule, ScheduleName, TaskId, Timestamp};
 use crate::schedule::gantt::{self, Chart};
 use crate::schedule::preview::cell;
 use crate::schedule::{Record, RunVerdict, Verdict, chart, short_time};
@@ -55,9 +55,9 @@ pub(super) fn list(session: &Session, args: &RunsArgs) -> Result<Exit, Failure> 
     table.load_style(presets::NOTHING).set_header(["RUN", "DUE", "STARTED", "COMMIT", "RESULT", ""]);
     for run in &runs {
         let started = run.started_at.map_or_else(|| not_begun(run), |at| format!("{at:.0}"));
-        let commit = run.revision.as_deref().map_or("-", |commit| commit.get(..7).unwrap_or(commit));
+        let commit = run.revision.as_ref().map_or("-", CommitId::short);
         let (result, note) = (result(run), run.note.clone().unwrap_or_default());
-        table.add_row([run.id.clone(), due(run), started, commit.to_owned(), result, note]);
+        table.add_row([run.id.to_string(), due(run), started, commit.to_owned(), result, note]);
     }
     session.printer.line(&format!("{table}"))?;
     if figures.is_empty() {
@@ -84,7 +84,7 @@ pub(super) fn list(session: &Session, args: &RunsArgs) -> Result<Exit, Failure> 
 
 /// Shows one run.
 pub(super) async fn show(session: &Session, args: &RunArgs, id: &str) -> Result<Exit, Failure> {
-    let run = session.ledger(&args.environment)?.run(id)?.ok_or_else(|| {
+    let run = session.ledger(&args.environment)?.run(&RunId::new(id))?.ok_or_else(|| {
         Failure::new(format!("there is no run `{id}` on record here")).hint("`setpoint runs` lists them")
     })?;
     print(session, args, &run).await
@@ -123,7 +123,7 @@ pub(super) async fn print(session: &Session, args: &RunArgs, run: &RunRecord) ->
 /// The schedule as the commit of a run has it.
 async fn schedule(session: &Session, args: &RunArgs, run: &RunRow) -> Result<Schedule, Failure> {
     let commit = run.revision.clone().ok_or_else(|| Failure::new("it never began"))?;
-    let at = RepoArgs { rev: Some(commit.clone()), ..args.repo.clone() };
+    let at = RepoArgs { rev: Some(commit.to_string()), ..args.repo.clone() };
     let files = session.files(&at, Which::Commit).await?;
     let mut schedules = manifest::compile(&files.tree)?.schedules;
     let missing = || Failure::new(format!("commit {commit} of this repo has no schedule `{}`", run.schedule));
@@ -151,11 +151,11 @@ const HEADINGS: [&str; 7] = ["TASK", "DUE", "STARTED", "LATE", "TOOK", "TRIES", 
 /// What is said of a run as a whole.
 fn facts(run: &RunRow) -> Vec<(&'static str, String)> {
     let mut facts = vec![
-        ("run", run.id.clone()),
+        ("run", run.id.to_string()),
         ("schedule", run.schedule.to_string()),
         ("due", due(run)),
         ("planned", run.planned_at.to_string()),
-        ("commit", run.revision.clone().unwrap_or_else(|| "none: it never began".to_owned())),
+        ("commit", run.revision.as_ref().map_or_else(|| "none: it never began".to_owned(), ToString::to_string)),
         ("started", run.started_at.map_or_else(|| not_begun(run), |at| started(at, run.planned_at))),
         ("result", result(run)),
     ];

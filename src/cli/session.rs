@@ -6,7 +6,7 @@ use super::printer::Printer;
 use crate::apply::probes::{ask, check_now};
 use crate::apply::{HostState, check, compile, observe};
 use crate::engine::{Credentials, Engine};
-use crate::model::{DeploymentName, Desired, FileTree, Observed, OwnerId, Revision, Settings};
+use crate::model::{CommitId, DeploymentName, Desired, FileTree, Observed, OwnerId, Revision, Settings};
 use crate::plan::{Allow, Plan, plan};
 use crate::process::{clock, config};
 use crate::source::{
@@ -110,9 +110,9 @@ impl Session {
             Which::Commit => {
                 let source = self.source(args)?;
                 let head = source.fetch().await?;
-                let rev = args.rev.clone().unwrap_or(head.commit);
+                let rev = args.rev.clone().unwrap_or_else(|| head.commit.to_string());
                 let (revision, tree) = source.read(&rev).await?;
-                let identity = source.identity(&revision.commit).await?;
+                let identity = source.identity(revision.commit.as_str()).await?;
                 let repo = RepoIdentity { identity, address: source.place(), origin: source.origin() };
                 Ok(Files { revision, tree, blobs: source.blobs(), repo })
             }
@@ -199,10 +199,10 @@ fn removed(suspended: &BTreeSet<DeploymentName>, observed: &Observed, owner: &Ow
     suspended.iter().filter(|deployment| !there.contains(deployment)).cloned().collect()
 }
 
-fn uncommitted(commit: &str, folder: &Path, tree: FileTree, blobs: Blobs) -> Files {
+fn uncommitted(name: &str, folder: &Path, tree: FileTree, blobs: Blobs) -> Files {
     let revision = Revision {
-        commit: commit.to_owned(),
-        reference: commit.to_owned(),
+        commit: CommitId::new(name),
+        reference: name.to_owned(),
         summary: "not committed".to_owned(),
         author: String::new(),
         time: clock::now(),

@@ -8,7 +8,7 @@ use crate::api::{Client, ClientError};
 use crate::apply::observe::{by_instance, recall};
 use crate::daemon::status::{EngineStatus, InstanceStatus, Status};
 use crate::engine::Scope;
-use crate::model::{Container, Health, InstanceId, Observed};
+use crate::model::{CommitId, Container, Health, InstanceId, Observed};
 use crate::process::clock;
 use crate::store::Ledger;
 use clap::Args;
@@ -39,7 +39,7 @@ struct Row {
     instance: String,
     state: String,
     health: Health,
-    revision: Option<String>,
+    revision: Option<CommitId>,
     container: Option<String>,
     remark: String,
 }
@@ -199,7 +199,7 @@ fn table(session: &Session, rows: &[Row]) -> Result<(), Failure> {
             Health::Healthy => "healthy",
             Health::Unhealthy => "UNHEALTHY",
         };
-        let revision = row.revision.as_deref().map_or("–", |commit| commit.get(..7).unwrap_or(commit));
+        let revision = row.revision.as_ref().map_or("–", CommitId::short);
         let container = row.container.as_deref().unwrap_or("–");
         table.add_row([&row.instance, &row.state, health, revision, container, &row.remark]);
     }

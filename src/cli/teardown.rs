@@ -6,7 +6,7 @@ use super::exit::{Exit, Failure};
 use super::session::{Host, Session};
 use crate::apply::{HostState, check};
 use crate::engine::Scope;
-use crate::model::{DeploymentName, Desired, Observed, Revision, Settings};
+use crate::model::{CommitId, DeploymentName, Desired, Observed, Revision, Settings};
 use crate::plan::render::{View, text};
 use crate::plan::{Plan, Teardown, teardown};
 use crate::process::clock;
@@ -148,7 +148,7 @@ fn planned(host: &Host, what: Teardown, chosen: &BTreeSet<DeploymentName>) -> Re
     let settings = Settings { environment: host.ledger.environment().to_owned(), ..Settings::default() };
     let desired = Desired { settings, ..Desired::default() };
     let revision = Revision {
-        commit: String::new(),
+        commit: CommitId::new(""),
         reference: String::new(),
         summary: "asked for on the command line".to_owned(),
         author: String::new(),

@@ -4,7 +4,7 @@ use super::args::EnvironmentArgs;
 use super::exit::{Exit, Failure};
 use super::session::Session;
 use crate::daemon::why::{End, Link, Why, why};
-use crate::model::InstanceId;
+use crate::model::{CommitId, InstanceId};
 use crate::process::clock;
 use clap::Args;
 use std::fmt::Write;
@@ -51,7 +51,7 @@ fn text(why: &Why) -> String {
         let _ = writeln!(out, "  created from {revision}, {} {:.0}", revision.author, revision.time);
     }
     if let Some(quarantine) = &why.quarantine {
-        let short = quarantine.revision.get(..7).unwrap_or(&quarantine.revision);
+        let short = quarantine.revision.short();
         let _ = writeln!(out, "  quarantined: {short} failed its health gate: {}", quarantine.verdict);
         let _ = writeln!(
             out,
@@ -74,7 +74,7 @@ fn text(why: &Why) -> String {
 }
 
 fn step(out: &mut String, link: &Link) {
-    let commit = link.revision.as_deref().map_or("–", |commit| commit.get(..7).unwrap_or(commit));
+    let commit = link.revision.as_ref().map_or("–", CommitId::short);
     let summary = link.summary.as_ref().map(|summary| format!(" «{summary}»")).unwrap_or_default();
     let _ = writeln!(out, "{:.0}  {commit}{summary}  plan {}", link.at, link.plan);
     let _ = writeln!(out, "  {}: {}", link.action, link.reason);

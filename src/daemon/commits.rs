@@ -4,7 +4,7 @@ use super::reconcile::{Reconciler, Trouble};
 use super::status::Rejected;
 use crate::apply::load::{LoadError, Loaded};
 use crate::event::{Event, Fact};
-use crate::model::Revision;
+use crate::model::{CommitId, Revision};
 use crate::process::supervise::chain;
 use crate::process::{Backoff, clock};
 use crate::store::{RevisionOutcome, StoreError};
@@ -45,16 +45,18 @@ impl Reconciler {
         }
         match self.loader.load(&commit).await {
             Ok(loaded) => self.in_force(&loaded),
-            Err(error) => tracing::warn!(commit, error = chain(&error), "the schedules in force cannot be read"),
+            Err(error) => {
+                tracing::warn!(commit = commit.short(), error = chain(&error), "the schedules in force cannot be read")
+            }
         }
     }
 
     /// Takes up the commit that the branch now is at, unless it is the current one or known to be unusable.
     pub(super) async fn take(&mut self, revision: &Revision) -> Result<(), Trouble> {
-        let current = self.state.current.as_ref().map(|current| current.revision.commit.as_str());
-        if current == Some(revision.commit.as_str()) {
+        let current = self.state.current.as_ref().map(|current| &current.revision.commit);
+        if current == Some(&revision.commit) {
             if let Some(unusable) = self.state.unusable.take() {
-                let left = unusable.commit.get(..7).unwrap_or_default();
+                let left = unusable.commit.short();
                 tracing::info!(commit = revision.short(), left, "the repo is back at the commit that is kept");
             }
             self.publish(|status| status.revision.rejected = None);
@@ -181,7 +183,7 @@ const LINES: usize = 5;
 /// A commit that cannot be used, so that it is not read again with each look.
 #[derive(Debug)]
 pub(super) struct Unusable {
-    pub(super) commit: String,
+    pub(super) commit: CommitId,
     report: String,
     backoff: Backoff,
     /// When it is read again; never, when reading it once more would end alike.
@@ -189,9 +191,9 @@ pub(super) struct Unusable {
 }
 
 impl Unusable {
-    fn new(commit: &str) -> Self {
+    fn new(commit: &CommitId) -> Self {
         let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
-        Self { commit: commit.to_owned(), report: String::new(), backoff, again: None }
+        Self { commit: commit.clone(), report: String::new(), backoff, again: None }
     }
 
     fn failed(&mut self, report: String, again: bool, now: Instant) {

@@ -5,7 +5,7 @@ use super::status::Status;
 use super::timing::{AskError, Asked, Asking};
 use super::trigger::Triggers;
 use super::why::{Why, why};
-use crate::model::{DeploymentName, InstanceId, ScheduleName};
+use crate::model::{DeploymentName, InstanceId, RunId, ScheduleName};
 use crate::plan::render::View;
 use crate::process::clock;
 use crate::store::{EventFilter, Ledger, Recorded, RunFilter, RunRecord, RunRow, Store, StoreError};
@@ -46,7 +46,7 @@ pub enum HandleError {
     #[error("there is no run `{id}` on record")]
     NoRun {
         /// As asked for.
-        id: String,
+        id: RunId,
     },
     /// A run that was asked for does not take place.
     #[error("{0}")]
@@ -132,8 +132,8 @@ impl Handle {
     ///
     /// # Errors
     /// When there is none of this id, or the store cannot be read.
-    pub fn run_record(&self, id: &str) -> Result<RunRecord, HandleError> {
-        self.ledger()?.run(id)?.ok_or_else(|| HandleError::NoRun { id: id.to_owned() })
+    pub fn run_record(&self, id: &RunId) -> Result<RunRecord, HandleError> {
+        self.ledger()?.run(id)?.ok_or_else(|| HandleError::NoRun { id: id.clone() })
     }
 
     /// Asks for a fetch and a look, now.

@@ -14,7 +14,7 @@ use crate::apply::steps::Steps;
 use crate::apply::{ApplyError, HostState, Job, StepResult, Violations, check, execute, record_in_place};
 use crate::engine::{Engine, EngineError, Interrupt};
 use crate::event::{Event, Fact};
-use crate::model::{ContainerId, Health, Observed, OwnerId, Revision};
+use crate::model::{CommitId, ContainerId, Health, Observed, OwnerId, Revision};
 use crate::plan::render::View;
 use crate::plan::{Plan, PlanId, PlanInput, StepId, Subject, Sync, plan, sync};
 use crate::process::backoff::jittered;
@@ -86,17 +86,17 @@ pub(super) struct State {
     /// What is written about the current commit.
     pub(super) outcome: Option<RevisionOutcome>,
     /// What was last logged of a host on which nothing is left to be done: the commit, and what was held.
-    pub(super) logged: Option<(String, Vec<String>)>,
+    pub(super) logged: Option<(CommitId, Vec<String>)>,
     /// Drift that was recorded, by subject.
-    pub(super) told: BTreeMap<String, Vec<String>>,
+    pub(super) told: BTreeMap<Subject, Vec<String>>,
     pub(super) refused: Option<PlanId>,
     /// The commit for which values found in place are on record.
-    pub(super) recorded: Option<String>,
+    pub(super) recorded: Option<CommitId>,
     pub(super) trouble: Option<Backoff>,
     /// The kinds of trouble that were logged since it last worked.
     pub(super) told_trouble: Vec<Discriminant<Trouble>>,
     /// The commit that was logged as new.
-    pub(super) announced: Option<String>,
+    pub(super) announced: Option<CommitId>,
     /// Whether another process applied at the last look.
     pub(super) locked: bool,
     pub(super) pruned: Option<Instant>,
@@ -230,7 +230,10 @@ impl Reconciler {
             let text = violations.join("; ");
             tracing::error!(plan = %plan.id, violations = text, "the plan has a fault and is not carried out");
             if self.state.refused.as_ref() != Some(&plan.id) {
-                let fact = Fact::PlanRefused { plan: plan.id.to_string(), violations };
+                let fact = Fact::PlanRefused {
+                    plan: plan.id.clone(),
+                    violations: violations.iter().map(ToString::to_string).collect(),
+                };
                 current.ledger.record(&Event { at: clock::now(), fact })?;
                 self.state.refused = Some(plan.id.clone());
             }
@@ -244,7 +247,7 @@ impl Reconciler {
         for (subject, changes) in
             drift.iter().filter(|(subject, changes)| self.state.told.get(*subject) != Some(changes))
         {
-            tracing::info!(subject, changes = changes.join(", "), "drift");
+            tracing::info!(%subject, changes = changes.join(", "), "drift");
             let fact = Fact::DriftFound { subject: subject.clone(), changes: changes.clone() };
             current.ledger.record(&Event { at: clock::now(), fact })?;
         }
@@ -268,8 +271,7 @@ impl Reconciler {
         let known = self.state.outcome;
         if let Some(outcome) = outcome.filter(|new| known != Some(*new) && known != Some(RevisionOutcome::Applied)) {
             let note = (!held.is_empty()).then(|| format!("held: {}", held.join(", ")));
-            let plan = plan.id.to_string();
-            current.ledger.revision(&current.revision, outcome, Some(&plan), note.as_deref(), clock::now())?;
+            current.ledger.revision(&current.revision, outcome, Some(&plan.id), note.as_deref(), clock::now())?;
             self.state.outcome = Some(outcome);
         }
         let now = Some((current.revision.commit.clone(), all));
@@ -385,13 +387,7 @@ impl Reconciler {
         };
         if let Some(outcome) = outcome {
             let note = format!("{} done, {} failed, {} skipped", applied.done, applied.failed, applied.skipped);
-            current.ledger.revision(
-                &current.revision,
-                outcome,
-                Some(&plan.id.to_string()),
-                Some(&note),
-                clock::now(),
-            )?;
+            current.ledger.revision(&current.revision, outcome, Some(&plan.id), Some(&note), clock::now())?;
             self.state.outcome = Some(outcome);
         }
         tracing::info!(

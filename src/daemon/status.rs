@@ -3,7 +3,7 @@
 use super::follow::Head;
 use crate::apply::load::Loaded;
 use crate::apply::observe::by_instance;
-use crate::model::{DeploymentName, Health, InstanceId, Observed, Revision, Timestamp};
+use crate::model::{CommitId, DeploymentName, Health, InstanceId, Observed, Revision, Timestamp};
 use crate::plan::render::{change_line, held_text, release, verdict};
 use crate::plan::{FieldChange, HeldReason, Memory, Origin, Plan, Subject, Sync, Syncs};
 use crate::store::InstanceRow;
@@ -182,7 +182,7 @@ pub struct InstanceStatus {
     /// What its health check says.
     pub health: Health,
     /// Commit its container was created from.
-    pub revision: Option<String>,
+    pub revision: Option<CommitId>,
     /// Since when it is so.
     pub since: Timestamp,
     /// What the host changed about it.
@@ -290,7 +290,7 @@ fn instances(loaded: &Loaded, observed: &Observed, plan: &Plan, rows: Vec<Instan
     let mut drift = drift(plan);
     let mut quarantined: BTreeMap<&InstanceId, &str> = BTreeMap::new();
     for held in &plan.held {
-        if let (Subject::Instance(instance), HeldReason::Quarantined { verdict, .. }) = (&held.subject, &held.why) {
+        if let (Subject::Instance(_, instance), HeldReason::Quarantined { verdict, .. }) = (&held.subject, &held.why) {
             quarantined.insert(instance, verdict);
         }
     }
@@ -305,7 +305,7 @@ fn instances(loaded: &Loaded, observed: &Observed, plan: &Plan, rows: Vec<Instan
             health: row.health,
             revision: row.revision,
             since: row.since,
-            drift: drift.remove(&row.instance.to_string()).unwrap_or_default(),
+            drift: drift.remove(&Subject::Instance(observed.node.clone(), row.instance.clone())).unwrap_or_default(),
             quarantined: quarantined.get(&row.instance).map(|verdict| (*verdict).to_owned()),
             wanted: wanted(&row.instance),
             instance: row.instance,
@@ -314,11 +314,11 @@ fn instances(loaded: &Loaded, observed: &Observed, plan: &Plan, rows: Vec<Instan
 }
 
 /// What the host changed, by subject, whether it is repaired or held.
-pub fn drift(plan: &Plan) -> BTreeMap<String, Vec<String>> {
+pub fn drift(plan: &Plan) -> BTreeMap<Subject, Vec<String>> {
     let lines = |changes: &[FieldChange]| -> Vec<String> {
         changes.iter().filter(|change| change.origin != Origin::Git).map(change_line).collect()
     };
-    let of_steps = plan.steps.iter().map(|step| (step.subject.to_string(), lines(&step.changes)));
-    let of_held = plan.held.iter().map(|held| (held.subject.to_string(), lines(&held.changes)));
+    let of_steps = plan.steps.iter().map(|step| (step.subject.clone(), lines(&step.changes)));
+    let of_held = plan.held.iter().map(|held| (held.subject.clone(), lines(&held.changes)));
     of_steps.chain(of_held).filter(|(_, lines)| !lines.is_empty()).collect()
 }

@@ -1,7 +1,8 @@
 //! Why an instance is as it is: commit → file:line → field → step → health evidence, from what was recorded.
 
 use crate::event::Fact;
-use crate::model::{HealthReport, InstanceId, Revision, Timestamp};
+use crate::model::{CommitId, HealthReport, InstanceId, Revision, Timestamp};
+use crate::plan::PlanId;
 use crate::store::{InstanceRow, Ledger, Recorded, StoreError, Transition};
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +33,7 @@ pub struct Why {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The commit that failed.
-    pub revision: String,
+    pub revision: CommitId,
     /// What was seen.
     pub verdict: String,
 }
@@ -43,9 +44,9 @@ pub struct Link {
     /// When it began.
     pub at: Timestamp,
     /// Id of the plan.
-    pub plan: String,
+    pub plan: PlanId,
     /// The commit.
-    pub revision: Option<String>,
+    pub revision: Option<CommitId>,
     /// First line of the commit's message, when it was read here.
     pub summary: Option<String>,
     /// What was done.
@@ -185,17 +186,21 @@ mod tests {
         let subject = || "shop/api/1".to_owned();
         let plan = || "7c1e42ab".to_owned();
         let facts = [
-            Fact::PlanMade { plan: plan(), revision: "3f2a91c0".to_owned(), verdict: "1 to replace".to_owned() },
+            Fact::PlanMade {
+                plan: PlanId::new(plan()),
+                revision: CommitId::new("3f2a91c0"),
+                verdict: "1 to replace".to_owned(),
+            },
             Fact::StepStarted {
-                plan: plan(),
-                subject: subject(),
+                plan: PlanId::new(plan()),
+                subject: subject().parse().unwrap(),
                 action: "replace".to_owned(),
                 reason: "image".to_owned(),
                 changes: vec!["image: api:1.4 → api:1.5 (git, deployments/shop.yaml:12)".to_owned()],
             },
             Fact::StepFailed {
-                plan: plan(),
-                subject: subject(),
+                plan: PlanId::new(plan()),
+                subject: subject().parse().unwrap(),
                 action: "replace".to_owned(),
                 error: "exited (1) after 0.4 s".to_owned(),
                 report: Some(HealthReport {
@@ -206,8 +211,8 @@ mod tests {
                 rolled_back: true,
             },
             Fact::StepStarted {
-                plan: plan(),
-                subject: subject(),
+                plan: PlanId::new(plan()),
+                subject: subject().parse().unwrap(),
                 action: "replace".to_owned(),
                 reason: "image".to_owned(),
                 changes: Vec::new(),
@@ -218,7 +223,7 @@ mod tests {
         }
         let answer = why(&ledger, &id, at).unwrap().unwrap();
         let [failed, open] = answer.links.as_slice() else { panic!("{:?}", answer.links) };
-        assert_eq!(failed.revision.as_deref(), Some("3f2a91c0"));
+        assert_eq!(failed.revision.as_ref().map(|id| id.as_str()), Some("3f2a91c0"));
         assert_eq!(failed.summary.as_deref(), Some("api 1.5"));
         assert!(failed.changes[0].contains("deployments/shop.yaml:12"));
         assert!(matches!(&failed.end, End::Failed { rolled_back: true, report: Some(it), .. } if it.log == ["boom"]));

@@ -48,12 +48,43 @@ name! {
     TaskId
 }
 name! {
+    /// A machine that instances run on. Until there are several it is [`NodeName::local`].
+    NodeName
+}
+name! {
     /// Who owns an object on an engine: `<installation>/<environment>`, in the label `dev.setpoint.owner`.
     OwnerId
 }
 name! {
+    /// The full id of a commit: 40 hexadecimal digits, or 64; `worktree` marks the uncommitted files of a work tree.
+    CommitId
+}
+name! {
+    /// The id of a run of a schedule.
+    RunId
+}
+name! {
     /// The engine's own id of a container (64 hexadecimal digits on Docker).
     ContainerId
+}
+
+impl NodeName {
+    /// The machine that the daemon runs on.
+    pub fn local() -> Self {
+        Self::new("local")
+    }
+
+    /// Whether it is the machine that the daemon runs on.
+    pub fn is_local(&self) -> bool {
+        self.0 == "local"
+    }
+}
+
+impl CommitId {
+    /// The first seven digits, as git prints them.
+    pub fn short(&self) -> &str {
+        self.0.get(..7).unwrap_or(&self.0)
+    }
 }
 
 impl ContainerId {

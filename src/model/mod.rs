@@ -28,7 +28,8 @@ pub use desired::{
 };
 pub use field::{Change, Field, FieldKind, Fields, digest};
 pub use id::{
-    ContainerId, DeploymentName, InstanceId, OwnerId, ParseIdError, ScheduleName, ServiceId, ServiceRef, TaskId,
+    CommitId, ContainerId, DeploymentName, InstanceId, NodeName, OwnerId, ParseIdError, RunId, ScheduleName, ServiceId,
+    ServiceRef, TaskId,
 };
 pub use location::Location;
 pub use observed::{

@@ -1,7 +1,7 @@
 //! What an engine reported: a snapshot, when it was taken, and whether it is complete.
 
 use super::spec::ContainerSpec;
-use super::{ContainerId, DeploymentName, InstanceId, OwnerId, Timestamp};
+use super::{CommitId, ContainerId, DeploymentName, InstanceId, NodeName, OwnerId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -9,6 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 /// One look at an engine.
 #[derive(Clone, Debug)]
 pub struct Observed {
+    /// The machine that the engine is on.
+    pub node: NodeName,
     /// When it was taken.
     pub at: Timestamp,
     /// What could not be read. Anything here makes the snapshot incomplete, and nothing is removed on it.
@@ -26,9 +28,10 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// An empty engine.
+    /// An empty engine on this machine.
     pub fn empty(at: Timestamp) -> Self {
         Self {
+            node: NodeName::local(),
             at,
             missing: Vec::new(),
             unread: BTreeSet::new(),
@@ -70,7 +73,7 @@ pub struct Container {
     /// Which instance it is, from its labels.
     pub instance: Option<InstanceId>,
     /// Commit it was created from, from its label.
-    pub revision: Option<String>,
+    pub revision: Option<CommitId>,
     /// Digests of the fields it was created with, by field text ([`super::digest`]), from its label.
     pub applied: BTreeMap<String, String>,
     /// Services it depends on (`deployment/service`), from its label; for stopping in reverse order.

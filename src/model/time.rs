@@ -1,5 +1,6 @@
 //! Time as data. Pure code takes the time as an argument; `process::clock` is the only one who asks for it.
 
+use super::CommitId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -8,8 +9,8 @@ pub use jiff::Timestamp;
 /// A commit that was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revision {
-    /// The full commit id; `worktree` marks the uncommitted files of a work tree.
-    pub commit: String,
+    /// Its id.
+    pub commit: CommitId,
     /// The branch or tag it was reached by.
     pub reference: String,
     /// First line of the commit message.
@@ -23,7 +24,7 @@ pub struct Revision {
 impl Revision {
     /// The first seven digits of the commit, as git prints them.
     pub fn short(&self) -> &str {
-        self.commit.get(..7).unwrap_or(&self.commit)
+        self.commit.short()
     }
 }
 

@@ -1,8 +1,8 @@
 //! What an engine is asked to do, with all it takes to do it: the executing side has no choice left.
 
 use crate::model::{
-    Attachment, ConfigFile, ContainerId, ContainerSpec, DeploymentName, ImageBuild, InstanceId, Network, OwnerId,
-    Probe, Resources, Restart, ServiceRef, Volume,
+    Attachment, CommitId, ConfigFile, ContainerId, ContainerSpec, DeploymentName, ImageBuild, InstanceId, Network,
+    OwnerId, Probe, Resources, Restart, ServiceRef, Volume,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -130,7 +130,7 @@ pub struct Launch {
     /// Who will own it.
     pub owner: OwnerId,
     /// The commit it is created from.
-    pub revision: String,
+    pub revision: CommitId,
     /// Its settings.
     pub spec: ContainerSpec,
     /// Digests of its fields, by field text, for its label.

@@ -3,7 +3,8 @@
 use super::action::{Action, Gate, Guard, Update};
 use super::context::Context;
 use super::draft::{Draft, Drafts, Handover, Phase, Rank};
-use super::step::{Disruption, HeldReason, Milestone, Reason, Subject};
+use super::step::{Disruption, HeldReason, Milestone, Reason};
+use super::subject::Subject;
 use super::wanted::grace;
 use crate::model::{Container, ContainerSpec, InstanceId, MOVING, PortBinding, Protocol, Status};
 use std::collections::{BTreeSet, HashMap};
@@ -24,7 +25,7 @@ pub(super) fn conflicts(cx: &Context<'_>, drafts: &mut Drafts) {
     let claims: Vec<(Subject, Vec<Wish>)> = drafts
         .steps
         .iter()
-        .filter(|(subject, _)| matches!(subject, Subject::Instance(_)))
+        .filter(|(subject, _)| matches!(subject, Subject::Instance(..)))
         .map(|(subject, draft)| (subject.clone(), claims(cx, &draft.action)))
         .filter(|(_, claims)| !claims.is_empty())
         .collect();
@@ -80,7 +81,7 @@ fn claims(cx: &Context<'_>, action: &Action) -> Vec<Wish> {
 }
 
 fn is_own(subject: &Subject, holder: &Container) -> bool {
-    matches!(subject, Subject::Instance(id) if holder.instance.as_ref() == Some(id))
+    matches!(subject, Subject::Instance(_, id) if holder.instance.as_ref() == Some(id))
 }
 
 /// One host port can be used twice when the host addresses differ and neither is «every address».
@@ -104,7 +105,7 @@ fn settle(cx: &Context<'_>, drafts: &mut Drafts, subject: &Subject, claim: &Clai
         return drafts.withdraw(subject, why);
     }
     let Some(instance) = holder.instance.clone() else { return };
-    let gives_way = Subject::Instance(instance.clone());
+    let gives_way = cx.instance(&instance);
     if !drafts.steps.get(&gives_way).is_some_and(|draft| lets_go(&draft.action, claim)) {
         // It keeps what this one is to have: its own change is held.
         return drafts.withdraw(subject, HeldReason::Needs(gives_way));
@@ -144,9 +145,9 @@ fn make_room(
 ) -> Subject {
     let moving = format!("{}{MOVING}", holder.name);
     // A holder may have to give up both its name and a port, in a step each.
-    let room = Subject::Container(match claim {
-        Claim::Port(..) => holder.name.clone(),
-        Claim::Name(_) => moving.clone(),
+    let room = cx.container(match claim {
+        Claim::Port(..) => &holder.name,
+        Claim::Name(_) => &moving,
     });
     let action = match claim {
         Claim::Port(..) => Action::StopInstance { container: holder.id.clone(), grace: grace(holder) },
@@ -157,7 +158,7 @@ fn make_room(
         },
     };
     let reason = match subject {
-        Subject::Instance(id) => Reason::MakesRoom(id.clone()),
+        Subject::Instance(_, id) => Reason::MakesRoom(id.clone()),
         _ => Reason::Changed,
     };
     let rank = drafts.steps.get(subject).map_or(Rank(Phase::Instances, 0, 0, 0), |draft| draft.rank);
@@ -173,7 +174,7 @@ fn make_room(
         rank,
     });
     // The holder's own step comes after it has made room.
-    if let Some(draft) = drafts.steps.get_mut(&Subject::Instance(instance.clone())) {
+    if let Some(draft) = drafts.steps.get_mut(&cx.instance(&instance)) {
         draft.needs.insert((room.clone(), Milestone::Done));
     }
     room

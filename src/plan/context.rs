@@ -1,8 +1,9 @@
 //! The planner's input with the look-ups that every part of it needs.
 
 use super::input::{AllowedGuard, PlanInput};
+use super::subject::Subject;
 use super::wanted::{Present, Wanted, present, wanted};
-use crate::model::{Container, Desired, InstanceId, Observed, ServiceRef, Unread};
+use crate::model::{Container, Desired, InstanceId, NodeName, Observed, ServiceRef, Unread};
 use std::collections::BTreeMap;
 
 /// What the parts of the planner share. Nothing here changes while a plan is made.
@@ -23,6 +24,31 @@ impl<'a> Context<'a> {
 
     pub(super) fn observed(&self) -> &'a Observed {
         self.input.observed
+    }
+
+    /// The machine that is planned for.
+    fn node(&self) -> NodeName {
+        self.input.observed.node.clone()
+    }
+
+    pub(super) fn instance(&self, id: &InstanceId) -> Subject {
+        Subject::Instance(self.node(), id.clone())
+    }
+
+    pub(super) fn network(&self, name: &str) -> Subject {
+        Subject::Network(self.node(), name.to_owned())
+    }
+
+    pub(super) fn volume(&self, name: &str) -> Subject {
+        Subject::Volume(self.node(), name.to_owned())
+    }
+
+    pub(super) fn image(&self, reference: &str) -> Subject {
+        Subject::Image(self.node(), reference.to_owned())
+    }
+
+    pub(super) fn container(&self, name: &str) -> Subject {
+        Subject::Container(self.node(), name.to_owned())
     }
 
     pub(super) fn is_ours(&self, container: &Container) -> bool {

@@ -1,7 +1,8 @@
 //! Steps while their order is still open: they name each other by subject, and get numbers at the end.
 
 use super::action::{Action, Guard};
-use super::step::{Disruption, FieldChange, Held, HeldReason, Milestone, Reason, Subject};
+use super::step::{Disruption, FieldChange, Held, HeldReason, Milestone, Reason};
+use super::subject::Subject;
 use crate::model::DeploymentName;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,7 +2,8 @@
 
 use super::context::Context;
 use super::input::{AllowedGuard, Repair};
-use super::step::{FieldChange, HeldReason, Origin, Subject};
+use super::step::{FieldChange, HeldReason, Origin};
+use super::subject::Subject;
 use super::wish::wish;
 use crate::model::{DriftPolicy, FieldKind, Timestamp};
 use jiff::SignedDuration;

@@ -15,8 +15,8 @@ const ALL: usize = 64;
 
 impl PlanId {
     /// The id of a plan with this digest.
-    pub(super) fn new(digest: String) -> Self {
-        Self(digest)
+    pub fn new(digest: impl Into<String>) -> Self {
+        Self(digest.into())
     }
 
     /// All 64 digits.

@@ -5,7 +5,8 @@
 
 use super::action::{Action, Gate, Guard, Launch, Update};
 use super::id::PlanId;
-use super::step::{FieldChange, Held, HeldReason, Need, Plan, Step, Subject};
+use super::step::{FieldChange, Held, HeldReason, Need, Plan, Step};
+use super::subject::Subject;
 use crate::model::{
     Attachment, ConfigFile, ImageBuild, Network, OnChange, Probe, Resources, Restart, Revision, Strategy, Volume,
 };
@@ -27,7 +28,7 @@ pub(super) fn identity(plan: &Plan) -> PlanId {
         out.text(name.as_str());
         strategy(out, of);
     });
-    PlanId::new(out.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    PlanId::new(out.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 /// Writes values so that no two sequences of values give the same bytes.
@@ -86,11 +87,11 @@ impl Writer {
 fn subject(out: &mut Writer, subject: &Subject) {
     out.text(match subject {
         Subject::Deployment(_) => "deployment",
-        Subject::Instance(_) => "instance",
-        Subject::Network(_) => "network",
-        Subject::Volume(_) => "volume",
-        Subject::Image(_) => "image",
-        Subject::Container(_) => "container",
+        Subject::Instance(..) => "instance",
+        Subject::Network(..) => "network",
+        Subject::Volume(..) => "volume",
+        Subject::Image(..) => "image",
+        Subject::Container(..) => "container",
     });
     out.text(subject.to_string());
 }
@@ -140,7 +141,7 @@ fn held_reason(out: &mut Writer, why: &HeldReason) {
     match why {
         HeldReason::Quarantined { revision, verdict: _ } => {
             out.text("quarantined");
-            out.text(revision);
+            out.text(revision.as_str());
         }
         HeldReason::PruneDisabled => out.text("prune disabled"),
         HeldReason::PruneBudget { wanted, allowed } => {

@@ -1,6 +1,6 @@
 //! What the planner looks at. All of it is data, the time included.
 
-use crate::model::{DeploymentName, Desired, InstanceId, Observed, OwnerId, Revision, Timestamp};
+use crate::model::{CommitId, DeploymentName, Desired, InstanceId, NodeName, Observed, OwnerId, Revision, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -57,12 +57,14 @@ impl Base {
 /// An instance whose settings failed their gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantine {
+    /// The machine that it failed on.
+    pub node: NodeName,
     /// The instance.
     pub instance: InstanceId,
     /// Digest of all its desired fields ([`crate::plan::spec_digest`]).
     pub spec: String,
     /// The commit that failed.
-    pub revision: String,
+    pub revision: CommitId,
     /// What was seen.
     pub verdict: String,
 }

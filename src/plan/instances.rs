@@ -11,7 +11,8 @@ use super::input::AllowedGuard;
 use super::instance::{Instance, Main};
 use super::objects::needed_by;
 use super::record::{applied, asked};
-use super::step::{Disruption, FieldChange, HeldReason, Milestone, Origin, Reason, Subject};
+use super::step::{Disruption, FieldChange, HeldReason, Milestone, Origin, Reason};
+use super::subject::Subject;
 use super::suspended;
 use super::unmet::is_done;
 use super::update::{class, updates};
@@ -60,7 +61,7 @@ pub(super) fn instances(cx: &Context<'_>, drafts: &mut Drafts) -> Seen {
             continue;
         }
         if cx.is_unread(&Unread::Instance(wanted.id.clone())) {
-            let subject = Subject::Instance(wanted.id.clone());
+            let subject = cx.instance(&wanted.id);
             drafts.hold_absent(subject, "change", HeldReason::Incomplete);
             continue;
         }
@@ -105,7 +106,7 @@ impl<'a> Instance<'_, 'a> {
         let container: &Container = &main.container;
         let mut changes = differences(self.cx, self.wanted, self.fields, container, &asked(self.cx, container));
         self.lose_namespaces(container, drafts, &mut changes);
-        let subject = Subject::Instance(self.wanted.id.clone());
+        let subject = self.cx.instance(&self.wanted.id);
         let draft = if container.status == Status::Removing {
             drafts.hold(subject.clone(), "create", HeldReason::BeingRemoved, Vec::new());
             None
@@ -178,7 +179,7 @@ impl<'a> Instance<'_, 'a> {
         };
         let changes = if known { vec![state] } else { Vec::new() };
         if let Some(why) = self.hold(&changes) {
-            return drafts.hold(Subject::Instance(self.wanted.id.clone()), "create", why, changes);
+            return drafts.hold(self.cx.instance(&self.wanted.id), "create", why, changes);
         }
         let there = self.cx.replicas_present(&self.wanted.id.service);
         let reason = match (known, there) {
@@ -192,7 +193,7 @@ impl<'a> Instance<'_, 'a> {
         let mut draft = self.draft(action, guard, reason, Disruption::None);
         draft.changes = changes;
         draft.needs.extend(self.prerequisites(drafts));
-        drafts.steps.insert(Subject::Instance(self.wanted.id.clone()), draft);
+        drafts.steps.insert(self.cx.instance(&self.wanted.id), draft);
     }
 
     /// A replacement or an update, unless something holds it.
@@ -202,7 +203,7 @@ impl<'a> Instance<'_, 'a> {
         let heaviest = |changes: &[FieldChange]| {
             changes.iter().map(|change| class(change, service, container)).max().unwrap_or(Change::InPlace)
         };
-        let subject = Subject::Instance(self.wanted.id.clone());
+        let subject = self.cx.instance(&self.wanted.id);
         let mut changes = changes;
         if let Some(why) = self.hold(&changes) {
             let replaces = heaviest(&changes) == Change::Recreate;
@@ -257,7 +258,7 @@ impl<'a> Instance<'_, 'a> {
             let disruption = if class == Change::Restart { Disruption::Restart } else { Disruption::InPlace };
             let gate = if class == Change::Restart { self.gate.clone() } else { self.light_gate(container, &changes) };
             let connects = updates.iter().filter_map(|update| match update {
-                Update::Connect { network, .. } => Some((Subject::Network(network.clone()), Milestone::Done)),
+                Update::Connect { network, .. } => Some((self.cx.network(&network), Milestone::Done)),
                 _ => None,
             });
             let needs = connects.collect();
@@ -306,7 +307,7 @@ impl<'a> Instance<'_, 'a> {
         if let Some(quarantined) = self.quarantined() {
             return Some(quarantined);
         }
-        hold_repair(self.cx, &Subject::Instance(self.wanted.id.clone()), changes)
+        hold_repair(self.cx, &self.cx.instance(&self.wanted.id), changes)
     }
 
     /// Whether the old container must stop before the new one starts: they cannot both have a host port, a fixed
@@ -356,11 +357,11 @@ impl<'a> Instance<'_, 'a> {
 
     /// The objects and instances that must be there before this one starts.
     fn prerequisites(&self, drafts: &Drafts) -> BTreeSet<(Subject, Milestone)> {
-        let mut needs: BTreeSet<_> = needed_by(self.wanted.service).collect();
+        let mut needs: BTreeSet<_> = needed_by(self.wanted.service, &self.cx.input.observed.node).collect();
         for (service, edge) in &self.wanted.service.depends_on {
             let until = if edge.condition == Condition::Started { Milestone::Started } else { Milestone::Done };
             let replicas = self.cx.desired().service(service).map_or(0, |service| service.replicas);
-            needs.extend((1..=replicas).map(|slot| (Subject::Instance(service.instance(slot)), until)));
+            needs.extend((1..=replicas).map(|slot| (self.cx.instance(&service.instance(slot)), until)));
         }
         needs.extend(self.renewed_holders(drafts).into_iter().map(|renewed| (renewed.holder, Milestone::Done)));
         needs

@@ -4,7 +4,8 @@
 use super::action::Action;
 use super::draft::Drafts;
 use super::instance::Instance;
-use super::step::{FieldChange, Origin, Subject};
+use super::step::{FieldChange, Origin};
+use super::subject::Subject;
 use crate::model::{Container, Field, FieldKind};
 
 /// A container that will be another one, and whose namespace is shared.
@@ -23,7 +24,7 @@ impl<'a> Instance<'_, 'a> {
         let mut renewed = Vec::new();
         for (kind, name) in self.wanted.service.spec.joined() {
             let Some(wanted) = self.cx.wanted.values().find(|wanted| wanted.name == name) else { continue };
-            let holder = Subject::Instance(wanted.id.clone());
+            let holder = self.cx.instance(&wanted.id);
             let Some(draft) = drafts.steps.get(&holder) else { continue };
             if matches!(draft.action, Action::CreateInstance(_) | Action::ReplaceInstance { .. }) {
                 let drifted = draft.changes.iter().all(|change| change.origin == Origin::Drift);

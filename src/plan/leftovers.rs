@@ -3,7 +3,8 @@
 use super::action::Action;
 use super::draft::{Draft, Drafts, Phase, Rank};
 use super::instance::{Instance, Main};
-use super::step::{Disruption, HeldReason, Milestone, Reason, Subject};
+use super::step::{Disruption, HeldReason, Milestone, Reason};
+use super::subject::Subject;
 use super::wanted::{Present, grace};
 use crate::model::{Container, Health, NEXT, PREV, Status};
 use std::borrow::Cow;
@@ -45,7 +46,7 @@ impl<'a> Instance<'_, 'a> {
                 container.name.clone_from(&name);
                 container.status = Status::Running;
                 let action = Action::RestoreInstance { container: prev.id.clone(), name };
-                let subject = Subject::Container(prev.name.clone());
+                let subject = self.cx.container(&prev.name);
                 let draft = self.draft(action, self.ours(prev), Reason::Interrupted, Disruption::Restart);
                 drafts.steps.insert(subject.clone(), Draft { needs, ..self.leftover(draft) });
                 Some(Main {
@@ -63,7 +64,7 @@ impl<'a> Instance<'_, 'a> {
         needs: BTreeSet<(Subject, Milestone)>,
         drafts: &mut Drafts,
     ) -> (Subject, Milestone) {
-        let subject = Subject::Container(container.name.clone());
+        let subject = self.cx.container(&container.name);
         if self.cx.observed().is_complete() {
             // A new one that was given its name and never came up carries no leftover's name.
             let named = [NEXT, PREV].iter().any(|suffix| container.name.ends_with(suffix));

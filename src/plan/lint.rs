@@ -2,7 +2,8 @@
 
 use super::action::{Action, Guard};
 use super::input::{AllowedGuard, PlanInput};
-use super::step::{Disruption, Plan, Step, Subject};
+use super::step::{Disruption, Plan, Step};
+use super::subject::Subject;
 use crate::model::{Container, ContainerId, InstanceId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -103,7 +104,7 @@ fn completeness(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
         {
             faults.push(format!("step {} removes {}, which is not ours", step.id, step.subject));
         }
-        if let (Action::RemoveInstance { .. }, Subject::Instance(id)) = (&step.action, &step.subject)
+        if let (Action::RemoveInstance { .. }, Subject::Instance(_, id)) = (&step.action, &step.subject)
             && is_wanted(input, id)
         {
             faults.push(format!("step {} removes {id}, which is wanted", step.id));
@@ -113,7 +114,7 @@ fn completeness(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
 
 fn may_lose_data(input: &PlanInput<'_>, subject: &Subject) -> bool {
     let name = match subject {
-        Subject::Volume(name) => name.clone(),
+        Subject::Volume(_, name) => name.clone(),
         other => other.to_string(),
     };
     let covers = |scope: &str| name == scope || name.strip_prefix(scope).is_some_and(|rest| rest.starts_with('/'));
@@ -145,7 +146,7 @@ fn coverage(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
                 crate::model::ServiceRef { deployment: deployment.name.clone(), service: service.id.clone() };
             for slot in 1..=service.replicas {
                 let id = reference.instance(slot);
-                let subject = Subject::Instance(id.clone());
+                let subject = Subject::Instance(input.observed.node.clone(), id.clone());
                 if !there.contains(&id) && !seen.contains(&subject) && !held.contains(&subject) {
                     faults.push(format!("{id} is wanted, is not there, and is neither planned nor held"));
                 }

@@ -31,6 +31,7 @@ mod removals;
 pub mod render;
 mod settings;
 mod step;
+mod subject;
 mod suspended;
 mod sync;
 mod teardown;
@@ -52,9 +53,8 @@ pub use order::waves;
 pub use pretend::{Pretended, pretend};
 pub use record::{check_is_in_force, found_in_place, not_granted, remembered, reported};
 pub use settings::{network_settings, volume_settings};
-pub use step::{
-    Disruption, FieldChange, Held, HeldReason, Milestone, Need, Origin, Plan, Reason, Step, StepId, Subject,
-};
+pub use step::{Disruption, FieldChange, Held, HeldReason, Milestone, Need, Origin, Plan, Reason, Step, StepId};
+pub use subject::Subject;
 pub use sync::{Sync, Syncs, sync};
 pub use teardown::{Teardown, teardown};
 pub use wish::wish;

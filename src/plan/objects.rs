@@ -7,11 +7,12 @@ use super::flapping::hold_repair;
 use super::input::AllowedGuard;
 use super::record::asked;
 use super::settings::{network_changes, volume_settings};
-use super::step::{Disruption, FieldChange, HeldReason, Milestone, Origin, Reason, Subject};
+use super::step::{Disruption, FieldChange, HeldReason, Milestone, Origin, Reason};
+use super::subject::Subject;
 use super::wanted::grace;
 use crate::model::{
-    Attachment, Container, ContainerId, Deployment, DeploymentName, Field, FieldKind, Image, Location, Mount, Network,
-    NetworkState, PullPolicy, Service, ServiceRef, Unread, Volume, VolumeState, digest,
+    Attachment, Container, ContainerId, Deployment, DeploymentName, Field, FieldKind, Image, InstanceId, Location,
+    Mount, Network, NetworkState, NodeName, PullPolicy, Service, ServiceRef, Unread, Volume, VolumeState, digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn networks(cx: &Context<'_>, drafts: &mut Drafts) {
     for (index, deployment) in cx.desired().deployments.values().enumerate() {
         for network in deployment.networks.values() {
-            let subject = Subject::Network(network.name.clone());
+            let subject = cx.network(&network.name);
             if drafts.steps.contains_key(&subject) || drafts.absent.contains(&subject) {
                 continue;
             }
@@ -82,7 +83,7 @@ fn recreate_network(
     if changes.is_empty() {
         return;
     }
-    let subject = Subject::Network(network.name.clone());
+    let subject = cx.network(&network.name);
     if let Some(foreign) = cx.foreign_on_network(&network.name) {
         let why = HeldReason::InUseByForeign { holder: foreign.name.clone() };
         return drafts.hold(subject, "recreate", why, changes);
@@ -109,7 +110,7 @@ fn recreate_network(
 pub(super) fn volumes(cx: &Context<'_>, drafts: &mut Drafts) {
     for (index, deployment) in cx.desired().deployments.values().enumerate() {
         for volume in deployment.volumes.values() {
-            let subject = Subject::Volume(volume.name.clone());
+            let subject = cx.volume(&volume.name);
             if drafts.steps.contains_key(&subject) || drafts.absent.contains(&subject) {
                 continue;
             }
@@ -210,7 +211,7 @@ pub(super) fn images(cx: &Context<'_>, drafts: &mut Drafts) {
         .iter()
         .filter(|(_, draft)| draft.action.launch().is_some())
         .filter_map(|(subject, draft)| match subject {
-            Subject::Instance(id) => Some((cx.wanted.get(id)?, draft.rank)),
+            Subject::Instance(_, id) => Some((cx.wanted.get(id)?, draft.rank)),
             _ => None,
         })
         .collect();
@@ -219,7 +220,7 @@ pub(super) fn images(cx: &Context<'_>, drafts: &mut Drafts) {
     let mut built: BTreeMap<String, Subject> = BTreeMap::new();
     for (wanted, rank) in launching {
         let reference = wanted.service.image.reference();
-        let subject = Subject::Image(reference.clone());
+        let subject = cx.image(&reference);
         if cx.is_unread(&Unread::Image(reference.clone())) {
             missing.insert(reference, HeldReason::Incomplete);
             continue;
@@ -251,7 +252,7 @@ pub(super) fn images(cx: &Context<'_>, drafts: &mut Drafts) {
     }
     drafts.steps.extend(found);
     for (reference, why) in missing {
-        drafts.hold_absent(Subject::Image(reference), "use", why);
+        drafts.hold_absent(cx.image(&reference), "use", why);
     }
 }
 
@@ -284,10 +285,10 @@ pub(super) fn unused_networks(cx: &Context<'_>, drafts: &mut Drafts) {
         if state.owner.as_ref() != Some(cx.input.owner) || wanted.contains(name) {
             continue;
         }
-        let subject = Subject::Network(name.clone());
+        let subject = cx.network(&name);
         let users = users.get(name).map_or(&[][..], Vec::as_slice);
-        let leaves = |instance| drafts.steps.contains_key(&Subject::Instance(instance));
-        let stays = users.iter().find(|container| !container.instance.clone().is_some_and(leaves));
+        let leaves = |instance: &InstanceId| drafts.steps.contains_key(&cx.instance(instance));
+        let stays = users.iter().find(|container| !container.instance.as_ref().is_some_and(leaves));
         if !cx.observed().is_complete() {
             drafts.hold(subject, "remove", HeldReason::Incomplete, Vec::new());
         } else if !cx.may_prune(&subject.to_string()) {
@@ -296,11 +297,12 @@ pub(super) fn unused_networks(cx: &Context<'_>, drafts: &mut Drafts) {
             let why = HeldReason::InUseByForeign { holder: foreign.name.clone() };
             drafts.hold(subject, "remove", why, Vec::new());
         } else if let Some(stays) = stays {
-            let need = stays.instance.clone().map_or(Subject::Container(stays.name.clone()), Subject::Instance);
+            let need =
+                stays.instance.as_ref().map_or_else(|| cx.container(&stays.name), |instance| cx.instance(instance));
             drafts.hold(subject, "remove", HeldReason::Needs(need), Vec::new());
         } else {
-            let needs = users.iter().filter_map(|user| user.instance.clone());
-            let needs = needs.map(|instance| (Subject::Instance(instance), Milestone::Done)).collect();
+            let needs = users.iter().filter_map(|user| user.instance.as_ref());
+            let needs = needs.map(|instance| (cx.instance(instance), Milestone::Done)).collect();
             let draft = Draft {
                 deployment: state.deployment.clone(),
                 action: Action::RemoveNetwork { name: name.clone(), id: state.id.clone() },
@@ -329,19 +331,24 @@ fn object(deployment: &DeploymentName, action: Action, reason: Reason, rank: Ran
     }
 }
 
-/// The objects that a container of this service needs, by subject.
-pub(super) fn needed_by(service: &Service) -> impl Iterator<Item = (Subject, Milestone)> + '_ {
-    let networks = service.spec.networks.keys().cloned().map(Subject::Network);
+/// The objects that a container of this service needs on its machine, by subject.
+pub(super) fn needed_by<'a>(
+    service: &'a Service,
+    node: &'a NodeName,
+) -> impl Iterator<Item = (Subject, Milestone)> + 'a {
+    let networks = service.spec.networks.keys().map(|name| Subject::Network(node.clone(), name.clone()));
     let volumes = service.spec.mounts.values().filter_map(|mount| match mount {
-        Mount::Volume { name, .. } => Some(Subject::Volume(name.clone())),
+        Mount::Volume { name, .. } => Some(Subject::Volume(node.clone(), name.clone())),
         Mount::Bind { .. } | Mount::Tmpfs { .. } => None,
     });
-    let image = std::iter::once(Subject::Image(service.image.reference()));
+    let image = std::iter::once(Subject::Image(node.clone(), service.image.reference()));
     networks.chain(volumes).chain(image).map(|subject| (subject, Milestone::Done))
 }
 
 /// One service of the deployment that needs the object; for the reason of its step.
 fn user(deployment: &Deployment, object: &Subject) -> Option<ServiceRef> {
-    let service = deployment.services.iter().find(|service| needed_by(service).any(|(need, _)| need == *object))?;
+    let node = object.node()?;
+    let needs = |service: &&Service| needed_by(service, node).any(|(need, _)| need == *object);
+    let service = deployment.services.iter().find(needs)?;
     Some(ServiceRef { deployment: deployment.name.clone(), service: service.id.clone() })
 }

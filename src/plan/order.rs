@@ -1,7 +1,8 @@
 //! From drafts that name each other to numbered steps that stand after what they need.
 
 use super::draft::{Draft, Drafts, Rank};
-use super::step::{Held, HeldReason, Need, Step, StepId, Subject};
+use super::step::{Held, HeldReason, Need, Step, StepId};
+use super::subject::Subject;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Numbers the drafts: each after those it needs, and among those that are free the lowest rank first. What waits for

@@ -4,7 +4,8 @@ use super::action::{Action, Guard};
 use super::context::Context;
 use super::draft::{Draft, Drafts, Phase, Rank};
 use super::input::AllowedGuard;
-use super::step::{Disruption, Held, HeldReason, Milestone, Origin, Reason, Subject};
+use super::step::{Disruption, Held, HeldReason, Milestone, Origin, Reason};
+use super::subject::Subject;
 use super::wanted::grace;
 use crate::model::{Container, InstanceId, ServiceRef};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +21,7 @@ pub(super) fn removals(cx: &Context<'_>, drafts: &mut Drafts) {
 
     let surplus = surplus.into_iter().map(|id| (id, true, false));
     for (id, is_surplus, needs_budget) in surplus.chain(dropped.into_iter().map(|(id, asks)| (id, false, asks))) {
-        let subject = Subject::Instance(id.clone());
+        let subject = cx.instance(&id);
         let suspended = is_surplus && cx.input.memory.suspended.contains(&id.service.deployment);
         if !cx.observed().is_complete() {
             drafts.hold(subject, "remove", HeldReason::Incomplete, Vec::new());
@@ -52,8 +53,7 @@ fn remove(cx: &Context<'_>, id: &InstanceId, reason: &Reason, drafts: &mut Draft
     let Some(present) = cx.present.get(id) else { return };
     let containers = present.main.iter().chain(&present.prev).chain(&present.next);
     for (index, container) in containers.enumerate() {
-        let subject =
-            if index == 0 { Subject::Instance(id.clone()) } else { Subject::Container(container.name.clone()) };
+        let subject = if index == 0 { cx.instance(&id) } else { cx.container(&container.name) };
         let draft = Draft {
             deployment: Some(id.service.deployment.clone()),
             action: Action::RemoveInstance { container: container.id.clone(), grace: grace(container) },
@@ -74,7 +74,7 @@ fn dependants_first(cx: &Context<'_>, drafts: &mut Drafts) {
     let of_git = |held: &&Held| {
         let leaves = |id: &InstanceId| !cx.wanted.contains_key(id);
         held.changes.iter().any(|change| change.origin != Origin::Drift)
-            || matches!(&held.subject, Subject::Instance(id) if leaves(id))
+            || matches!(&held.subject, Subject::Instance(_, id) if leaves(id))
     };
     let staying: BTreeSet<Subject> = drafts.held.iter().filter(of_git).map(|held| held.subject.clone()).collect();
     let mut dependants: BTreeMap<&ServiceRef, Vec<&Container>> = BTreeMap::new();
@@ -87,13 +87,13 @@ fn dependants_first(cx: &Context<'_>, drafts: &mut Drafts) {
         .steps
         .iter()
         .filter(|(_, draft)| draft.rank.0 == Phase::Removals)
-        .filter_map(|(subject, _)| if let Subject::Instance(id) = subject { Some(id.clone()) } else { None })
+        .filter_map(|(subject, _)| if let Subject::Instance(_, id) = subject { Some(id.clone()) } else { None })
         .collect();
     for id in removals {
-        let subject = Subject::Instance(id.clone());
+        let subject = cx.instance(&id);
         for dependant in dependants.get(&id.service).into_iter().flatten() {
-            let Some(instance) = dependant.instance.clone().filter(|instance| *instance != id) else { continue };
-            let need = Subject::Instance(instance);
+            let Some(instance) = dependant.instance.as_ref().filter(|instance| **instance != id) else { continue };
+            let need = cx.instance(instance);
             if (drafts.steps.contains_key(&need) || staying.contains(&need))
                 && !drafts.reaches(&need, &subject)
                 && let Some(draft) = drafts.steps.get_mut(&subject)

@@ -2,12 +2,12 @@
 
 use super::action::{Action, Guard};
 use super::id::PlanId;
+use super::subject::Subject;
 use crate::model::{
-    Condition, DeploymentName, Field, InstanceId, Location, Revision, ServiceRef, Status, Strategy, Timestamp,
+    CommitId, Condition, DeploymentName, Field, InstanceId, Location, Revision, ServiceRef, Status, Strategy, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// The whole ordered change.
 #[derive(Clone, Debug)]
@@ -75,36 +75,6 @@ pub enum Milestone {
     Started,
     /// It ended well: healthy or completed, as its gate asks.
     Done,
-}
-
-/// What a step or a held wish is about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Subject {
-    /// A deployment as a whole; only ever held.
-    Deployment(DeploymentName),
-    /// A replica of a service.
-    Instance(InstanceId),
-    /// A network by name.
-    Network(String),
-    /// A volume by name.
-    Volume(String),
-    /// An image by reference.
-    Image(String),
-    /// A container by name that is no instance by itself: a leftover of an interrupted replacement.
-    Container(String),
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Deployment(name) => f.pad(name.as_str()),
-            Self::Instance(id) => f.pad(&id.to_string()),
-            Self::Network(name) => f.pad(&format!("network {name}")),
-            Self::Volume(name) => f.pad(&format!("volume {name}")),
-            Self::Image(name) => f.pad(&format!("image {name}")),
-            Self::Container(name) => f.pad(&format!("container {name}")),
-        }
-    }
 }
 
 /// One difference between what is wanted and what is there.
@@ -218,7 +188,7 @@ pub enum HeldReason {
     /// It failed its gate with these settings and is not tried again until Git changes them.
     Quarantined {
         /// Commit that failed.
-        revision: String,
+        revision: CommitId,
         /// What was seen.
         verdict: String,
     },

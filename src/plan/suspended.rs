@@ -4,7 +4,8 @@ use super::action::{Action, Guard};
 use super::context::Context;
 use super::draft::{Draft, Drafts, Phase, Rank};
 use super::flapping::hold_repair;
-use super::step::{Disruption, FieldChange, Origin, Reason, Subject};
+use super::step::{Disruption, FieldChange, Origin, Reason};
+use super::subject::Subject;
 use super::wanted::Wanted;
 use super::wanted::grace;
 use crate::model::{Container, Field, FieldKind, Restart, Status};
@@ -16,7 +17,7 @@ pub(super) fn stop_again(cx: &Context<'_>, wanted: &Wanted<'_>, container: &Cont
     if !runs || container.spec.restart != Restart::Always {
         return;
     }
-    let subject = Subject::Instance(wanted.id.clone());
+    let subject = cx.instance(&wanted.id);
     let changes = vec![FieldChange {
         field: Field::one(FieldKind::State),
         old: Some(container.status.to_string()),

@@ -3,7 +3,8 @@
 
 use super::input::PlanInput;
 use super::objects::needed_by;
-use super::step::{FieldChange, HeldReason, Plan, Subject};
+use super::step::{FieldChange, HeldReason, Plan};
+use super::subject::Subject;
 use crate::model::{Container, Deployment, DeploymentName, FieldKind, Health, Observed, OwnerId, Status};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,13 +105,13 @@ fn health<'a>(
 fn concerns(subject: &Subject, deployment: &Deployment) -> bool {
     match subject {
         Subject::Deployment(name) => *name == deployment.name,
-        Subject::Instance(id) => id.service.deployment == deployment.name,
-        Subject::Network(name) => deployment.networks.contains_key(name),
-        Subject::Volume(name) => deployment.volumes.contains_key(name),
-        Subject::Image(_) => {
-            deployment.services.iter().any(|service| needed_by(service).any(|(need, _)| need == *subject))
+        Subject::Instance(_, id) => id.service.deployment == deployment.name,
+        Subject::Network(_, name) => deployment.networks.contains_key(name),
+        Subject::Volume(_, name) => deployment.volumes.contains_key(name),
+        Subject::Image(node, _) => {
+            deployment.services.iter().any(|service| needed_by(service, node).any(|(need, _)| need == *subject))
         }
-        Subject::Container(_) => false,
+        Subject::Container(..) => false,
     }
 }
 

@@ -4,7 +4,8 @@ use super::action::{Action, Gate, Guard, Update};
 use super::context::Context;
 use super::draft::{Draft, Drafts, Phase, Rank};
 use super::input::PlanInput;
-use super::step::{Disruption, Milestone, Plan, Reason, Subject};
+use super::step::{Disruption, Milestone, Plan, Reason};
+use super::subject::Subject;
 use super::wanted::grace;
 use crate::model::{Container, DeploymentName, ServiceRef, Status};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,12 +32,12 @@ pub fn teardown(input: &PlanInput<'_>, what: Teardown, deployments: &BTreeSet<De
     let mut drafts = Drafts::default();
     for container in &containers {
         if let Some(draft) = draft(&cx, container, what) {
-            drafts.steps.insert(Subject::Container(container.name.clone()), draft);
+            drafts.steps.insert(cx.container(&container.name), draft);
         }
     }
     for (dependant, dependency) in edges(&containers) {
         let (later, earlier) = if what == Teardown::Start { (dependant, dependency) } else { (dependency, dependant) };
-        let (later, earlier) = (Subject::Container(later.name.clone()), Subject::Container(earlier.name.clone()));
+        let (later, earlier) = (cx.container(&later.name), cx.container(&earlier.name));
         if drafts.steps.contains_key(&earlier)
             && !drafts.reaches(&earlier, &later)
             && let Some(draft) = drafts.steps.get_mut(&later)
@@ -101,14 +102,14 @@ fn networks(cx: &Context<'_>, chosen: &impl Fn(&DeploymentName) -> bool, drafts:
         if state.owner.as_ref() != Some(cx.input.owner) || !of_chosen {
             continue;
         }
-        let subject = Subject::Network(name.clone());
+        let subject = cx.network(&name);
         if let Some(foreign) = cx.foreign_on_network(name) {
             let why = super::step::HeldReason::InUseByForeign { holder: foreign.name.clone() };
             drafts.hold(subject, "remove", why, Vec::new());
             continue;
         }
         let users = cx.ours().filter(|one| one.addresses.contains_key(name) || one.spec.networks.contains_key(name));
-        let needs: BTreeSet<_> = users.map(|user| Subject::Container(user.name.clone())).collect();
+        let needs: BTreeSet<_> = users.map(|user| cx.container(&user.name)).collect();
         if let Some(stays) = needs.iter().find(|need| !drafts.steps.contains_key(need)) {
             drafts.hold(subject, "remove", super::step::HeldReason::Needs(stays.clone()), Vec::new());
             continue;

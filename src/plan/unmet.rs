@@ -4,7 +4,8 @@
 use super::action::{Action, Update};
 use super::context::Context;
 use super::draft::{Draft, Drafts};
-use super::step::{HeldReason, Milestone, Origin, Subject};
+use super::step::{HeldReason, Milestone, Origin};
+use super::subject::Subject;
 use crate::model::{Condition, Container, Health, Restart, Service, Status};
 use std::collections::BTreeSet;
 
@@ -35,7 +36,7 @@ fn unmet(
     if drafts.steps.contains_key(need) {
         return None;
     }
-    let Subject::Instance(instance) = need else {
+    let Subject::Instance(_, instance) = need else {
         return drafts.absent.contains(need).then(|| HeldReason::Needs(need.clone()));
     };
     // A container that only has to run again was made for what is there; new settings were made for what is wanted.

@@ -3,26 +3,26 @@
 
 use super::diff::spec_digest;
 use super::settings::{network_settings, volume_settings};
-use super::step::Subject;
+use super::subject::Subject;
 use crate::model::{Desired, digest};
 
 /// Digest of what is wanted of `subject` (twelve hexadecimal digits); empty for what no commit names.
 pub fn wish(desired: &Desired, subject: &Subject) -> String {
     let deployments = || desired.deployments.values();
     match subject {
-        Subject::Instance(id) => desired.service(&id.service).map(|service| {
+        Subject::Instance(_, id) => desired.service(&id.service).map(|service| {
             let name = service.container_name(&id.service.deployment, id.slot);
             digest(&format!("{name}\n{}", spec_digest(&service.fields())))
         }),
-        Subject::Network(name) => {
+        Subject::Network(_, name) => {
             let network = deployments().find_map(|deployment| deployment.networks.get(name));
             network.map(|network| digest(&format!("{:?}", network_settings(network))))
         }
-        Subject::Volume(name) => {
+        Subject::Volume(_, name) => {
             let volume = deployments().find_map(|deployment| deployment.volumes.get(name));
             volume.map(|volume| digest(&format!("{:?}", volume_settings(volume))))
         }
-        Subject::Deployment(_) | Subject::Image(_) | Subject::Container(_) => None,
+        Subject::Deployment(_) | Subject::Image(..) | Subject::Container(..) => None,
     }
     .unwrap_or_default()
 }

@@ -16,7 +16,7 @@ use super::shared::Shared;
 use super::throttled;
 use super::timekeeper::{Inbox, Kept, Timekeeper};
 use super::wishes::remark;
-use crate::model::{RealTime, RtPolicy, Schedule, Target, Task, Timestamp};
+use crate::model::{RealTime, RtPolicy, RunId, Schedule, Target, Task, Timestamp};
 use crate::process::supervise::chain;
 use crate::process::{boot, clock};
 use crate::rt::{self, Anchor, Monotonic, Prepared, Running, ThreadError};
@@ -79,8 +79,8 @@ pub struct Conducted {
 }
 
 /// An id for a run that says when, and is unique.
-pub fn new_id(schedule: &Schedule, now: Timestamp) -> String {
-    format!("{}-{}-{:08x}", schedule.name, now.strftime("%Y%m%d-%H%M%S"), fastrand::u32(..))
+pub fn new_id(schedule: &Schedule, now: Timestamp) -> RunId {
+    RunId::new(format!("{}-{}-{:08x}", schedule.name, now.strftime("%Y%m%d-%H%M%S"), fastrand::u32(..)))
 }
 
 /// A run for which everything is ready: its threads, its connections, its memory. Dropped, it does not take place.

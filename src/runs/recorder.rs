@@ -6,7 +6,7 @@
 use super::moments::Moment;
 use super::moments::{Moments, Occurrence};
 use super::records::{Values, going_on, settled};
-use crate::model::Schedule;
+use crate::model::{RunId, Schedule};
 use crate::process::clock;
 use crate::process::supervise::chain;
 use crate::schedule::{Effect, Input, Record, TaskIndex, Verdict};
@@ -44,7 +44,7 @@ pub fn runs_kept(schedule: &Schedule) -> usize {
 #[derive(Debug)]
 pub struct Recorder {
     /// Where it is written, and the id of the run there.
-    kept: Option<(Ledger, String)>,
+    kept: Option<(Ledger, RunId)>,
     schedule: Arc<Schedule>,
     /// What goes on.
     record: Record,
@@ -58,7 +58,7 @@ pub struct Recorder {
 
 impl Recorder {
     /// For a run, and the ledger in which it is prepared under its id; without one it is only shown.
-    pub fn new(kept: Option<(Ledger, String)>, schedule: Arc<Schedule>) -> Self {
+    pub fn new(kept: Option<(Ledger, RunId)>, schedule: Arc<Schedule>) -> Self {
         Self {
             kept,
             schedule,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::{
-    FeasibilityPolicy, Location, Missed, Overlap, RealTime, Release, Repeat, RtPolicy, ScheduleName, Start, Target,
-    Task, TaskAddress, TaskId, TaskProtocol, Timestamp,
+    CommitId, FeasibilityPolicy, Location, Missed, Overlap, RealTime, Release, Repeat, RtPolicy, ScheduleName, Start,
+    Target, Task, TaskAddress, TaskId, TaskProtocol, Timestamp,
 };
 use crate::runs::moments;
 use crate::schedule::{Attempt, End, Row, RunVerdict, Try};
@@ -48,20 +48,20 @@ fn schedule(count: u32) -> Arc<Schedule> {
 
 fn prepared(ledger: &Ledger) {
     let now = Timestamp::UNIX_EPOCH;
-    let due = DueKey::Manual("m".to_owned());
-    ledger.fire(&ScheduleName::new("s"), &due, FireOutcome::Started, Some("r"), now).unwrap();
+    let due = DueKey::Manual(RunId::new("m"));
+    ledger.fire(&ScheduleName::new("s"), &due, FireOutcome::Started, Some(&RunId::new("r")), now).unwrap();
     let start = RunStart {
-        id: "r".to_owned(),
+        id: RunId::new("r"),
         schedule: ScheduleName::new("s"),
         due,
-        revision: "c".to_owned(),
+        revision: CommitId::new("c"),
         strict: false,
         planned_at: now,
         boot: "b".to_owned(),
         process: None,
     };
     ledger.prepare_run(&start).unwrap();
-    ledger.begin_run("r", now).unwrap();
+    ledger.begin_run(&RunId::new("r"), now).unwrap();
 }
 
 fn row(occurrence: u32) -> Row {
@@ -81,7 +81,7 @@ fn every_settled_occurrence_is_written_once_however_far_the_recorder_is_behind()
     prepared(&ledger);
     let (mut onlooker, mut moments) = moments(64);
     let schedule = schedule(COUNT);
-    let recorder = Recorder::new(Some((ledger.clone(), "r".to_owned())), Arc::clone(&schedule));
+    let recorder = Recorder::new(Some((ledger.clone(), RunId::new("r"))), Arc::clone(&schedule));
     let tells = std::thread::spawn(move || {
         for occurrence in 0..COUNT {
             let attempt = Attempt { task: TaskIndex(0), occurrence, number: 1 };
@@ -98,7 +98,7 @@ fn every_settled_occurrence_is_written_once_however_far_the_recorder_is_behind()
     let mut seen = 0;
     assert_eq!(recorder.follow(&mut moments, |_| {}, |_| seen += 1), [""; 0]);
     tells.join().unwrap();
-    let run = ledger.run("r").unwrap().unwrap();
+    let run = ledger.run(&RunId::new("r")).unwrap().unwrap();
     assert_eq!((run.tasks.len(), seen), (COUNT as usize, COUNT));
     assert!(run.tasks.iter().all(|task| task.verdict == Some(Verdict::Succeeded)));
     let figures = ledger.figures(&schedule.name).unwrap();
@@ -113,18 +113,18 @@ fn what_goes_on_is_in_the_store_before_it_is_settled() {
     let ledger = Store::open(folder.path()).unwrap().ledger("prod");
     prepared(&ledger);
     let (onlooker, mut moments) = moments(64);
-    let recorder = Recorder::new(Some((ledger.clone(), "r".to_owned())), schedule(2));
+    let recorder = Recorder::new(Some((ledger.clone(), RunId::new("r"))), schedule(2));
     let follows = std::thread::spawn(move || recorder.follow(&mut moments, |_| {}, drop));
     let attempt = Attempt { task: TaskIndex(0), occurrence: 1, number: 1 };
     onlooker.tell(Moment::Effect(Duration::ZERO, Effect::Start { attempt, due: Duration::ZERO }));
     let begin = clock::monotonic();
-    while ledger.run("r").unwrap().unwrap().tasks.is_empty() {
+    while ledger.run(&RunId::new("r")).unwrap().unwrap().tasks.is_empty() {
         assert!(begin.elapsed() < Duration::from_secs(20), "it is not written");
         std::thread::sleep(Duration::from_millis(20));
     }
     drop(onlooker);
     follows.join().unwrap();
-    let tasks = ledger.run("r").unwrap().unwrap().tasks;
+    let tasks = ledger.run(&RunId::new("r")).unwrap().unwrap().tasks;
     assert_eq!((tasks.len(), tasks[0].occurrence, tasks[0].verdict), (1, 1, None));
 }
 
@@ -135,7 +135,7 @@ fn figures_are_written_while_more_and_more_settles() {
     let ledger = Store::open(folder.path()).unwrap().ledger("prod");
     prepared(&ledger);
     let schedule = schedule(1_000_000);
-    let mut recorder = Recorder::new(Some((ledger.clone(), "r".to_owned())), Arc::clone(&schedule));
+    let mut recorder = Recorder::new(Some((ledger.clone(), RunId::new("r"))), Arc::clone(&schedule));
     for chunk in 0..60 {
         let rows = (chunk * 100..).take(CHUNK).map(row);
         let settled: Vec<Occurrence> = rows.map(|row| Occurrence { row, details: Vec::new() }).collect();

@@ -1,5 +1,6 @@
 //! Why a repository cannot be read, in words a user can act on.
 
+use crate::model::CommitId;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ pub enum SourceError {
         /// The folder.
         folder: String,
         /// The commit.
-        commit: String,
+        commit: CommitId,
     },
     /// A commit has more files than a config repo may have.
     #[error(

@@ -4,7 +4,7 @@ use super::progress::Progress;
 use super::store::Store;
 use super::watch::Watch;
 use super::{Blobs, ChangedFile, SourceConfig, SourceError};
-use crate::model::{ContextFile, FileTree, Revision};
+use crate::model::{CommitId, ContextFile, FileTree, Revision};
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use std::fmt;
@@ -96,7 +96,7 @@ impl Source {
     ///
     /// # Errors
     /// As [`Source::fetch`].
-    pub async fn ask(&self) -> Result<String, SourceError> {
+    pub async fn ask(&self) -> Result<CommitId, SourceError> {
         run(&self.fetches, Store::ask).await
     }
 

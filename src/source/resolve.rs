@@ -2,7 +2,7 @@
 
 use super::SourceError;
 use super::tree::corrupt;
-use crate::model::{Revision, Timestamp};
+use crate::model::{CommitId, Revision, Timestamp};
 use git2::{Commit, Error, ErrorCode, Oid, Repository};
 
 /// The commit that is followed, and the short name of the branch or tag.
@@ -124,7 +124,7 @@ pub(super) fn describe(commit: &Commit<'_>, reference: String) -> Revision {
     let author = commit.author();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Revision {
-        commit: commit.id().to_string(),
+        commit: CommitId::new(commit.id().to_string()),
         reference,
         summary: commit.summary_bytes().map(text).unwrap_or_default(),
         author: format!("{} <{}>", text(author.name_bytes()), text(author.email_bytes())),

@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::resolve::{describe, followed, named};
 use super::tree;
 use super::{Address, GitFailure, SourceConfig, SourceError};
-use crate::model::{FileTree, Revision};
+use crate::model::{CommitId, FileTree, Revision};
 use git2::{Commit, ErrorCode, Repository, RepositoryOpenFlags};
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
@@ -50,7 +50,7 @@ impl Store {
         })
     }
 
-    pub(super) fn ask(&self) -> Result<String, SourceError> {
+    pub(super) fn ask(&self) -> Result<CommitId, SourceError> {
         match &self.clone {
             None => self.fetch().map(|revision| revision.commit),
             Some(clone) => {
@@ -60,7 +60,7 @@ impl Store {
                     Some(name) => vec![format!("refs/heads/{name}"), format!("refs/tags/{name}"), name.to_owned()],
                 };
                 let found = wanted.iter().find_map(|name| there.iter().find(|(other, _)| other == name));
-                found.map(|(_, id)| id.clone()).ok_or_else(|| {
+                found.map(|(_, id)| CommitId::new(id.clone())).ok_or_else(|| {
                     let branches = there.iter().filter_map(|(name, _)| name.strip_prefix("refs/heads/"));
                     SourceError::MissingReference {
                         place: self.shown.clone(),

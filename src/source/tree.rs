@@ -2,7 +2,7 @@
 
 use super::entry::{Listed, MAX_DEPTH, MAX_ENTRIES, kind_of, load};
 use super::{GitFailure, SourceError};
-use crate::model::{FileKind, FileTree};
+use crate::model::{CommitId, FileKind, FileTree};
 use git2::{Commit, ObjectType, Odb, Oid, Repository};
 use std::path::Path;
 use std::sync::Arc;
@@ -65,7 +65,8 @@ pub(super) fn folder_tree(
     if folder.is_empty() {
         return Ok(tree.id());
     }
-    let missing = || SourceError::MissingFolder { folder: folder.to_owned(), commit: commit.id().to_string() };
+    let missing =
+        || SourceError::MissingFolder { folder: folder.to_owned(), commit: CommitId::new(commit.id().to_string()) };
     // `get_path` reports an absent folder and an absent object alike, so each level is looked up on its own.
     let mut at = tree;
     for name in Path::new(folder) {

@@ -1,11 +1,31 @@
 //! Values as they stand in columns: closed sets as the words that they are in JSON, numbers within SQLite's.
 
 use super::error::UnknownValue;
+use crate::model::{CommitId, NodeName, RunId};
+use crate::plan::PlanId;
 use rusqlite::Row;
-use rusqlite::types::Type;
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+/// Ids stand in columns as their texts.
+macro_rules! text_columns {
+    ($($id:ty),*) => {$(
+        impl ToSql for $id {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(self.as_str().into())
+            }
+        }
+
+        impl FromSql for $id {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                value.as_str().map(Self::new)
+            }
+        }
+    )*};
+}
+text_columns!(CommitId, NodeName, PlanId, RunId);
 
 /// The word of a variant without content.
 pub(super) fn word<T: Serialize>(value: &T) -> rusqlite::Result<String> {

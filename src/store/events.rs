@@ -2,7 +2,7 @@
 
 use super::{Store, StoreError, time_text};
 use crate::event::{Event, Fact};
-use crate::model::Timestamp;
+use crate::model::{CommitId, Timestamp};
 use rusqlite::{Connection, Row, params};
 
 /// A fact with its number.
@@ -135,7 +135,7 @@ fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
 }
 
 /// What a fact is about, and the commit it belongs to, for the columns by which people search.
-fn about(fact: &Fact) -> (Option<String>, Option<String>) {
+fn about(fact: &Fact) -> (Option<String>, Option<CommitId>) {
     match fact {
         Fact::DaemonStarted { .. } | Fact::DaemonStopped | Fact::SourceUnreachable { .. } | Fact::SourceReachable => {
             (None, None)
@@ -150,7 +150,7 @@ fn about(fact: &Fact) -> (Option<String>, Option<String>) {
         | Fact::EngineWarned { subject, .. }
         | Fact::StepFailed { subject, .. }
         | Fact::StepSkipped { subject, .. }
-        | Fact::DriftFound { subject, .. } => (Some(subject.clone()), None),
+        | Fact::DriftFound { subject, .. } => (Some(subject.to_string()), None),
         Fact::InstanceChanged { instance, revision, .. } => (Some(instance.to_string()), revision.clone()),
         Fact::Quarantined { instance, revision, .. } => (Some(instance.to_string()), Some(revision.clone())),
         Fact::RunBegun { schedule, revision, .. } => (Some(schedule.to_string()), Some(revision.clone())),

@@ -4,7 +4,7 @@ use super::columns::{to_json, unknown};
 use super::fires_removed;
 use super::ledger::parsed;
 use super::{Ledger, StoreError, time_text};
-use crate::model::{ScheduleName, Timestamp};
+use crate::model::{CommitId, RunId, ScheduleName, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -19,9 +19,9 @@ pub enum DueKey {
     /// A due time.
     Instant(Timestamp),
     /// A commit that adds or changes the schedule.
-    Commit(String),
+    Commit(CommitId),
     /// Somebody's request. Its id has to be new for each request: it is forgotten when its run is removed by age.
-    Manual(String),
+    Manual(RunId),
 }
 
 /// A text that is no [`DueKey`].
@@ -71,7 +71,7 @@ pub struct FireRow {
     #[serde(flatten)]
     pub outcome: FireOutcome,
     /// Id of its run; `None` when there is none, or when its record was removed by age.
-    pub run: Option<String>,
+    pub run: Option<RunId>,
     /// When that was written, to the millisecond.
     pub recorded_at: Timestamp,
 }
@@ -88,7 +88,7 @@ impl Ledger {
         schedule: &ScheduleName,
         due: &DueKey,
         outcome: FireOutcome,
-        run: Option<&str>,
+        run: Option<&RunId>,
         now: Timestamp,
     ) -> Result<Fired, StoreError> {
         self.store.with("write the fire ledger", |db| {
@@ -143,7 +143,7 @@ impl Ledger {
         due: &DueKey,
         from: FireOutcome,
         to: FireOutcome,
-        run: Option<&str>,
+        run: Option<&RunId>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         self.store.with("write the fire ledger", |db| {
@@ -304,8 +304,8 @@ impl FromStr for DueKey {
 
     fn from_str(text: &str) -> Result<Self, ParseDueError> {
         match (text.split_once(':'), text.parse()) {
-            (Some(("commit", id)), _) if !id.is_empty() => Ok(Self::Commit(id.to_owned())),
-            (Some(("manual", id)), _) if !id.is_empty() => Ok(Self::Manual(id.to_owned())),
+            (Some(("commit", id)), _) if !id.is_empty() => Ok(Self::Commit(CommitId::new(id))),
+            (Some(("manual", id)), _) if !id.is_empty() => Ok(Self::Manual(RunId::new(id))),
             (_, Ok(at)) => Ok(Self::Instant(at)),
             _ => Err(ParseDueError(text.to_owned())),
         }

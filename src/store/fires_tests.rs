@@ -31,7 +31,7 @@ fn ledger(dir: &Path) -> Ledger {
 }
 
 fn start(ledger: &Ledger, due: &DueKey, run: &str, now: Timestamp) -> Fired {
-    ledger.fire(&nightly(), due, FireOutcome::Started, Some(run), now).unwrap()
+    ledger.fire(&nightly(), due, FireOutcome::Started, Some(&RunId::new(run)), now).unwrap()
 }
 
 /// A test of this file in a process of its own.
@@ -71,12 +71,15 @@ fn a_key_fires_once_for_its_schedule_and_environment() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = ledger(dir.path());
     let other = ledger.store().ledger("test");
-    for due in [key(0), DueKey::Commit("3f2a91c".to_owned()), DueKey::Manual("m1".to_owned())] {
+    for due in [key(0), DueKey::Commit(CommitId::new("3f2a91c")), DueKey::Manual(RunId::new("m1"))] {
         assert_eq!(start(&ledger, &due, "r1", at(0)), Fired::Recorded);
         let again = ledger.fire(&nightly(), &due, FireOutcome::Skipped, None, at(1)).unwrap();
         assert_eq!(again, Fired::AlreadyThere(Some(FireOutcome::Started)));
         let row = ledger.fire_of(&nightly(), &due).unwrap().unwrap();
-        assert_eq!((row.outcome, row.run.as_deref(), row.recorded_at), (FireOutcome::Started, Some("r1"), at(0)));
+        assert_eq!(
+            (row.outcome, row.run.as_ref().map(|id| id.as_str()), row.recorded_at),
+            (FireOutcome::Started, Some("r1"), at(0))
+        );
         let hourly = ledger.fire(&ScheduleName::new("hourly"), &due, FireOutcome::Skipped, None, at(1)).unwrap();
         assert_eq!(hourly, Fired::Recorded, "another schedule");
         assert_eq!(start(&other, &due, "r2", at(1)), Fired::Recorded, "another environment");
@@ -115,8 +118,8 @@ fn the_latest_due_time_is_settled_whatever_became_of_it() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = ledger(dir.path());
     assert_eq!(ledger.settled(&nightly(), at(10_000)).unwrap(), None);
-    start(&ledger, &DueKey::Commit("3f2a91c".to_owned()), "r0", at(900));
-    start(&ledger, &DueKey::Manual("m1".to_owned()), "r1", at(900));
+    start(&ledger, &DueKey::Commit(CommitId::new("3f2a91c")), "r0", at(900));
+    start(&ledger, &DueKey::Manual(RunId::new("m1")), "r1", at(900));
     assert_eq!(ledger.settled(&nightly(), at(10_000)).unwrap(), None, "these are no due times");
     start(&ledger, &key(60), "r2", at(900));
     let missed = FireOutcome::Missed { missed_from: at(0), missed: 60 };
@@ -136,18 +139,20 @@ fn a_queue_outlives_its_process_and_each_of_it_starts_once() {
     let dir = tempfile::tempdir().unwrap();
     let before = ledger(dir.path());
     for second in [10, 20] {
-        before.fire(&nightly(), &key(second), FireOutcome::Queued, Some("q"), at(second)).unwrap();
+        before.fire(&nightly(), &key(second), FireOutcome::Queued, Some(&RunId::new("q")), at(second)).unwrap();
     }
     drop(before);
     let ledger = ledger(dir.path());
     let queued = ledger.queued().unwrap();
     assert_eq!(queued.iter().map(|row| row.due.clone()).collect::<Vec<_>>(), [key(10), key(20)]);
-    let go = |run| {
-        ledger.refire(&nightly(), &key(10), FireOutcome::Queued, FireOutcome::Started, Some(run), at(30)).unwrap()
+    let go = |run: &str| {
+        ledger
+            .refire(&nightly(), &key(10), FireOutcome::Queued, FireOutcome::Started, Some(&RunId::new(run)), at(30))
+            .unwrap()
     };
     assert!(go("r1"));
     assert!(!go("r2"), "it does not wait any more");
-    assert_eq!(ledger.fire_of(&nightly(), &key(10)).unwrap().unwrap().run.as_deref(), Some("r1"));
+    assert_eq!(ledger.fire_of(&nightly(), &key(10)).unwrap().unwrap().run.as_ref().map(|id| id.as_str()), Some("r1"));
     assert!(ledger.refire(&nightly(), &key(20), FireOutcome::Queued, FireOutcome::Replaced, None, at(31)).unwrap());
     assert_eq!(ledger.fire_of(&nightly(), &key(20)).unwrap().unwrap().outcome, FireOutcome::Replaced);
     assert!(ledger.queued().unwrap().is_empty());
@@ -233,8 +238,8 @@ fn what_was_flushed_outlives_a_power_cut_and_the_rest_does_not() {
     let after = dir.path().join("after");
     before.store().power_cut(&after).unwrap();
     let ledger = ledger(&after);
-    let runs: Vec<Option<String>> = ledger.fires(None, 9).unwrap().into_iter().map(|row| row.run).collect();
-    assert_eq!(runs, [Some("r1".to_owned()), Some("r0".to_owned())]);
+    let runs: Vec<Option<RunId>> = ledger.fires(None, 9).unwrap().into_iter().map(|row| row.run).collect();
+    assert_eq!(runs, ["r1", "r0"].map(|id| Some(RunId::new(id))));
 }
 
 #[test]
@@ -253,7 +258,7 @@ fn a_clock_that_was_ahead_leaves_due_times_that_settle_themselves_alone() {
     assert_eq!(settled(&ledger), Some(at(0)));
     assert!(ledger.is_settled(&nightly(), at(years + 60)).unwrap() && !ledger.is_settled(&nightly(), at(60)).unwrap());
     // Also when their rows are gone.
-    ledger.settle_interrupted("r0", crate::schedule::RunVerdict::Aborted, "", at(1)).unwrap();
+    ledger.settle_interrupted(&RunId::new("r0"), crate::schedule::RunVerdict::Aborted, "", at(1)).unwrap();
     ledger.prune_runs(&nightly(), 0).unwrap();
     assert!(ledger.fires(None, 9).unwrap().len() <= 1);
     assert_eq!(settled(&ledger), Some(at(0)));
@@ -275,7 +280,8 @@ fn a_digest_of_another_encoding_changes_no_schedule() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = ledger(dir.path());
     let see = |digest: &str, commit: &str, second| {
-        ledger.see_schedules([(&nightly(), digest.to_owned())], commit, at(second)).unwrap()[&nightly()].clone()
+        ledger.see_schedules([(&nightly(), digest.to_owned())], &CommitId::new(commit), at(second)).unwrap()[&nightly()]
+            .clone()
     };
     let first = see("3f2a91", "c1", 0);
     assert_eq!(see("1:aaaa", "c2", 10), first, "of an earlier version");
@@ -293,19 +299,19 @@ fn fires_and_waits() {
     let ledger = ledger(dir);
     start(&ledger, &key(0), "began", at(0));
     let run = RunStart {
-        id: "began".to_owned(),
+        id: RunId::new("began"),
         schedule: nightly(),
         due: key(0),
-        revision: "3f2a91c".to_owned(),
+        revision: CommitId::new("3f2a91c"),
         strict: false,
         planned_at: at(0),
         boot: "b1".to_owned(),
         process: None,
     };
     ledger.prepare_run(&run).unwrap();
-    ledger.begin_run("began", at(0)).unwrap();
+    ledger.begin_run(&RunId::new("began"), at(0)).unwrap();
     start(&ledger, &key(40), "ready", at(40));
-    let ready = RunStart { id: "ready".to_owned(), due: key(40), planned_at: at(40), ..run };
+    let ready = RunStart { id: RunId::new("ready"), due: key(40), planned_at: at(40), ..run };
     ledger.prepare_run(&ready).unwrap();
     ledger.fire(&nightly(), &key(30), FireOutcome::Skipped, None, at(30)).unwrap();
     start(&ledger, &key(60), "fired", at(60));
@@ -322,7 +328,7 @@ fn a_run_that_was_killed_before_it_began_is_found() {
     child.wait().unwrap();
     let ledger = ledger(dir.path());
     let found = |run: &str, second, began| Interrupted {
-        run: run.to_owned(),
+        run: RunId::new(run),
         schedule: nightly(),
         due: key(second),
         since: at(second),
@@ -390,7 +396,7 @@ proptest! {
                 let (key, run) = (DueKey::Instant(*at), format!("{step}-{index}"));
                 prop_assert_eq!(start(&ledger, &key, &run, now), Fired::Recorded, "what is due was never fired");
                 prop_assert!(started.insert(*at), "{} started twice", at);
-                ledger.settle_interrupted(&run, crate::schedule::RunVerdict::Aborted, "", now).unwrap();
+                ledger.settle_interrupted(&RunId::new(run.clone()), crate::schedule::RunVerdict::Aborted, "", now).unwrap();
             }
             for at in &started {
                 let again = start(&ledger, &DueKey::Instant(*at), "again", now);
@@ -402,5 +408,5 @@ proptest! {
 
 /// Since when a schedule is known in this form.
 fn known_since(ledger: &Ledger, schedule: &ScheduleName, digest: &str, now: Timestamp) -> Timestamp {
-    ledger.see_schedules([(schedule, digest.to_owned())], "3f2a91c", now).unwrap()[schedule].since
+    ledger.see_schedules([(schedule, digest.to_owned())], &CommitId::new("3f2a91c"), now).unwrap()[schedule].since
 }

@@ -4,13 +4,16 @@ use super::columns::{known, word};
 use super::ledger::parsed;
 use super::{Ledger, StoreError, events, time_text};
 use crate::event::{Event, Fact};
-use crate::model::{ContainerId, Health, InstanceId, Timestamp};
+use crate::model::{CommitId, ContainerId, Health, InstanceId, NodeName, Timestamp};
+use crate::plan::Subject;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 /// An instance as it was last seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceRow {
+    /// The machine that it is on.
+    pub node: NodeName,
     /// The instance.
     pub instance: InstanceId,
     /// Its container.
@@ -20,7 +23,7 @@ pub struct InstanceRow {
     /// What its health check says.
     pub health: Health,
     /// The commit its container was created from.
-    pub revision: Option<String>,
+    pub revision: Option<CommitId>,
     /// Since when it is so.
     pub since: Timestamp,
 }
@@ -28,6 +31,8 @@ pub struct InstanceRow {
 /// A look at an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
+    /// The machine that it is on.
+    pub node: NodeName,
     /// The instance.
     pub instance: InstanceId,
     /// Its container; `None` is absent.
@@ -37,16 +42,16 @@ pub struct Seen {
     /// What its health check says.
     pub health: Health,
     /// The commit its container was created from.
-    pub revision: Option<String>,
+    pub revision: Option<CommitId>,
     /// Since when its container is in this state, where the engine says so.
     pub since: Option<Timestamp>,
 }
 
 impl Seen {
     /// An instance that is not there.
-    pub fn absent(instance: InstanceId) -> Self {
+    pub fn absent(node: NodeName, instance: InstanceId) -> Self {
         let state = "absent".to_owned();
-        Self { instance, container: None, state, health: Health::Unchecked, revision: None, since: None }
+        Self { node, instance, container: None, state, health: Health::Unchecked, revision: None, since: None }
     }
 
     /// State and health in one text: `running, healthy`.
@@ -79,7 +84,7 @@ pub struct Transition {
     /// Why.
     pub why: String,
     /// The commit its container was created from.
-    pub revision: Option<String>,
+    pub revision: Option<CommitId>,
 }
 
 impl Ledger {
@@ -94,7 +99,7 @@ impl Ledger {
             // Most looks change nothing: they must not take the write lock.
             let mut differ = Vec::new();
             for look in seen {
-                let row = current(db, &self.environment, &look.instance)?;
+                let row = current(db, &self.environment, &look.node, &look.instance)?;
                 if row.as_ref().is_none_or(|row| !same(row, look)) {
                     differ.push(look);
                 }
@@ -105,7 +110,7 @@ impl Ledger {
             let write = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut changes = Vec::new();
             for look in differ {
-                let old = current(&write, &self.environment, &look.instance)?;
+                let old = current(&write, &self.environment, &look.node, &look.instance)?;
                 if old.as_ref().is_some_and(|row| same(row, look)) {
                     continue;
                 }
@@ -121,7 +126,7 @@ impl Ledger {
                     revision: look.revision.clone(),
                 };
                 put(&write, &self.environment, look, since)?;
-                newest = Some(log(&write, &self.environment, &look.instance, &change)?);
+                newest = Some(log(&write, &self.environment, &look.node, &look.instance, &change)?);
                 changes.push((look.instance.clone(), change));
             }
             write.commit()?;
@@ -137,15 +142,20 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn removed(&self, instance: &InstanceId, why: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub fn removed(&self, node: &NodeName, instance: &InstanceId, why: &str, now: Timestamp) -> Result<(), StoreError> {
         let newest = self.store.with("forget an instance", |db| {
             let write = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let Some(old) = current(&write, &self.environment, instance)? else { return Ok(None) };
+            let Some(old) = current(&write, &self.environment, node, instance)? else { return Ok(None) };
             let name = instance.to_string();
-            for (table, key) in [("instances", "instance"), ("quarantine", "instance"), ("repairs", "subject")] {
-                let sql = format!("DELETE FROM {table} WHERE environment = ?1 AND {key} = ?2");
-                write.execute(&sql, params![&*self.environment, name])?;
+            for table in ["instances", "quarantine"] {
+                let sql = format!("DELETE FROM {table} WHERE environment = ?1 AND node = ?2 AND instance = ?3");
+                write.execute(&sql, params![&*self.environment, node, name])?;
             }
+            let subject = Subject::Instance(node.clone(), instance.clone()).to_string();
+            write.execute(
+                "DELETE FROM repairs WHERE environment = ?1 AND subject = ?2",
+                params![&*self.environment, subject],
+            )?;
             let change = Transition {
                 at: now,
                 container: old.container,
@@ -154,7 +164,7 @@ impl Ledger {
                 why: why.to_owned(),
                 revision: old.revision,
             };
-            let id = log(&write, &self.environment, instance, &change)?;
+            let id = log(&write, &self.environment, node, instance, &change)?;
             write.commit()?;
             Ok(Some(id))
         })?;
@@ -170,12 +180,12 @@ impl Ledger {
     /// When the database cannot be read.
     pub fn instances(&self) -> Result<Vec<InstanceRow>, StoreError> {
         let mut rows = self.store.with("read instances", |db| {
-            let sql =
-                "SELECT instance, container, state, health, revision, since FROM instances WHERE environment = ?1";
+            let sql = "SELECT instance, container, state, health, revision, since, node FROM instances
+                       WHERE environment = ?1";
             let mut statement = db.prepare_cached(sql)?;
             statement.query_map(params![&*self.environment], instance_row)?.collect::<rusqlite::Result<Vec<_>>>()
         })?;
-        rows.sort_by(|a, b| a.instance.cmp(&b.instance));
+        rows.sort_by(|a, b| (&a.instance, &a.node).cmp(&(&b.instance, &b.node)));
         Ok(rows)
     }
 
@@ -213,12 +223,17 @@ fn same(row: &InstanceRow, look: &Seen) -> bool {
         && (row.revision == look.revision || look.container.is_none())
 }
 
-fn current(db: &Connection, environment: &str, instance: &InstanceId) -> rusqlite::Result<Option<InstanceRow>> {
+fn current(
+    db: &Connection,
+    environment: &str,
+    node: &NodeName,
+    instance: &InstanceId,
+) -> rusqlite::Result<Option<InstanceRow>> {
     db.prepare_cached(
-        "SELECT instance, container, state, health, revision, since FROM instances
-         WHERE environment = ?1 AND instance = ?2",
+        "SELECT instance, container, state, health, revision, since, node FROM instances
+         WHERE environment = ?1 AND node = ?2 AND instance = ?3",
     )?
-    .query_row(params![environment, instance.to_string()], instance_row)
+    .query_row(params![environment, node, instance.to_string()], instance_row)
     .optional()
 }
 
@@ -230,15 +245,16 @@ fn instance_row(row: &Row<'_>) -> rusqlite::Result<InstanceRow> {
         health: known(row, 3, "instances")?,
         revision: row.get(4)?,
         since: parsed(row, 5)?,
+        node: row.get(6)?,
     })
 }
 
 fn put(db: &Connection, environment: &str, look: &Seen, since: Timestamp) -> rusqlite::Result<()> {
     let health = word(&look.health)?;
     db.prepare_cached(
-        "INSERT INTO instances (environment, instance, container, state, health, revision, since)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-         ON CONFLICT (environment, instance) DO UPDATE SET
+        "INSERT INTO instances (environment, instance, container, state, health, revision, since, node)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (environment, node, instance) DO UPDATE SET
              container = ?3, state = ?4, health = ?5, revision = coalesce(?6, revision), since = ?7",
     )?
     .execute(params![
@@ -248,16 +264,23 @@ fn put(db: &Connection, environment: &str, look: &Seen, since: Timestamp) -> rus
         look.state,
         health,
         look.revision,
-        time_text(since)
+        time_text(since),
+        look.node
     ])?;
     Ok(())
 }
 
 /// Writes a change to the history and as an event; returns the event's number.
-fn log(db: &Connection, environment: &str, instance: &InstanceId, change: &Transition) -> rusqlite::Result<i64> {
+fn log(
+    db: &Connection,
+    environment: &str,
+    node: &NodeName,
+    instance: &InstanceId,
+    change: &Transition,
+) -> rusqlite::Result<i64> {
     db.prepare_cached(
-        "INSERT INTO instance_history (environment, instance, at, container, old_state, new_state, why, revision)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO instance_history (environment, instance, at, container, old_state, new_state, why, revision, node)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
         environment,
@@ -267,11 +290,12 @@ fn log(db: &Connection, environment: &str, instance: &InstanceId, change: &Trans
         change.old,
         change.new,
         change.why,
-        change.revision
+        change.revision,
+        node
     ])?;
     let fact = Fact::InstanceChanged {
         instance: instance.clone(),
-        container: change.container.as_ref().map(|id| id.short().to_owned()),
+        container: change.container.clone(),
         old: change.old.clone(),
         new: change.new.clone(),
         why: change.why.clone(),

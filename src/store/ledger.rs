@@ -2,7 +2,7 @@
 
 use super::{Recorded, Store, StoreError, events, time_text};
 use crate::event::{Event, Fact};
-use crate::model::{DeploymentName, InstanceId, OwnerId, Timestamp};
+use crate::model::{DeploymentName, InstanceId, NodeName, OwnerId, Timestamp};
 use crate::plan::{Base, Memory, Quarantine, REMEMBERED, Repair};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::collections::BTreeMap;
@@ -151,10 +151,11 @@ impl Ledger {
         let id = self.store.with("quarantine an instance", |db| {
             let write = db.transaction()?;
             write.execute(
-                "INSERT OR REPLACE INTO quarantine (environment, instance, spec, revision, verdict, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT OR REPLACE INTO quarantine (environment, node, instance, spec, revision, verdict, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 params![
                     &*self.environment,
+                    entry.node,
                     entry.instance.to_string(),
                     entry.spec,
                     entry.revision,
@@ -174,12 +175,12 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn release(&self, instance: &InstanceId) -> Result<bool, StoreError> {
-        self.change(
-            "release an instance",
-            "DELETE FROM quarantine WHERE environment = ?1 AND instance = ?2",
-            &instance.to_string(),
-        )
+    pub fn release(&self, node: &NodeName, instance: &InstanceId) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM quarantine WHERE environment = ?1 AND node = ?2 AND instance = ?3";
+        let key = instance.to_string();
+        self.store.with("release an instance", |db| {
+            Ok(db.prepare_cached(sql)?.execute(params![&*self.environment, node, key])? > 0)
+        })
     }
 
     /// Notes that a deployment was stopped by hand. Says whether that is new.
@@ -304,7 +305,7 @@ fn read_memory(db: &Connection, environment: &str, since: &str) -> rusqlite::Res
         memory.bases.insert(row.get(0)?, base);
     }
     let mut quarantine =
-        db.prepare_cached("SELECT instance, spec, revision, verdict FROM quarantine WHERE environment = ?1")?;
+        db.prepare_cached("SELECT instance, spec, revision, verdict, node FROM quarantine WHERE environment = ?1")?;
     let mut rows = quarantine.query(params![environment])?;
     while let Some(row) = rows.next()? {
         memory.quarantine.push(Quarantine {
@@ -312,6 +313,7 @@ fn read_memory(db: &Connection, environment: &str, since: &str) -> rusqlite::Res
             spec: row.get(1)?,
             revision: row.get(2)?,
             verdict: row.get(3)?,
+            node: row.get(4)?,
         });
     }
     let mut suspended = db.prepare_cached("SELECT deployment FROM suspended WHERE environment = ?1")?;

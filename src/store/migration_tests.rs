@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{DeploymentName, InstanceId, ScheduleName, TaskId};
+use crate::model::{CommitId, DeploymentName, InstanceId, RunId, ScheduleName, TaskId};
 use rusqlite::Connection;
 
 /// A row in each table as the first schema has them.
@@ -62,23 +62,23 @@ fn everything_of_the_first_schema_is_there_in_the_present_one() {
     let now: Timestamp = "2026-01-04T00:00:00Z".parse().unwrap();
     assert_eq!(store.installation(), "0123456789abcdef");
     assert_eq!(store.events(&EventFilter::default()).unwrap().len(), 1);
-    assert_eq!(ledger.in_force().unwrap().as_deref(), Some("c1"));
-    assert_eq!(ledger.last_good().unwrap().unwrap().revision.commit, "c2");
-    assert_eq!(ledger.find_revision("c1").unwrap().unwrap().note.as_deref(), Some("n"));
+    assert_eq!(ledger.in_force().unwrap(), Some(CommitId::new("c1")));
+    assert_eq!(ledger.last_good().unwrap().unwrap().revision.commit, CommitId::new("c2"));
+    assert_eq!(ledger.find_revision(&CommitId::new("c1")).unwrap().unwrap().note.as_deref(), Some("n"));
     let memory = ledger.memory("2026-01-01T00:00:01Z".parse().unwrap()).unwrap();
     assert_eq!(memory.bases["k1"].asked["memory"], "d1");
     assert_eq!(memory.quarantine[0].instance, "shop/api/2".parse::<InstanceId>().unwrap());
     assert!(memory.suspended.contains(&DeploymentName::new("blog")));
     assert_eq!((memory.known.len(), memory.repairs[0].subject.as_str()), (1, "shop/api/1"));
     let nightly = ScheduleName::new("nightly");
-    let seen = ledger.see_schedules([(&nightly, "1:d2".to_owned())], "c3", now).unwrap();
-    assert_eq!(seen[&nightly].revision, "c1", "the program was exchanged, not the schedule");
+    let seen = ledger.see_schedules([(&nightly, "1:d2".to_owned())], &CommitId::new("c3"), now).unwrap();
+    assert_eq!(seen[&nightly].revision, CommitId::new("c1"), "the program was exchanged, not the schedule");
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     assert_eq!(ledger.settled(&nightly, now).unwrap(), Some(at("2026-01-03T02:00:00Z")));
     assert!(ledger.is_settled(&nightly, at("2025-12-24T02:00:00Z")).unwrap(), "what was removed by age counts");
     let interrupted = ledger.interrupted_runs("b1").unwrap();
     assert_eq!(interrupted.iter().map(|run| (run.run.as_str(), run.began)).collect::<Vec<_>>(), [("r2", true)]);
-    assert_eq!(ledger.run("r1").unwrap().unwrap().tasks[0].task, TaskId::new("dose"));
+    assert_eq!(ledger.run(&RunId::new("r1")).unwrap().unwrap().tasks[0].task, TaskId::new("dose"));
     assert_eq!(ledger.figures(&nightly).unwrap()[0].figures.histogram, [1, 1]);
 }
 
@@ -119,7 +119,7 @@ fn a_word_that_this_version_does_not_know_is_an_error_that_says_where_it_stands(
             "instances" => ledger.instances().unwrap_err(),
             "fires" => ledger.fires(None, 9).unwrap_err(),
             "runs" => ledger.runs(&RunFilter::default()).unwrap_err(),
-            "run_tasks" => ledger.run("r1").unwrap_err(),
+            "run_tasks" => ledger.run(&RunId::new("r1")).unwrap_err(),
             _ => ledger.figures(&nightly).unwrap_err(),
         };
         let text = error.to_string();

@@ -1,7 +1,7 @@
 //! How long events, histories and commits are kept.
 
 use super::{Store, StoreError, time_text};
-use crate::model::Timestamp;
+use crate::model::{CommitId, Timestamp};
 use crate::process::clock;
 use jiff::SignedDuration;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -117,7 +117,7 @@ mod tests {
 
     fn note(ledger: &Ledger, commit: &str, outcome: RevisionOutcome, second: i64) {
         let revision = Revision {
-            commit: commit.to_owned(),
+            commit: CommitId::new(commit),
             reference: "main".to_owned(),
             summary: String::new(),
             author: String::new(),
@@ -152,16 +152,16 @@ mod tests {
             note(&ledger, "applied", RevisionOutcome::Applied, 2);
             note(&ledger, "good", RevisionOutcome::Failed, 3);
             note(&ledger, "bad", RevisionOutcome::Rejected, 4);
-            ledger.put_in_force("in-force").unwrap();
+            ledger.put_in_force(&CommitId::new("in-force")).unwrap();
         }
         lived_until(&store, YEAR);
         store.prune(Retention::default(), at(YEAR)).unwrap();
         for environment in ["prod", "test"] {
             let ledger = store.ledger(environment);
-            let is_there = |commit: &str| ledger.find_revision(commit).unwrap().is_some();
+            let is_there = |commit: &str| ledger.find_revision(&CommitId::new(commit)).unwrap().is_some();
             assert!(["in-force", "applied", "good"].into_iter().all(is_there));
             assert!(!["old", "bad"].into_iter().any(is_there));
-            assert_eq!(store.last_good_of(environment).unwrap().unwrap().1.commit, "good");
+            assert_eq!(store.last_good_of(environment).unwrap().unwrap().1.commit, CommitId::new("good"));
         }
     }
 
@@ -180,7 +180,7 @@ mod tests {
         }
         assert_eq!(store.prune(Retention::default(), at(40)).unwrap(), 0);
         assert_eq!(store.events(&EventFilter::default()).unwrap().len(), 20);
-        assert!(ledger.find_revision("rejected").unwrap().is_some());
+        assert!(ledger.find_revision(&CommitId::new("rejected")).unwrap().is_some());
         drop(store);
         let store = Store::open(dir.path()).unwrap();
         assert_eq!(store.prune(Retention::default(), at(10 * YEAR)).unwrap(), 0, "after a restart by the wrong clock");
@@ -192,8 +192,8 @@ mod tests {
         let ledger = Store::open(dir.path()).unwrap().ledger("prod");
         note(&ledger, "older", RevisionOutcome::Applied, YEAR);
         note(&ledger, "newer", RevisionOutcome::Applied, 0);
-        assert_eq!(ledger.last_good().unwrap().unwrap().revision.commit, "newer");
-        assert_eq!(ledger.last_applied().unwrap().unwrap().revision.commit, "newer");
+        assert_eq!(ledger.last_good().unwrap().unwrap().revision.commit, CommitId::new("newer"));
+        assert_eq!(ledger.last_applied().unwrap().unwrap().revision.commit, CommitId::new("newer"));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use super::columns::{known, word};
 use super::ledger::parsed;
 use super::{Ledger, StoreError, time_text};
-use crate::model::{Revision, Timestamp};
+use crate::model::{CommitId, Revision, Timestamp};
+use crate::plan::PlanId;
 use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +36,7 @@ pub struct RevisionRow {
     /// When that was decided.
     pub at: Timestamp,
     /// The last plan made for it.
-    pub plan: Option<String>,
+    pub plan: Option<PlanId>,
     /// Report of mistakes, or a count of failed steps.
     pub note: Option<String>,
 }
@@ -49,7 +50,7 @@ impl Ledger {
         &self,
         revision: &Revision,
         outcome: RevisionOutcome,
-        plan: Option<&str>,
+        plan: Option<&PlanId>,
         note: Option<&str>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -95,7 +96,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn find_revision(&self, commit: &str) -> Result<Option<RevisionRow>, StoreError> {
+    pub fn find_revision(&self, commit: &CommitId) -> Result<Option<RevisionRow>, StoreError> {
         let sql = format!("{SELECT} AND commit_id = ?2");
         self.store.with("read a revision", |db| {
             db.prepare_cached(&sql)?.query_row(params![&*self.environment, commit], revision_row).optional()
@@ -106,7 +107,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn revision_of_plan(&self, plan: &str) -> Result<Option<String>, StoreError> {
+    pub fn revision_of_plan(&self, plan: &PlanId) -> Result<Option<CommitId>, StoreError> {
         let sql = "SELECT revision FROM events WHERE kind = 'plan_made' AND environment = ?1
                    AND json_extract(json, '$.plan') = ?2 ORDER BY id DESC LIMIT 1";
         self.store.with("read the commit of a plan", |db| {

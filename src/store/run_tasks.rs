@@ -2,7 +2,7 @@
 
 use super::columns::{from_json_text, integer, natural_or_null, to_json, unknown};
 use super::{Ledger, StoreError};
-use crate::model::{TaskId, nanos};
+use crate::model::{RunId, TaskId, nanos};
 use crate::schedule::{self, End, TaskIndex, Try, Verdict};
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
@@ -133,7 +133,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database cannot be written, or the run is not there.
-    pub fn record_rows(&self, run: &str, rows: &[TaskRecord]) -> Result<(), StoreError> {
+    pub fn record_rows(&self, run: &RunId, rows: &[TaskRecord]) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -147,7 +147,7 @@ impl Ledger {
     }
 }
 
-fn put(db: &Connection, run: &str, row: &TaskRecord) -> rusqlite::Result<()> {
+fn put(db: &Connection, run: &RunId, row: &TaskRecord) -> rusqlite::Result<()> {
     let [verdict, cause, cause_task] = columns(row.verdict)?;
     let output = row.output.as_ref().map(Value::to_string);
     let bytes = output.as_ref().map_or(row.output_bytes, |output| Some(output.len() as u64));
@@ -202,7 +202,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// Occurrences of a run by task and number, at most `limit`.
-pub(super) fn read(db: &Connection, run: &str, limit: usize) -> rusqlite::Result<Vec<TaskRecord>> {
+pub(super) fn read(db: &Connection, run: &RunId, limit: usize) -> rusqlite::Result<Vec<TaskRecord>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut statement = db.prepare_cached(
         "SELECT task_index, task, occurrence, count, due_ns, verdict, cause, cause_task, missed_deadline, tries, output,

@@ -3,7 +3,7 @@
 use super::columns::{known, known_or_null, natural, word};
 use super::ledger::parsed;
 use super::{DueKey, Ledger, StoreError, TaskRecord, fine_time_text, run_tasks, time_text};
-use crate::model::{ScheduleName, Timestamp};
+use crate::model::{CommitId, RunId, ScheduleName, Timestamp};
 use crate::schedule::RunVerdict;
 use rusqlite::{OptionalExtension, Row, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunStart {
     /// Its id, the one it was fired with.
-    pub id: String,
+    pub id: RunId,
     /// Name of its schedule.
     pub schedule: ScheduleName,
     /// What it was fired for.
     pub due: DueKey,
     /// The commit whose schedule it follows.
-    pub revision: String,
+    pub revision: CommitId,
     /// It fails when a real-time policy cannot be had.
     pub strict: bool,
     /// When it is to start: its due time and the jitter. Kept to the microsecond.
@@ -47,13 +47,13 @@ pub struct RunRow {
     /// Its number: grows with each run, whatever the wall clock does.
     pub number: i64,
     /// Its id.
-    pub id: String,
+    pub id: RunId,
     /// Name of its schedule.
     pub schedule: ScheduleName,
     /// What it was fired for.
     pub due: DueKey,
     /// The commit whose schedule it follows; `None` when it never began.
-    pub revision: Option<String>,
+    pub revision: Option<CommitId>,
     /// It fails when a real-time policy cannot be had; `false` also when it never began.
     pub strict: bool,
     /// When it was to start, to the microsecond; when it was fired, if it never began.
@@ -109,7 +109,7 @@ impl RunFilter {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interrupted {
     /// Its id.
-    pub run: String,
+    pub run: RunId,
     /// Name of its schedule.
     pub schedule: ScheduleName,
     /// What it was fired for.
@@ -162,7 +162,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database cannot be written, or no run of that id is prepared; then it must not begin.
-    pub fn begin_run(&self, run: &str, at: Timestamp) -> Result<(), StoreError> {
+    pub fn begin_run(&self, run: &RunId, at: Timestamp) -> Result<(), StoreError> {
         self.store.with("begin a run", |db| {
             let changed = db
                 .prepare_cached(
@@ -180,7 +180,7 @@ impl Ledger {
     /// When the database cannot be written.
     pub fn end_run(
         &self,
-        run: &str,
+        run: &RunId,
         verdict: RunVerdict,
         note: Option<&str>,
         now: Timestamp,
@@ -227,7 +227,7 @@ impl Ledger {
     /// When the database cannot be written.
     pub fn settle_interrupted(
         &self,
-        run: &str,
+        run: &RunId,
         verdict: RunVerdict,
         note: &str,
         now: Timestamp,
@@ -261,7 +261,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn run(&self, id: &str) -> Result<Option<RunRecord>, StoreError> {
+    pub fn run(&self, id: &RunId) -> Result<Option<RunRecord>, StoreError> {
         let sql = format!("{SELECT} AND id = ?2");
         self.store.with("read a run", |db| {
             let read = db.transaction()?;
@@ -312,7 +312,7 @@ impl Ledger {
 
 /// The end of a run.
 struct Closing<'a> {
-    run: &'a str,
+    run: &'a RunId,
     state: RunState,
     verdict: RunVerdict,
     note: Option<&'a str>,

@@ -2,7 +2,7 @@
 
 use super::ledger::parsed;
 use super::{Ledger, StoreError, time_text};
-use crate::model::{ScheduleName, Timestamp};
+use crate::model::{CommitId, ScheduleName, Timestamp};
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ pub struct KnownSchedule {
     /// Due times until then never run.
     pub since: Timestamp,
     /// The commit that brought it.
-    pub revision: String,
+    pub revision: CommitId,
 }
 
 impl Ledger {
@@ -20,7 +20,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn put_in_force(&self, commit: &str) -> Result<(), StoreError> {
+    pub fn put_in_force(&self, commit: &CommitId) -> Result<(), StoreError> {
         self.store.with("note the commit in force", |db| {
             db.execute("UPDATE environments SET in_force = ?2 WHERE name = ?1", params![&*self.environment, commit])
                 .map(drop)
@@ -31,7 +31,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn in_force(&self) -> Result<Option<String>, StoreError> {
+    pub fn in_force(&self) -> Result<Option<CommitId>, StoreError> {
         self.store.with("read the commit in force", |db| {
             let select = "SELECT in_force FROM environments WHERE name = ?1";
             Ok(db.query_row(select, params![&*self.environment], |row| row.get(0)).optional()?.flatten())
@@ -49,7 +49,7 @@ impl Ledger {
     pub fn see_schedules<'a>(
         &self,
         schedules: impl IntoIterator<Item = (&'a ScheduleName, String)>,
-        revision: &str,
+        revision: &CommitId,
         now: Timestamp,
     ) -> Result<BTreeMap<ScheduleName, KnownSchedule>, StoreError> {
         self.store.with("note the schedules", |db| {

@@ -16,7 +16,8 @@ const BUSY: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(10);
 
 /// Steps from an empty file to the current schema; never change one that was released, append.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema/001.sql"), include_str!("schema/002.sql")];
+pub(super) const MIGRATIONS: &[&str] =
+    &[include_str!("schema/001.sql"), include_str!("schema/002.sql"), include_str!("schema/003.sql")];
 
 /// Opens or makes the database in `dir` and brings it to the current schema.
 pub(super) fn open(dir: &Path) -> Result<(Connection, PathBuf), StoreError> {

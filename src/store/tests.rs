@@ -1,7 +1,7 @@
 use super::*;
 use crate::event::{Event, Fact};
-use crate::model::{ContainerId, DeploymentName, Health, InstanceId, Revision};
-use crate::plan::{Base, Quarantine, Repair};
+use crate::model::{CommitId, ContainerId, DeploymentName, Health, InstanceId, NodeName, Revision};
+use crate::plan::{Base, PlanId, Quarantine, Repair};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -12,8 +12,8 @@ fn at(second: i64) -> Timestamp {
 
 fn started(subject: &str, second: i64) -> Event {
     let fact = Fact::StepStarted {
-        plan: "7c1e42ab".to_owned(),
-        subject: subject.to_owned(),
+        plan: PlanId::new("7c1e42ab"),
+        subject: subject.parse().unwrap(),
         action: "create".to_owned(),
         reason: "new".to_owned(),
         changes: Vec::new(),
@@ -31,7 +31,7 @@ fn repo(identity: &str, address: &str) -> RepoIdentity {
 
 fn revision(commit: &str) -> Revision {
     Revision {
-        commit: commit.to_owned(),
+        commit: CommitId::new(commit),
         reference: "main".to_owned(),
         summary: "api 1.5".to_owned(),
         author: "A <a@example.org>".to_owned(),
@@ -41,11 +41,12 @@ fn revision(commit: &str) -> Revision {
 
 fn running(name: &str, container: &str) -> Seen {
     Seen {
+        node: NodeName::local(),
         instance: instance(name),
         container: Some(ContainerId::new(container)),
         state: "running".to_owned(),
         health: Health::Healthy,
-        revision: Some("3f2a91c".to_owned()),
+        revision: Some(CommitId::new("3f2a91c")),
         since: None,
     }
 }
@@ -140,9 +141,10 @@ fn memory_holds_what_a_plan_needs_and_no_more() {
     let base = Base { asked: digests.clone(), reported: digests };
     ledger.record_base("c1", &base, at(1)).unwrap();
     let failed = Quarantine {
+        node: NodeName::local(),
         instance: api.clone(),
         spec: "5ec".to_owned(),
-        revision: "3f2a91c".to_owned(),
+        revision: CommitId::new("3f2a91c"),
         verdict: "exited (1)".to_owned(),
     };
     ledger.quarantine(&failed, at(2)).unwrap();
@@ -169,10 +171,10 @@ fn memory_holds_what_a_plan_needs_and_no_more() {
     assert_eq!(store.ledger("other").memory(at(601)).unwrap(), crate::plan::Memory::default());
 
     ledger.forget("c1").unwrap();
-    assert!(ledger.release(&api).unwrap());
-    assert!(!ledger.release(&api).unwrap());
+    assert!(ledger.release(&NodeName::local(), &api).unwrap());
+    assert!(!ledger.release(&NodeName::local(), &api).unwrap());
     assert!(ledger.resume(&DeploymentName::new("shop"), at(5)).unwrap());
-    ledger.removed(&api, "no longer in Git", at(6)).unwrap();
+    ledger.removed(&NodeName::local(), &api, "no longer in Git", at(6)).unwrap();
     let memory = ledger.memory(at(601)).unwrap();
     assert!(memory.bases.is_empty() && memory.quarantine.is_empty() && memory.suspended.is_empty());
     assert_eq!(memory.known.into_iter().collect::<Vec<_>>(), [instance("shop/db/1")]);
@@ -187,13 +189,13 @@ fn instances_keep_their_history() {
     let api = instance("shop/api/1");
     ledger.saw(&[running("shop/api/1", "c1")], "created", at(0)).unwrap();
     assert!(ledger.saw(&[running("shop/api/1", "c1")], "looked", at(1)).unwrap().is_empty(), "nothing changed");
-    let gone = ledger.saw(&[Seen::absent(api.clone())], "removed on the host", at(2)).unwrap();
+    let gone = ledger.saw(&[Seen::absent(NodeName::local(), api.clone())], "removed on the host", at(2)).unwrap();
     assert_eq!(gone[0].1.old.as_deref(), Some("running, healthy"));
     let rows = ledger.instances().unwrap();
     assert_eq!((rows[0].state.as_str(), rows[0].since), ("absent", at(2)));
-    assert_eq!(rows[0].revision.as_deref(), Some("3f2a91c"), "the last known commit stays");
+    assert_eq!(rows[0].revision.as_ref().map(|id| id.as_str()), Some("3f2a91c"), "the last known commit stays");
     assert!(ledger.memory(at(3)).unwrap().known.contains(&api), "an absent one is still known");
-    assert!(ledger.saw(&[Seen::absent(api.clone())], "looked", at(3)).unwrap().is_empty());
+    assert!(ledger.saw(&[Seen::absent(NodeName::local(), api.clone())], "looked", at(3)).unwrap().is_empty());
 
     let history = ledger.history(&api, 10).unwrap();
     let texts: Vec<(&str, &str)> = history.iter().map(|step| (step.new.as_str(), step.why.as_str())).collect();
@@ -236,14 +238,14 @@ fn the_last_good_revision_is_found_again() {
     let store = Store::open(dir.path()).unwrap();
     let infra = repo("root1", "/infra");
     let ledger = store.claim_environment("prod", &infra, false, at(0)).unwrap();
-    ledger.revision(&revision("aaa"), RevisionOutcome::Applied, Some("p1"), None, at(1)).unwrap();
+    ledger.revision(&revision("aaa"), RevisionOutcome::Applied, Some(&PlanId::new("p1")), None, at(1)).unwrap();
     ledger.revision(&revision("bbb"), RevisionOutcome::Rejected, None, Some("1 mistake"), at(2)).unwrap();
-    assert_eq!(ledger.last_good().unwrap().unwrap().revision.commit, "aaa");
-    assert_eq!(store.last_good_of("/infra").unwrap().unwrap().1.commit, "aaa");
+    assert_eq!(ledger.last_good().unwrap().unwrap().revision.commit, CommitId::new("aaa"));
+    assert_eq!(store.last_good_of("/infra").unwrap().unwrap().1.commit, CommitId::new("aaa"));
     ledger.revision(&revision("ccc"), RevisionOutcome::Accepted, None, None, at(3)).unwrap();
     assert_eq!(store.last_good_of("/infra").unwrap().unwrap(), ("prod".to_owned(), revision("ccc")));
-    assert_eq!(ledger.last_applied().unwrap().unwrap().revision.commit, "aaa");
-    assert_eq!(ledger.find_revision("bbb").unwrap().unwrap().outcome, RevisionOutcome::Rejected);
+    assert_eq!(ledger.last_applied().unwrap().unwrap().revision.commit, CommitId::new("aaa"));
+    assert_eq!(ledger.find_revision(&CommitId::new("bbb")).unwrap().unwrap().outcome, RevisionOutcome::Rejected);
     assert!(store.last_good_of("/other").unwrap().is_none());
 }
 

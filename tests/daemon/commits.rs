@@ -2,7 +2,7 @@
 
 use crate::rig::{applied, docker, inspect, instance, kinds, rig, sleeper, until};
 use setpoint::daemon::why::End;
-use setpoint::model::DeploymentName;
+use setpoint::model::{CommitId, DeploymentName};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,7 +40,7 @@ async fn what_does_not_validate_changes_nothing() {
         let bad = rig.commit_text("bad", "deployment:\n  name: x\n  servces: []\n");
         until(handle, "the report", |status| status.revision.rejected.is_some()).await;
         let rejected = handle.status().revision.rejected.unwrap();
-        assert_eq!(rejected.revision.commit, bad);
+        assert_eq!(rejected.revision.commit, CommitId::new(bad));
         assert!(rejected.report.contains("servces"), "{}", rejected.report);
         docker(&["kill", &rig.container("web")]);
         until(handle, "the old one is still kept", |status| {
@@ -113,7 +113,7 @@ async fn a_restart_goes_on_although_the_branch_is_gone() {
         until(handle, "the repair", |status| instance(status, "web").is_some_and(|it| it.state == "running")).await;
         until(handle, "the loss is shown", |status| status.source.reachable == Some(false)).await;
         let status = handle.status();
-        assert_eq!(status.revision.wanted.unwrap().commit, first);
+        assert_eq!(status.revision.wanted.unwrap().commit, CommitId::new(first));
         assert!(status.source.error.unwrap().contains("main"));
         rig.git(&["branch", "-m", "gone", "main"]);
         let second = rig.commit("second", &[sleeper("web", "env: {A: b}")]);

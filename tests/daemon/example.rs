@@ -131,7 +131,7 @@ async fn the_example_runs_from_a_commit_with_the_timelines_of_its_files() {
         .await;
     for run in &runs {
         assert_eq!(run.run.verdict, Some(RunVerdict::Succeeded), "{run:#?}");
-        assert_eq!(run.run.revision.as_ref(), Some(&commit));
+        assert_eq!(run.run.revision.as_ref().map(|id| id.as_str()), Some(&*commit));
         assert!(run.tasks.iter().all(|task| task.verdict == Some(Verdict::Succeeded) && task.tries.len() == 1));
     }
     let [hybrid, sequential, template, timed] = runs.as_slice() else { panic!("{runs:#?}") };
@@ -163,7 +163,7 @@ async fn the_example_runs_from_a_commit_with_the_timelines_of_its_files() {
 fn shown(rig: &Rig, run: &RunRecord) {
     let svg = rig.state().with_extension("svg");
     let out = Command::new(env!("CARGO_BIN_EXE_setpoint"))
-        .args(["run", "show", &run.run.id, "--format", "markdown", "--svg"])
+        .args(["run", "show", run.run.id.as_str(), "--format", "markdown", "--svg"])
         .arg(&svg)
         .arg("--repo")
         .arg(rig.work())

@@ -5,7 +5,7 @@ use setpoint::daemon::status::{InstanceStatus, Status};
 use setpoint::daemon::timing::Orchestrator;
 use setpoint::daemon::{Config, Daemon, Handle};
 use setpoint::engine::Engine;
-use setpoint::model::TaskAddress;
+use setpoint::model::{CommitId, TaskAddress};
 use setpoint::source::{Source, SourceConfig};
 use setpoint::store::EventFilter;
 use std::io::Write as _;
@@ -208,7 +208,8 @@ pub async fn until(handle: &Handle, what: &str, good: impl Fn(&Status) -> bool) 
 
 /// The host is as `commit` wants it.
 pub fn applied(status: &Status, commit: &str) -> bool {
-    status.revision.applied.as_ref().is_some_and(|revision| revision.commit == commit) && status.applying.is_none()
+    status.revision.applied.as_ref().is_some_and(|revision| revision.commit == CommitId::new(commit))
+        && status.applying.is_none()
 }
 
 pub fn instance<'a>(status: &'a Status, service: &str) -> Option<&'a InstanceStatus> {

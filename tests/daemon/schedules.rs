@@ -66,7 +66,7 @@ async fn a_commit_starts_its_schedule_once_and_again_when_it_changes() {
         assert_eq!(first[0].run.verdict, Some(RunVerdict::Succeeded), "{first:#?}");
         assert_eq!(first[0].tasks[1].output, Some(serde_json::json!({"n": 1})));
         let revision = handle.status().revision.applied.unwrap().commit;
-        assert_eq!(first[0].run.revision.as_deref(), Some(revision.as_str()));
+        assert_eq!(first[0].run.revision, Some(revision));
 
         // Another file changes: the schedule is as it was.
         std::fs::write(rig.work().join("README.md"), "x").unwrap();
@@ -219,17 +219,20 @@ async fn programs_of_a_killed_daemon_are_ended_before_the_next_run_begins() {
     }
     let first = begun(&rig, "beat").remove(0).run.id;
     drop(victim);
-    assert_eq!(find("SETPOINT_RUN", &first).len(), 2, "a shell and what it started outlive the daemon");
+    assert_eq!(find("SETPOINT_RUN", first.as_str()).len(), 2, "a shell and what it started outlive the daemon");
     rig.with(async |_| {
         while lines(&out) < 3 {
             assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", std::fs::read_to_string(&out));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert_eq!(std::fs::read_to_string(&out).unwrap(), "begin\nend\nbegin\n", "two at once");
-        assert!(find("SETPOINT_RUN", &first).is_empty(), "something of the first run was left");
+        assert!(find("SETPOINT_RUN", first.as_str()).is_empty(), "something of the first run was left");
     })
     .await;
     assert_eq!(runs(&rig, "beat")[0].run.state, RunState::Interrupted);
     // A daemon that ends in order leaves what left the process group of its program.
-    begun(&rig, "beat").iter().flat_map(|run| find("SETPOINT_RUN", &run.run.id)).for_each(|left| left.kill().unwrap());
+    begun(&rig, "beat")
+        .iter()
+        .flat_map(|run| find("SETPOINT_RUN", run.run.id.as_str()))
+        .for_each(|left| left.kill().unwrap());
 }

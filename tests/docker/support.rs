@@ -10,7 +10,8 @@ use bollard::{API_DEFAULT_VERSION, body_full};
 use futures_util::StreamExt;
 use setpoint::engine::{ActContext, ActError, Interrupt, News, Outcome, Scope};
 use setpoint::model::{
-    Container, ContainerId, ContainerSpec, DeploymentName, InstanceId, Observed, OwnerId, ServiceId, ServiceRef, digest,
+    CommitId, Container, ContainerId, ContainerSpec, DeploymentName, InstanceId, NodeName, Observed, OwnerId,
+    ServiceId, ServiceRef, digest,
 };
 use setpoint::plan::{Action, Disruption, Gate, Guard, Launch, Milestone, Reason, Step, Subject};
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,7 +134,7 @@ impl Rig {
             instance: self.instance(service),
             name: self.name(service),
             owner: self.owner.clone(),
-            revision: "0123456789".to_owned(),
+            revision: CommitId::new("0123456789"),
             applied: applied(&spec),
             spec,
             needs: Vec::new(),
@@ -240,7 +241,7 @@ pub fn shell(line: &str) -> Option<Vec<String>> {
 pub fn step(action: Action, guard: Guard) -> Step {
     Step {
         id: 0,
-        subject: Subject::Container("test".to_owned()),
+        subject: Subject::Container(NodeName::local(), "test".to_owned()),
         deployment: None,
         action,
         guard,

@@ -4,6 +4,7 @@ use crate::support::git::Repo;
 use setpoint::apply::load::Loader;
 use setpoint::daemon::follow::{Head, SourceFollower};
 use setpoint::daemon::trigger::Triggers;
+use setpoint::model::CommitId;
 use setpoint::process::clock;
 use setpoint::source::{Source, SourceConfig};
 use setpoint::store::Store;
@@ -37,7 +38,7 @@ async fn a_commit_on_this_machine_ends_the_wait_after_failures() {
             loop {
                 seen.changed().await.unwrap();
                 let head = seen.borrow_and_update().clone();
-                if head.revision.as_ref().is_some_and(|revision| revision.commit == commit) {
+                if head.revision.as_ref().is_some_and(|revision| revision.commit == CommitId::new(&*commit)) {
                     break head;
                 }
             }

@@ -3,6 +3,7 @@
 use crate::support::git::{Repo, files_below, run};
 use crate::support::git_server::{HttpServer, short_timeouts};
 use crate::support::process::{find_or_skip, free_port};
+use setpoint::model::CommitId;
 use setpoint::source::{Credentials, Source, SourceConfig, SourceError};
 use std::error::Error;
 use std::io::Write;
@@ -56,7 +57,7 @@ async fn a_token_opens_the_repository_and_stays_secret() {
         let cache = config.cache_dir.clone();
         let source = Source::open(config).unwrap();
         let revision = source.fetch().await.unwrap();
-        assert_eq!((revision.commit, revision.reference.as_str()), (repo.head(), "main"));
+        assert_eq!((revision.commit, revision.reference.as_str()), (CommitId::new(repo.head()), "main"));
         let (_, files) = source.read("HEAD").await.unwrap();
         assert_eq!(files.files.len(), 4);
         assert!(!format!("{source:?} {:?} {}", source.config(), source.config().address).contains(TOKEN));
@@ -117,18 +118,18 @@ async fn pushes_force_pushes_and_deleted_branches_are_followed() {
     let second = repo.commit("second");
     repo.git(&["branch", "topic"]);
     repo.push();
-    assert_eq!(source.fetch().await.unwrap().commit, second);
-    assert_eq!(topic.fetch().await.unwrap().commit, second);
-    assert_eq!(source.changed_files(&first, "HEAD").await.unwrap()[0].path, "deployments/new.yaml");
+    assert_eq!(source.fetch().await.unwrap().commit, CommitId::new(&*second));
+    assert_eq!(topic.fetch().await.unwrap().commit, CommitId::new(&*second));
+    assert_eq!(source.changed_files(first.as_str(), "HEAD").await.unwrap()[0].path, "deployments/new.yaml");
 
-    repo.git(&["reset", "-q", "--hard", &first]);
+    repo.git(&["reset", "-q", "--hard", first.as_str()]);
     repo.write("deployments/other.yaml", "other\n");
     let rewritten = repo.commit("rewritten");
     repo.git(&["branch", "-D", "topic"]);
     // In the way of `topic` as a file, were that not removed first.
     repo.git(&["branch", "topic/new"]);
     repo.push();
-    assert_eq!(source.fetch().await.unwrap().commit, rewritten);
+    assert_eq!(source.fetch().await.unwrap().commit, CommitId::new(&*rewritten));
     let error = topic.fetch().await.unwrap_err();
     assert!(matches!(&error, SourceError::MissingReference { near, .. } if near == &["topic/new"]), "{error}");
     // The revision in use stays readable although no branch leads to it.
@@ -137,7 +138,7 @@ async fn pushes_force_pushes_and_deleted_branches_are_followed() {
     repo.git(&["branch", "-D", "topic/new"]);
     repo.git(&["branch", "topic"]);
     repo.push();
-    assert_eq!(topic.fetch().await.unwrap().commit, rewritten);
+    assert_eq!(topic.fetch().await.unwrap().commit, CommitId::new(&*rewritten));
 
     // The default branch of the server changes.
     repo.git(&["branch", "-m", "main", "trunk"]);
@@ -159,7 +160,7 @@ async fn an_empty_repository_becomes_readable_with_its_first_push() {
     repo.write("a.yaml", "a\n");
     let head = repo.commit("first");
     repo.push();
-    assert_eq!(source.fetch().await.unwrap().commit, head);
+    assert_eq!(source.fetch().await.unwrap().commit, CommitId::new(&*head));
 }
 
 #[tokio::test]
@@ -209,7 +210,7 @@ async fn a_damaged_clone_is_made_anew() {
         damage();
         let revision = source.fetch().await.unwrap_or_else(|error| panic!("fetch, {what}: {error:?}"));
         assert_eq!(revision.commit, head, "{what}");
-        assert_eq!(source.read(&head).await.unwrap().1.files.len(), 4, "{what}");
+        assert_eq!(source.read(head.as_str()).await.unwrap().1.files.len(), 4, "{what}");
     }
 }
 
@@ -237,9 +238,9 @@ async fn many_fetches_leave_few_packs_and_lose_nothing() {
     repo.push();
     let last = source.fetch().await.unwrap().commit;
     assert!(packs() <= 2, "{}", packs());
-    assert_eq!(last, repo.head());
-    for commit in [&first, &last, &repo.git(&["rev-parse", "HEAD~27"])] {
-        source.read(commit).await.unwrap();
+    assert_eq!(last, CommitId::new(repo.head()));
+    for commit in [&first, &last, &CommitId::new(repo.git(&["rev-parse", "HEAD~27"]).clone())] {
+        source.read(commit.as_str()).await.unwrap();
     }
 }
 
@@ -253,7 +254,7 @@ async fn a_server_that_is_away_is_unreachable_and_the_clone_stays_readable() {
     drop(server);
     let error = source.fetch().await.unwrap_err();
     assert!(matches!(error, SourceError::Unreachable { .. }) && error.is_retryable(), "{error:?}");
-    assert_eq!(source.read(&head).await.unwrap().1.files.len(), 4);
+    assert_eq!(source.read(head.as_str()).await.unwrap().1.files.len(), 4);
 }
 
 #[tokio::test]
@@ -295,7 +296,7 @@ async fn a_token_file_that_is_replaced_counts_from_the_next_fetch_on() {
     assert!(!whole(&error).contains("the-old-token-0123"));
 
     std::fs::write(&file, format!("{TOKEN}\n")).unwrap();
-    assert_eq!(source.fetch().await.unwrap().commit, repo.head());
+    assert_eq!(source.fetch().await.unwrap().commit, CommitId::new(repo.head()));
 
     std::fs::write(&file, "\n").unwrap();
     let error = source.fetch().await.unwrap_err();
@@ -305,7 +306,7 @@ async fn a_token_file_that_is_replaced_counts_from_the_next_fetch_on() {
     assert!(matches!(error, SourceError::CredentialFile { what: "the token file", .. }), "{error:?}");
 
     std::fs::write(&file, TOKEN).unwrap();
-    assert_eq!(source.fetch().await.unwrap().commit, repo.head());
+    assert_eq!(source.fetch().await.unwrap().commit, CommitId::new(repo.head()));
 }
 
 #[tokio::test]
@@ -316,7 +317,7 @@ async fn files_for_ssh_are_no_matter_of_an_http_repository() {
     let mut config = config(&server.url("infra.git"), repo.folder.path());
     config.credentials.known_hosts = Some(repo.folder.path().join("no/.ssh/known_hosts"));
     config.credentials.ssh_key = Some(repo.folder.path().join("no_key"));
-    assert_eq!(Source::open(config).unwrap().fetch().await.unwrap().commit, repo.head());
+    assert_eq!(Source::open(config).unwrap().fetch().await.unwrap().commit, CommitId::new(repo.head()));
 }
 
 #[tokio::test]
@@ -331,7 +332,7 @@ async fn a_slow_transfer_that_goes_on_is_waited_for() {
     let mut config = config(&server.url("slow/infra.git"), repo.folder.path());
     config.fetch_timeout = Duration::from_secs(1);
     let start = Instant::now();
-    assert_eq!(Source::open(config).unwrap().fetch().await.unwrap().commit, repo.head());
+    assert_eq!(Source::open(config).unwrap().fetch().await.unwrap().commit, CommitId::new(repo.head()));
     assert!(start.elapsed() > Duration::from_secs(4), "it was not slow: {:?}", start.elapsed());
 }
 
@@ -358,7 +359,7 @@ async fn a_server_that_trickles_is_bounded_and_holds_up_no_read() {
     });
     let source = Source::open(config).unwrap();
     let start = Instant::now();
-    let (fetched, read) = tokio::join!(source.fetch(), async { (source.read(&head).await, start.elapsed()) });
+    let (fetched, read) = tokio::join!(source.fetch(), async { (source.read(head.as_str()).await, start.elapsed()) });
     let (read, read_took) = read;
     assert!(read.is_ok() && read_took < Duration::from_millis(2500), "{read_took:?}");
     assert!(matches!(fetched.unwrap_err(), SourceError::TimedOut { .. }));
@@ -374,7 +375,7 @@ async fn two_sources_share_one_clone() {
         (0..4).map(|_| Source::open(config(&server.url("infra.git"), repo.folder.path())).unwrap()).collect();
     let results = futures_util::future::join_all(sources.iter().map(Source::fetch)).await;
     for result in results {
-        assert_eq!(result.unwrap().commit, repo.head());
+        assert_eq!(result.unwrap().commit, CommitId::new(repo.head()));
     }
 }
 
@@ -405,7 +406,7 @@ async fn https_needs_a_trusted_certificate() {
 
     let mut trusted = with_token(&address, &folder, TOKEN);
     trusted.credentials.ca_file = Some(folder.join("ca.pem"));
-    assert_eq!(Source::open(trusted).unwrap().fetch().await.unwrap().commit, repo.head());
+    assert_eq!(Source::open(trusted).unwrap().fetch().await.unwrap().commit, CommitId::new(repo.head()));
 }
 
 fn pem(what: &str, content: &[u8]) -> String {
@@ -459,7 +460,7 @@ async fn a_refused_certificate_is_told_with_its_cause() {
         config.credentials.ca_file = Some(folder.join("authority.pem"));
         Source::open(config).unwrap().fetch().await
     };
-    assert_eq!(fetch("localhost", server.port).await.unwrap().commit, repo.head());
+    assert_eq!(fetch("localhost", server.port).await.unwrap().commit, CommitId::new(repo.head()));
     let error = fetch("127.0.0.1", server.port).await.unwrap_err();
     assert!(matches!(error, SourceError::Certificate { .. }), "{error:?}");
     let text = error.to_string();

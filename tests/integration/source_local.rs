@@ -2,7 +2,7 @@
 
 use crate::support::git::{Repo, files_below, run};
 use futures_util::StreamExt;
-use setpoint::model::{ContextFile, FileKind, FileTree};
+use setpoint::model::{CommitId, ContextFile, FileKind, FileTree};
 use setpoint::source::{Blobs, ChangeKind, Source, SourceConfig, SourceError, read_folder, read_index};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -41,7 +41,7 @@ async fn a_path_a_bare_repository_and_a_file_address_show_the_same() {
         let revision = source.fetch().await.unwrap();
         assert_eq!((revision.commit.as_str(), revision.reference.as_str()), (head.as_str(), "main"), "{address}");
         assert_eq!((revision.summary.as_str(), revision.author.as_str()), ("first", "Ada Admin <ada@example.org>"));
-        let (read, files) = source.read(&revision.commit).await.unwrap();
+        let (read, files) = source.read(revision.commit.as_str()).await.unwrap();
         assert_eq!(read, revision);
         let listed: Vec<(&str, FileKind)> = files.files.iter().map(|(path, file)| (path.as_str(), file.kind)).collect();
         assert_eq!(
@@ -99,10 +99,10 @@ async fn branches_tags_ids_and_expressions_resolve() {
         (&first[..8], &first, &first[..8]),
     ] {
         let (revision, _) = source.read(rev).await.unwrap();
-        assert_eq!((&revision.commit, revision.reference.as_str()), (commit, reference), "{rev}");
+        assert_eq!((revision.commit.as_str(), revision.reference.as_str()), (commit.as_str(), reference), "{rev}");
     }
     let tagged = open_at(&repo.work(), |config| config.reference = Some("v1".to_owned()));
-    assert_eq!(tagged.fetch().await.unwrap().commit, first);
+    assert_eq!(tagged.fetch().await.unwrap().commit, CommitId::new(&*first));
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn an_empty_repository_says_so_until_its_first_commit() {
     assert!(matches!(error, SourceError::Empty { .. }) && error.is_retryable(), "{error}");
     repo.write("a.yaml", "a");
     let commit = repo.commit("first");
-    assert_eq!(source.fetch().await.unwrap().commit, commit);
+    assert_eq!(source.fetch().await.unwrap().commit, CommitId::new(&*commit));
 }
 
 #[tokio::test]
@@ -270,7 +270,10 @@ async fn changes_and_commits_between_two_revisions() {
         ]
     );
     let commits = source.commits_between(&first, "main", 10).await.unwrap();
-    assert_eq!(commits.iter().map(|commit| &commit.commit).collect::<Vec<_>>(), [&third, &second]);
+    assert_eq!(
+        commits.iter().map(|commit| &commit.commit).collect::<Vec<_>>(),
+        [&CommitId::new(&*third), &CommitId::new(&*second)]
+    );
 
     let folder = open_at(&repo.work(), |config| config.path = "deployments".to_owned());
     let changed = folder.changed_files(&first, &third).await.unwrap();

@@ -3,6 +3,7 @@
 use crate::support::git::{Repo, files_below, run};
 use crate::support::git_server::SshServer;
 use crate::support::process::{Server, find_or_skip, wait_for};
+use setpoint::model::CommitId;
 use setpoint::source::{Credentials, Source, SourceConfig, SourceError};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,18 +30,18 @@ async fn keys_host_keys_and_missing_repositories() {
 
     // A key, and the same server under a hashed name.
     let source = open("user", Some(right.clone()));
-    assert_eq!(source.fetch().await.unwrap().commit, repo.head());
+    assert_eq!(source.fetch().await.unwrap().commit, CommitId::new(repo.head()));
     assert_eq!(source.read("main").await.unwrap().1.files.len(), 4);
     let hashed = folder.join("known_hosts_hashed");
     std::fs::copy(&right, &hashed).unwrap();
     run(Command::new("ssh-keygen").arg("-H").arg("-f").arg(&hashed));
     assert!(std::fs::read_to_string(&hashed).unwrap().starts_with("|1|"));
-    assert_eq!(open("user", Some(hashed)).fetch().await.unwrap().commit, repo.head());
+    assert_eq!(open("user", Some(hashed)).fetch().await.unwrap().commit, CommitId::new(repo.head()));
 
     // A key with a passphrase, right and wrong.
     let mut locked = config(&server.url(&bare), folder, server.file("locked"), Some(right.clone()));
     locked.credentials.ssh_passphrase = Some("open sesame".to_owned().into());
-    assert_eq!(Source::open(locked.clone()).unwrap().fetch().await.unwrap().commit, repo.head());
+    assert_eq!(Source::open(locked.clone()).unwrap().fetch().await.unwrap().commit, CommitId::new(repo.head()));
     locked.credentials.ssh_passphrase = Some("wrong passphrase".to_owned().into());
     let error = Source::open(locked).unwrap().fetch().await.unwrap_err();
     assert!(matches!(error, SourceError::Authentication { .. }), "{error:?}");
@@ -102,9 +103,15 @@ async fn the_server_is_asked_for_a_key_of_a_kind_that_is_known() {
     // The server has three keys, and any one of them is enough, also under a hashed name.
     for key in ["host", "host_ecdsa", "host_rsa"] {
         let known = server.known_hosts(key);
-        assert_eq!(fetch(known.clone()).await.unwrap_or_else(|error| panic!("{key}: {error}")).commit, repo.head());
+        assert_eq!(
+            fetch(known.clone()).await.unwrap_or_else(|error| panic!("{key}: {error}")).commit,
+            CommitId::new(repo.head())
+        );
         run(Command::new("ssh-keygen").arg("-H").arg("-f").arg(&known));
-        assert_eq!(fetch(known).await.unwrap_or_else(|error| panic!("hashed {key}: {error}")).commit, repo.head());
+        assert_eq!(
+            fetch(known).await.unwrap_or_else(|error| panic!("hashed {key}: {error}")).commit,
+            CommitId::new(repo.head())
+        );
     }
     // A changed key is a changed key although the server has others that nobody knows.
     let error = fetch(server.known_hosts("other_host")).await.unwrap_err();
@@ -156,6 +163,6 @@ async fn agent_child() {
     let mut config = config(address, Path::new(folder), PathBuf::new(), Some(PathBuf::from(known_hosts)));
     config.credentials.ssh_key = None;
     config.credentials.use_agent = true;
-    assert_eq!(Source::open(config).unwrap().fetch().await.unwrap().commit, head);
+    assert_eq!(Source::open(config).unwrap().fetch().await.unwrap().commit, CommitId::new(&*head));
     std::fs::write("agent-done", "").unwrap();
 }

@@ -32,9 +32,7 @@ pub(super) async fn check(subject: &Subject, findings: &mut Vec<Finding>) {
         Err(error) => Err(error),
     };
     findings.push(match asked {
-        Ok((place, commit)) => {
-            Finding::good("repo", format!("{place}: {reference} is at {}", commit.get(..7).unwrap_or(&commit)))
-        }
+        Ok((place, commit)) => Finding::good("repo", format!("{place}: {reference} is at {}", commit.short())),
         Err(error) => Finding::not("repo", State::Bad, chain(&error), remedy(&error)),
     });
 }

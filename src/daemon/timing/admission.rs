@@ -4,8 +4,8 @@
 use super::desk::{Begin, Desk, Order, event, left_out, planned};
 use super::leftover::Leftover;
 use crate::apply::load::Loaded;
-use crate::event::{Event, Fact};
-use crate::model::{Missed, Overlap, Schedule, ScheduleName, Timestamp};
+use crate::event::{Event, Fact, RunEnd};
+use crate::model::{Missed, Overlap, RunId, Schedule, ScheduleName, Timestamp};
 use crate::runs::new_id;
 use crate::schedule::RunVerdict;
 use crate::schedule::agenda::{Admission, admit, is_late};
@@ -68,7 +68,7 @@ impl Desk {
         loaded: &Loaded,
         schedule: &Schedule,
         key: &DueKey,
-        fired: Option<&str>,
+        fired: Option<&RunId>,
         late: bool,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -79,7 +79,7 @@ impl Desk {
             }
             (Admission::Start, Some(id)) => {
                 let planned = planned(schedule, key).unwrap_or(now);
-                self.begin(loaded, schedule, id.to_owned(), key.clone(), planned.max(now));
+                self.begin(loaded, schedule, id.clone(), key.clone(), planned.max(now));
             }
             (Admission::Queue, _) => {
                 self.queue(ledger, name, key, fired.is_some(), now)?;
@@ -136,7 +136,7 @@ impl Desk {
         Ok(fired == Fired::Recorded)
     }
 
-    pub(super) fn begin(&mut self, loaded: &Loaded, schedule: &Schedule, id: String, due: DueKey, planned: Timestamp) {
+    pub(super) fn begin(&mut self, loaded: &Loaded, schedule: &Schedule, id: RunId, due: DueKey, planned: Timestamp) {
         self.runs.entry(schedule.name.clone()).or_default().under_way.push(id.clone());
         self.orders.push(Order::Begin(Begin {
             id,
@@ -167,7 +167,7 @@ impl Desk {
         let may = |schedule: &Schedule| run.process.is_none() && (!late || (schedule.missed != Missed::Skip && !asked));
         match schedule.filter(|schedule| !run.began && may(schedule)) {
             Some(schedule) => {
-                tracing::info!(run = run.run, "a run was fired before the daemon ended and had not begun");
+                tracing::info!(run = %run.run, "a run was fired before the daemon ended and had not begun");
                 self.admit_one(loaded, schedule, &run.due, Some(&run.run), late, now)?;
             }
             None => {
@@ -183,8 +183,8 @@ impl Desk {
                     "the daemon ended before the run began, and its schedule skips what is missed"
                 };
                 loaded.ledger.settle_interrupted(&run.run, RunVerdict::Aborted, note, now)?;
-                tracing::warn!(run = run.run, note, "a run was interrupted");
-                let (verdict, note) = ("interrupted".to_owned(), Some(note.to_owned()));
+                tracing::warn!(run = %run.run, note, "a run was interrupted");
+                let (verdict, note) = (RunEnd::Interrupted, Some(note.to_owned()));
                 let (id, name) = (run.run.clone(), run.schedule.clone());
                 let fact = Fact::RunEnded { run: id.clone(), schedule: name, verdict, note };
                 event(&loaded.ledger, &Event { at: now, fact });

@@ -5,7 +5,7 @@
 use super::leftover::Leftover;
 use crate::apply::load::Loaded;
 use crate::event::{Event, Fact};
-use crate::model::{Schedule, ScheduleName, Start, Timestamp};
+use crate::model::{CommitId, RunId, Schedule, ScheduleName, Start, Timestamp};
 use crate::process::supervise::chain;
 use crate::schedule::agenda::{Admission, Agenda, Due, due, jittered, next_after};
 use crate::schedule::form;
@@ -29,7 +29,7 @@ pub(super) enum Order {
     /// This run begins.
     Begin(Begin),
     /// The run of this id is stopped.
-    Cancel(String),
+    Cancel(RunId),
     /// The tasks of this run may still be under way; its end is reported like that of others.
     Follow(Leftover),
 }
@@ -37,14 +37,14 @@ pub(super) enum Order {
 /// A run that is to begin.
 #[derive(Clone, Debug)]
 pub(super) struct Begin {
-    pub(super) id: String,
+    pub(super) id: RunId,
     pub(super) schedule: Arc<Schedule>,
     /// What it is fired for.
     pub(super) due: DueKey,
     /// When: its due time and the jitter; may have passed.
     pub(super) planned: Timestamp,
     /// The commit that it is pinned to.
-    pub(super) revision: String,
+    pub(super) revision: CommitId,
     pub(super) ledger: Ledger,
 }
 
@@ -73,7 +73,7 @@ pub(super) struct Desk {
 /// The runs of one schedule.
 #[derive(Default)]
 pub(super) struct Runs {
-    pub(super) under_way: Vec<String>,
+    pub(super) under_way: Vec<RunId>,
     pub(super) waiting: VecDeque<DueKey>,
 }
 
@@ -91,7 +91,7 @@ impl Desk {
     }
 
     /// A run is over; the next one of its schedule may begin.
-    pub(super) fn ended(&mut self, schedule: &ScheduleName, id: &str, now: Timestamp) {
+    pub(super) fn ended(&mut self, schedule: &ScheduleName, id: &RunId, now: Timestamp) {
         if let Some(runs) = self.runs.get_mut(schedule) {
             runs.under_way.retain(|run| run != id);
         }
@@ -124,8 +124,8 @@ impl Desk {
 
     /// The runs that were ordered and have not ended.
     #[cfg(test)]
-    pub(super) fn under_way(&self) -> impl Iterator<Item = &str> {
-        self.runs.values().flat_map(|runs| runs.under_way.iter().map(String::as_str))
+    pub(super) fn under_way(&self) -> impl Iterator<Item = &RunId> {
+        self.runs.values().flat_map(|runs| runs.under_way.iter())
     }
 
     /// Reports a failure, which does not end the daemon, now and then. Says whether it went well.
@@ -275,7 +275,7 @@ impl Desk {
             let Some(key) = runs.waiting.front().cloned() else { break };
             let id = schedule.map(|schedule| crate::runs::new_id(schedule, now));
             let outcome = if id.is_some() { FireOutcome::Started } else { FireOutcome::Skipped };
-            let ours = loaded.ledger.refire(name, &key, FireOutcome::Queued, outcome, id.as_deref(), now)?;
+            let ours = loaded.ledger.refire(name, &key, FireOutcome::Queued, outcome, id.as_ref(), now)?;
             runs.waiting.pop_front();
             if let Some((schedule, id)) = schedule.zip(id).filter(|_| ours) {
                 let planned = planned(schedule, &key).unwrap_or(now);

@@ -46,7 +46,7 @@ impl Rig {
         }
         let desired = Arc::new(manifest::compile(&tree).unwrap_or_else(|report| panic!("{report}")));
         let revision = Revision {
-            commit: "c1".to_owned(),
+            commit: CommitId::new("c1"),
             reference: "main".to_owned(),
             summary: String::new(),
             author: String::new(),
@@ -127,7 +127,7 @@ fn a_clock_that_is_put_back_leaves_the_schedule_awake() {
     assert_eq!(rig.turn("2036-01-01T00:00:00Z").len(), 1);
     rig.end("2036-01-01T00:00:01Z");
     rig.turn("2026-11-20T10:30:00Z");
-    rig.desk.ended(&ScheduleName::new("s"), "", at("2026-11-20T10:30:00Z"));
+    rig.desk.ended(&ScheduleName::new("s"), &RunId::new(""), at("2026-11-20T10:30:00Z"));
     assert!(rig.turn("2026-11-20T10:30:00Z").is_empty());
     assert_eq!(rig.desk.next(), Some(at("2026-11-20T10:59:57Z")));
     assert_eq!(rig.turn("2026-11-20T10:59:57Z"), ["2026-11-20T11:00:00Z"]);
@@ -138,7 +138,7 @@ fn a_due_time_that_ran_by_a_clock_ahead_does_not_run_again() {
     let mut rig = rig("start: {cron: \"0 * * * *\", zone: UTC}");
     assert_eq!(rig.turn("2026-11-20T10:59:58Z"), ["2026-11-20T11:00:00Z"]);
     rig.end("2026-11-20T11:00:05Z");
-    rig.desk.ended(&ScheduleName::new("s"), "", at("2026-11-20T10:30:00Z"));
+    rig.desk.ended(&ScheduleName::new("s"), &RunId::new(""), at("2026-11-20T10:30:00Z"));
     assert!(rig.turn("2026-11-20T10:30:00Z").is_empty());
     assert_eq!(rig.desk.next(), Some(at("2026-11-20T11:59:57Z")));
     assert!(rig.turn("2026-11-20T11:00:00Z").is_empty());
@@ -192,7 +192,7 @@ fn a_run_that_was_prepared_before_the_power_failed_is_not_begun_again() {
     let id = rig.desk.under_way().next().unwrap().to_owned();
     let due = DueKey::Instant(at("2026-11-20T11:00:00Z"));
     let (schedule, planned_at) = (ScheduleName::new("s"), at("2026-11-20T11:00:00Z"));
-    let revision = "c1".to_owned();
+    let revision = CommitId::new("c1");
     let start =
         RunStart { id, schedule, due, revision, strict: false, planned_at, boot: "b1".to_owned(), process: None };
     rig.ledger.prepare_run(&start).unwrap();
@@ -213,7 +213,7 @@ fn what_an_interrupted_run_left_at_task_servers_counts_as_under_way() {
         let id = rig.desk.under_way().next().unwrap().to_owned();
         let due = DueKey::Instant(at("2026-11-20T11:00:00Z"));
         let (schedule, planned_at) = (ScheduleName::new("s"), at("2026-11-20T11:00:00Z"));
-        let (revision, boot) = ("c1".to_owned(), "b1".to_owned());
+        let (revision, boot) = (CommitId::new("c1"), "b1".to_owned());
         let start =
             RunStart { id: id.clone(), schedule, due, revision, strict: false, planned_at, boot, process: None };
         rig.ledger.prepare_run(&start).unwrap();
@@ -249,7 +249,7 @@ fn programs_that_an_interrupted_run_left_are_under_way_whatever_its_schedule_say
         let asked = rig.desk.ask(&ScheduleName::new("s"), at("2026-11-20T11:00:00Z")).unwrap();
         rig.turn("2026-11-20T11:00:00Z");
         let (schedule, planned_at) = (ScheduleName::new("s"), at("2026-11-20T11:00:00Z"));
-        let (revision, boot, due) = ("c1".to_owned(), "b1".to_owned(), asked.due);
+        let (revision, boot, due) = (CommitId::new("c1"), "b1".to_owned(), asked.due);
         let id = asked.run.unwrap();
         let start =
             RunStart { id: id.clone(), schedule, due, revision, strict: false, planned_at, boot, process: None };
@@ -271,12 +271,12 @@ fn programs_that_an_interrupted_run_left_are_under_way_whatever_its_schedule_say
 fn a_run_that_goes_on_in_a_terminal_is_left_alone() {
     let mut rig = rig("start: manual");
     for (id, process) in [("live", std::process::id()), ("dead", u32::MAX)] {
-        let (schedule, due) = (ScheduleName::new("s"), DueKey::Manual(id.to_owned()));
+        let (schedule, due) = (ScheduleName::new("s"), DueKey::Manual(RunId::new(id)));
         let now = at("2026-11-20T10:00:00Z");
-        rig.ledger.fire(&schedule, &due, FireOutcome::Started, Some(id), now).unwrap();
-        let (revision, boot) = ("file".to_owned(), "b1".to_owned());
+        rig.ledger.fire(&schedule, &due, FireOutcome::Started, Some(&RunId::new(id)), now).unwrap();
+        let (revision, boot) = (CommitId::new("file"), "b1".to_owned());
         let start = RunStart {
-            id: id.to_owned(),
+            id: RunId::new(id),
             schedule,
             due,
             revision,
@@ -286,13 +286,13 @@ fn a_run_that_goes_on_in_a_terminal_is_left_alone() {
             process: Some(process),
         };
         rig.ledger.prepare_run(&start).unwrap();
-        rig.ledger.begin_run(id, now).unwrap();
+        rig.ledger.begin_run(&RunId::new(id), now).unwrap();
     }
     let loaded = rig.desk.current.clone().unwrap();
     rig.desk = Desk::new("b1");
     rig.desk.commit(loaded, at("2026-11-20T10:00:05Z"));
     rig.turn("2026-11-20T10:00:05Z");
-    let state = |id: &str| rig.ledger.run(id).unwrap().unwrap().run.state;
+    let state = |id: &str| rig.ledger.run(&RunId::new(id)).unwrap().unwrap().run.state;
     assert_eq!((state("live"), state("dead")), (crate::store::RunState::Running, crate::store::RunState::Interrupted));
 }
 

@@ -1,13 +1,13 @@
 //! What follows the end of a run.
 
-use crate::model::ScheduleName;
+use crate::model::{RunId, ScheduleName};
 use crate::process::supervise::chain;
 use crate::store::Ledger;
 
 /// A run that is over.
 pub(super) struct EndedRun {
     pub(super) schedule: ScheduleName,
-    pub(super) id: String,
+    pub(super) id: RunId,
     pub(super) ledger: Ledger,
     /// How many runs of the schedule are kept.
     pub(super) keep: usize,

@@ -6,6 +6,7 @@ use super::ended::EndedRun;
 use super::launch::Launch;
 use super::requests::Request;
 use crate::apply::load::Loaded;
+use crate::model::RunId;
 use crate::process::supervise::TaskResult;
 use crate::process::{boot, clock};
 use crate::runs::{self, Exchanges, Hand};
@@ -36,9 +37,9 @@ pub(in crate::daemon) struct Timing {
     desk: Desk,
     exchanges: Arc<Exchanges>,
     /// What stops each run under way.
-    hands: BTreeMap<String, Hand>,
+    hands: BTreeMap<RunId, Hand>,
     /// What stops what each interrupted run left.
-    leftovers: BTreeMap<String, CancellationToken>,
+    leftovers: BTreeMap<RunId, CancellationToken>,
     ends: FuturesUnordered<BoxFuture<'static, EndedRun>>,
     /// Old runs that are being removed.
     removals: FuturesUnordered<BoxFuture<'static, ()>>,

@@ -51,8 +51,8 @@ impl Launch {
         }
         match tokio::task::spawn_blocking(move || self.conduct()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(run = id, error = chain(&error), "a run could not be written down"),
-            Err(error) => tracing::error!(run = id, error = chain(&error), "a run broke off"),
+            Ok(Err(error)) => tracing::error!(run = %id, error = chain(&error), "a run could not be written down"),
+            Err(error) => tracing::error!(run = %id, error = chain(&error), "a run broke off"),
         }
         over
     }
@@ -61,7 +61,7 @@ impl Launch {
     fn conduct(self) -> Result<(), StoreError> {
         let Begin { schedule, ledger, id, .. } = &self.begin;
         let (onlooker, mut moments) = moments((8 * schedule.tasks.len() + 256).min(MOMENTS));
-        let ready = prepare(schedule, id, &self.settings, &self.exchanges, onlooker);
+        let ready = prepare(schedule, id.as_str(), &self.settings, &self.exchanges, onlooker);
         self.prepared()?;
         if !self.wait() {
             return Ok(());
@@ -93,16 +93,11 @@ impl Launch {
         let now = clock::now();
         ledger.end_run(id, verdict, note.as_deref(), now)?;
         if matches!(verdict, RunVerdict::Succeeded) {
-            tracing::info!(run = id, verdict = verdict.word(), "run ended");
+            tracing::info!(run = %id, verdict = verdict.word(), "run ended");
         } else {
-            tracing::warn!(run = id, verdict = verdict.word(), note = note.as_deref().unwrap_or_default(), "run ended");
+            tracing::warn!(run = %id, verdict = verdict.word(), note = note.as_deref().unwrap_or_default(), "run ended");
         }
-        let ended = Fact::RunEnded {
-            run: id.clone(),
-            schedule: schedule.name.clone(),
-            verdict: verdict.word().to_owned(),
-            note,
-        };
+        let ended = Fact::RunEnded { run: id.clone(), schedule: schedule.name.clone(), verdict: verdict.into(), note };
         self.event(ended, now);
         Ok(())
     }
@@ -137,7 +132,7 @@ impl Launch {
     /// Says that it began.
     fn begun(&self, started_at: Timestamp) {
         let Begin { id, schedule, due, revision, .. } = &self.begin;
-        tracing::info!(run = id, %due, "run begins");
+        tracing::info!(run = %id, %due, "run begins");
         let begun = Fact::RunBegun { run: id.clone(), schedule: schedule.name.clone(), revision: revision.clone() };
         self.event(begun, started_at);
     }
@@ -145,7 +140,7 @@ impl Launch {
     /// Records a fact; a run does not depend on it.
     fn event(&self, fact: Fact, at: Timestamp) {
         if let Err(error) = self.begin.ledger.record(&Event { at, fact }) {
-            tracing::warn!(run = self.begin.id, error = chain(&error), "an event was not recorded");
+            tracing::warn!(run = %self.begin.id, error = chain(&error), "an event was not recorded");
         }
     }
 }

@@ -6,7 +6,7 @@
 //! Must not: start anything, or decide how the run ended.
 
 use super::ended::EndedRun;
-use crate::model::{Overlap, Schedule, ScheduleName, Target, Task};
+use crate::model::{Overlap, RunId, Schedule, ScheduleName, Target, Task};
 use crate::process::clock;
 use crate::process::marked::{self, Marked};
 use crate::process::supervise::chain;
@@ -36,7 +36,7 @@ const STUCK: Duration = Duration::from_secs(5);
 /// An interrupted run whose tasks may still run.
 #[derive(Clone, Debug)]
 pub(super) struct Leftover {
-    pub(super) id: String,
+    pub(super) id: RunId,
     pub(super) name: ScheduleName,
     /// As it is now; `None` when the commit in force does not have it.
     pub(super) schedule: Option<Arc<Schedule>>,
@@ -72,7 +72,7 @@ impl Leftover {
             }
         };
         futures_util::join!(programs, self.follow(begin, tls, stop));
-        tracing::info!(run = self.id, "nothing of the interrupted run is under way any more");
+        tracing::info!(run = %self.id, "nothing of the interrupted run is under way any more");
         let keep = self.schedule.as_deref().map_or(usize::MAX, runs_kept);
         EndedRun { schedule: self.name, id: self.id, ledger: self.ledger, keep }
     }
@@ -85,7 +85,7 @@ impl Leftover {
     async fn follow(&self, begin: Instant, tls: Option<Tls>, stop: CancellationToken) {
         let asked = |task: &Task| {
             let channel = TaskChannel::new(task.target.address()?.clone(), None, tls.clone());
-            let key = AttemptKey::of_run(&self.id, task.id.clone());
+            let key = AttemptKey::of_run(self.id.as_str(), task.id.clone());
             Some(Asked { task: task.clone(), key, channel, silent: 0 })
         };
         let counts = self.schedule.as_ref().is_some_and(|schedule| schedule.overlap != Overlap::Allow);
@@ -120,19 +120,20 @@ impl Leftover {
         loop {
             let id = self.id.clone();
             // Reading the environment of every process takes milliseconds.
-            let found = tokio::task::spawn_blocking(move || marked::find(RUN_VARIABLE, &id)).await.unwrap_or_default();
+            let found =
+                tokio::task::spawn_blocking(move || marked::find(RUN_VARIABLE, id.as_str())).await.unwrap_or_default();
             let gone = begin.elapsed();
             // A process that is executing another program shows no environment for a moment: it takes two looks to be sure.
             if found.is_empty() && none_found {
                 if !asked.is_empty() {
-                    tracing::warn!(run = self.id, ?asked, "programs of a daemon that was killed were ended");
+                    tracing::warn!(run = %self.id, ?asked, "programs of a daemon that was killed were ended");
                 }
                 return;
             }
             none_found = found.is_empty();
             if gone >= grace.saturating_add(STUCK) && !found.is_empty() {
                 let left: Vec<i32> = found.iter().map(Marked::number).collect();
-                return tracing::error!(run = self.id, ?left, "programs of a daemon that was killed do not end");
+                return tracing::error!(run = %self.id, ?left, "programs of a daemon that was killed do not end");
             }
             for program in &found {
                 let done = if gone >= grace {
@@ -143,7 +144,7 @@ impl Leftover {
                     Ok(())
                 };
                 if let Err(error) = done {
-                    tracing::debug!(run = self.id, program = program.number(), error = chain(&error), "not ended");
+                    tracing::debug!(run = %self.id, program = program.number(), error = chain(&error), "not ended");
                 }
             }
             tokio::time::sleep(SWEEP).await;

@@ -1,7 +1,7 @@
 //! Runs that somebody asks for.
 
 use super::desk::Desk;
-use crate::model::{ScheduleName, Timestamp};
+use crate::model::{RunId, ScheduleName, Timestamp};
 use crate::runs::new_id;
 use crate::store::{DueKey, FireOutcome, StoreError};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ pub struct Asked {
     /// What it is fired for: `manual:<id>`. Its run has the same.
     pub due: DueKey,
     /// Its id; `None` while it waits for an earlier run to end.
-    pub run: Option<String>,
+    pub run: Option<RunId>,
 }
 
 /// A run that was asked for does not take place.

@@ -8,7 +8,8 @@ use super::desk::{Begin, Desk, Order, ahead, put_off};
 use crate::apply::load::Loaded;
 use crate::manifest;
 use crate::model::{
-    FileEntry, FileKind, FileTree, Overlap, OwnerId, Revision, Schedule, ScheduleName, Start, Timestamp,
+    CommitId, FileEntry, FileKind, FileTree, Overlap, OwnerId, Revision, RunId, Schedule, ScheduleName, Start,
+    Timestamp,
 };
 use crate::schedule::agenda::jittered;
 use crate::schedule::{Attempt, Effect, End, Input, Lane, RunVerdict, Seen, Timeline};
@@ -53,14 +54,14 @@ struct World {
     desk: Desk,
     live: Vec<Live>,
     /// Interrupted runs whose tasks go on for a while: until when, of which schedule.
-    left: Vec<(Duration, ScheduleName, String)>,
+    left: Vec<(Duration, ScheduleName, RunId)>,
     letters: u64,
     /// What each due time was begun as.
     begun: BTreeMap<(ScheduleName, DueKey), String>,
     /// Until when each task server is dead; the server of a task has its number.
     dead: BTreeMap<u32, Duration>,
     /// Attempts that a task server was asked to start, by run.
-    started: BTreeSet<(String, Attempt)>,
+    started: BTreeSet<(RunId, Attempt)>,
     /// The latest wall time at which somebody looked, for each schedule that never changed since.
     unchanged: BTreeSet<String>,
     first_commit: Option<Timestamp>,
@@ -123,7 +124,7 @@ impl World {
         }
         let desired = manifest::compile(&tree).unwrap_or_else(|report| panic!("{report}"));
         let revision = Revision {
-            commit: format!("{:040}", self.commits),
+            commit: CommitId::new(format!("{:040}", self.commits)),
             reference: "main".to_owned(),
             summary: String::new(),
             author: String::new(),
@@ -240,7 +241,7 @@ impl World {
             run.start = Some(self.now);
             let Begin { id, schedule, due, ledger, .. } = &run.begin;
             let key = (schedule.name.clone(), due.clone());
-            let before = self.begun.insert(key, id.clone());
+            let before = self.begun.insert(key, id.clone().to_string());
             assert_eq!(before, None, "seed {}: {} {due} begins twice", self.seed, schedule.name);
             if let DueKey::Instant(at) = due {
                 let at = jittered(&schedule.name, *at, schedule.jitter);
@@ -382,11 +383,11 @@ impl World {
     /// Whatever was fired has come to an end that the ledger knows.
     fn settled(&self) {
         let open = self.ledger.interrupted_runs(&self.boots.to_string()).unwrap();
-        let live: BTreeSet<&str> = self.desk.under_way().collect();
-        let lost: Vec<_> = open.iter().filter(|run| !live.contains(run.run.as_str())).collect();
+        let live: BTreeSet<&RunId> = self.desk.under_way().collect();
+        let lost: Vec<_> = open.iter().filter(|run| !live.contains(&run.run)).collect();
         assert!(lost.is_empty(), "seed {}: nobody knows of {lost:?}", self.seed);
         let runs = self.ledger.runs(&RunFilter { state: Some(RunState::Running), ..RunFilter::default() }).unwrap();
-        assert!(runs.iter().all(|run| live.contains(run.id.as_str())), "seed {}: {runs:?}", self.seed);
+        assert!(runs.iter().all(|run| live.contains(&run.id)), "seed {}: {runs:?}", self.seed);
     }
 
     /// Each due time of a schedule that never changed has a row in the ledger, or lies in the span of one.

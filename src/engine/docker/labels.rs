@@ -1,6 +1,6 @@
 //! The labels by which what is ours is found again, and what they remember.
 
-use crate::model::{DeploymentName, InstanceId, Network, OwnerId, ServiceId, ServiceRef, Volume, digest};
+use crate::model::{CommitId, DeploymentName, InstanceId, Network, OwnerId, ServiceId, ServiceRef, Volume, digest};
 use crate::plan::{Launch, network_settings, volume_settings};
 use std::collections::{BTreeMap, HashMap};
 
@@ -33,7 +33,7 @@ pub(super) struct Ours {
     pub owner: Option<OwnerId>,
     pub deployment: Option<DeploymentName>,
     pub instance: Option<InstanceId>,
-    pub revision: Option<String>,
+    pub revision: Option<CommitId>,
     pub applied: BTreeMap<String, String>,
     pub needs: Vec<ServiceRef>,
     pub carried: BTreeMap<String, String>,
@@ -54,7 +54,7 @@ pub(super) fn read(labels: &HashMap<String, String>) -> Ours {
         owner: text(OWNER).map(OwnerId::new),
         deployment,
         instance,
-        revision: text(REVISION),
+        revision: text(REVISION).map(CommitId::new),
         applied,
         needs: needs.unwrap_or_default(),
         carried,
@@ -82,7 +82,7 @@ pub(super) fn of_launch(launch: &Launch) -> HashMap<String, String> {
         (DEPLOYMENT.to_owned(), service.deployment.to_string()),
         (SERVICE.to_owned(), service.service.to_string()),
         (SLOT.to_owned(), launch.instance.slot.to_string()),
-        (REVISION.to_owned(), launch.revision.clone()),
+        (REVISION.to_owned(), launch.revision.to_string()),
         (SPEC.to_owned(), json(&launch.applied)),
         (NEEDS.to_owned(), needs.join(",")),
     ]);

@@ -121,8 +121,7 @@ fn changed_text(changes: &[FieldChange]) -> String {
 pub fn held_text(why: &HeldReason) -> String {
     match why {
         HeldReason::Quarantined { revision, verdict } => {
-            let short = revision.get(..7).unwrap_or(revision);
-            format!("failed its health gate at {short}: {verdict}")
+            format!("failed its health gate at {}: {verdict}", revision.short())
         }
         HeldReason::PruneDisabled => "pruning is switched off in setpoint.kdl".to_owned(),
         HeldReason::PruneBudget { wanted, allowed } => {
@@ -160,14 +159,16 @@ pub fn held_text(why: &HeldReason) -> String {
 /// The command that lifts a hold, when one does.
 pub fn release(held: &Held) -> Option<String> {
     match (&held.why, &held.subject) {
-        (HeldReason::Quarantined { .. } | HeldReason::Flapping { .. }, Subject::Instance(id)) => {
+        (HeldReason::Quarantined { .. } | HeldReason::Flapping { .. }, Subject::Instance(_, id)) => {
             Some(format!("setpoint apply --allow retry:{}", id.service))
         }
-        (HeldReason::PruneBudget { .. } | HeldReason::PruneDisabled, Subject::Instance(id)) => {
+        (HeldReason::PruneBudget { .. } | HeldReason::PruneDisabled, Subject::Instance(_, id)) => {
             Some(format!("setpoint apply --allow prune:{}", id.service))
         }
-        (HeldReason::DataLoss { .. }, Subject::Instance(id)) => Some(format!("setpoint apply --allow data-loss:{id}")),
-        (HeldReason::DataLoss { .. }, Subject::Volume(name)) => {
+        (HeldReason::DataLoss { .. }, Subject::Instance(_, id)) => {
+            Some(format!("setpoint apply --allow data-loss:{id}"))
+        }
+        (HeldReason::DataLoss { .. }, Subject::Volume(_, name)) => {
             Some(format!("setpoint apply --allow data-loss:{name}"))
         }
         (HeldReason::Suspended, Subject::Deployment(name)) => Some(format!("setpoint start {name}")),

@@ -1,7 +1,7 @@
 //! Generated repos and hosts, small enough that names, ports and volumes collide.
 
 use crate::model::{
-    Attachment, Condition, ConfigFile, ContainerSpec, Dependency, Deployment, DeploymentName, Desired, Image,
+    Attachment, CommitId, Condition, ConfigFile, ContainerSpec, Dependency, Deployment, DeploymentName, Desired, Image,
     ImageBuild, Location, Mount, Network, OnChange, OnFailure, Order, OwnerId, PortBinding, Protocol, PullPolicy,
     Resources, Restart, Revision, Role, Service, ServiceId, ServiceRef, Settings, Strategy as Pace, StrategyKind,
     Timestamp, Volume,
@@ -18,7 +18,7 @@ pub(super) fn at(file: &str, line: u32) -> Location {
 
 pub(super) fn revision() -> Revision {
     Revision {
-        commit: "3f2a91c0".repeat(5),
+        commit: CommitId::new("3f2a91c0".repeat(5)),
         reference: "main".to_owned(),
         summary: "api 1.5".to_owned(),
         author: "A <a@example.org>".to_owned(),

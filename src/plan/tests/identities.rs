@@ -3,8 +3,8 @@
 use super::generate::{build, deployment, desired, service};
 use super::scenarios::{World, two};
 use crate::model::{
-    ConfigFile, ContainerId, Image, ImageBuild, Mount, Network, Observed, OnChange, OnFailure, Order, OwnerId, Probe,
-    Resources, Restart, Strategy, StrategyKind, Timestamp, Volume,
+    CommitId, ConfigFile, ContainerId, Image, ImageBuild, Mount, Network, Observed, OnChange, OnFailure, Order,
+    OwnerId, Probe, Resources, Restart, Strategy, StrategyKind, Timestamp, Volume,
 };
 use crate::plan::identity::identity;
 use crate::plan::{Action, Allow, AllowedGuard, Gate, Guard, HeldReason, Launch, Milestone, Plan, PlanId, Update};
@@ -337,10 +337,10 @@ fn what_is_only_told_or_found_at_another_time_or_place_gives_the_same_id() {
     let plan = first();
     let mut other = plan.clone();
     other.observed_at = Timestamp::from_second(1_800_000_000).unwrap();
-    other.revision.commit = "0".repeat(40);
+    other.revision.commit = CommitId::new("0".repeat(40));
     other.revision.summary = "the same again".into();
     other.unchanged += 1;
     network(&mut other).at.line += 7;
-    launch(&mut other).revision = "0".repeat(40);
+    launch(&mut other).revision = CommitId::new("0".repeat(40));
     assert_eq!(identity(&other), plan.id);
 }

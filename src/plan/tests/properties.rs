@@ -2,7 +2,8 @@
 
 use super::generate::{any_desired, owner, revision};
 use crate::model::{
-    ContainerId, Desired, Health, InstanceId, NEXT, Observed, OwnerId, PREV, Restart, ServiceRef, Status, Timestamp,
+    ContainerId, Desired, Health, InstanceId, NEXT, NodeName, Observed, OwnerId, PREV, Restart, ServiceRef, Status,
+    Timestamp,
 };
 use crate::plan::{Action, Allow, AllowedGuard, Memory, Origin, Plan, PlanInput, Subject, lint, plan, pretend, render};
 use proptest::prelude::*;
@@ -197,7 +198,7 @@ proptest! {
             observed.containers.iter().filter_map(|one| one.instance.clone()).collect(),
         );
         for instance in wanted.symmetric_difference(&there) {
-            prop_assert!(seen.contains(&Subject::Instance(instance.clone())), "{instance}");
+            prop_assert!(seen.contains(&Subject::Instance(NodeName::local(), instance.clone())), "{instance}");
         }
     }
 }

@@ -3,8 +3,8 @@
 
 use super::generate::{deployment, desired, owner, revision, service};
 use crate::model::{
-    Condition, Container, ContainerId, Dependency, Desired, Health, InstanceId, Location, Observed, OnFailure, OwnerId,
-    Restart, ServiceId, ServiceRef, Status, Timestamp, Ulimit,
+    CommitId, Condition, Container, ContainerId, Dependency, Desired, Health, InstanceId, Location, NodeName, Observed,
+    OnFailure, OwnerId, Restart, ServiceId, ServiceRef, Status, Timestamp, Ulimit,
 };
 use crate::plan::render::{View, text};
 use crate::plan::{
@@ -115,7 +115,7 @@ impl World {
         self.memory.bases.extend(found);
         let plan = self.plan();
         for held in plan.held.iter().filter(|held| matches!(held.why, HeldReason::Flapping { .. })) {
-            let Subject::Instance(id) = &held.subject else { continue };
+            let Subject::Instance(_, id) = &held.subject else { continue };
             let repaired = self.repaired.get(&self.settings(id)).copied().unwrap_or_default();
             assert!(repaired >= 5, "{id} is held as flapping after {repaired} repairs of what the commit wants");
         }
@@ -138,11 +138,11 @@ impl World {
                 wish: wish(&self.desired, &step.subject),
                 at: self.observed.at,
             });
-            if let Subject::Instance(id) = &step.subject {
+            if let Subject::Instance(_, id) = &step.subject {
                 *self.repaired.entry(self.settings(id)).or_default() += 1;
             }
         }
-        if let (Action::CreateInstance(launch) | Action::ReplaceInstance { launch, .. }, Subject::Instance(id)) =
+        if let (Action::CreateInstance(launch) | Action::ReplaceInstance { launch, .. }, Subject::Instance(_, id)) =
             (&step.action, &step.subject)
         {
             *self.made.entry(id.clone()).or_default() += 1;
@@ -153,7 +153,7 @@ impl World {
         if let Action::UpdateInstance { container, updates, .. } = &step.action
             && updates.iter().any(|update| matches!(update, Update::Start | Update::Restart { .. }))
             && self.container(container).is_some_and(|one| one.spec.image.ends_with(BROKEN))
-            && let Subject::Instance(id) = &step.subject
+            && let Subject::Instance(_, id) = &step.subject
         {
             self.quarantine(step, id);
             return false;
@@ -184,7 +184,7 @@ impl World {
                 base.reported = reported(container);
             }
         }
-        if let Subject::Instance(id) = &step.subject {
+        if let Subject::Instance(_, id) = &step.subject {
             self.memory.quarantine.retain(|one| one.instance != *id);
         }
         true
@@ -215,9 +215,15 @@ impl World {
             return;
         }
         let service = self.desired.service(&id.service).expect("it is wanted");
-        let (spec, revision, verdict) = (spec_digest(&service.fields()), "3f2a91c".into(), "exited (1)".into());
+        let (spec, revision, verdict) = (spec_digest(&service.fields()), CommitId::new("3f2a91c"), "exited (1)".into());
         self.memory.quarantine.retain(|one| one.instance != *id);
-        self.memory.quarantine.push(Quarantine { instance: id.clone(), spec, revision, verdict });
+        self.memory.quarantine.push(Quarantine {
+            node: NodeName::local(),
+            instance: id.clone(),
+            spec,
+            revision,
+            verdict,
+        });
     }
 
     fn container(&self, id: &ContainerId) -> Option<&Container> {
@@ -226,7 +232,7 @@ impl World {
 
     /// Nothing is launched or started while something that it needs has not come as far as it must.
     fn needs_are_met(&self, step: &Step) {
-        let Subject::Instance(id) = &step.subject else { return };
+        let Subject::Instance(_, id) = &step.subject else { return };
         let starts = match &step.action {
             Action::UpdateInstance { updates, .. } => {
                 updates.iter().any(|update| matches!(update, Update::Start | Update::Restart { .. } | Update::Unpause))

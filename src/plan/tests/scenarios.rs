@@ -2,8 +2,8 @@
 
 use super::generate::{deployment, desired, owner, revision, service};
 use crate::model::{
-    ConfigFile, Container, ContainerSpec, Desired, DriftPolicy, Health, Image, InstanceId, Mount, Observed, OnChange,
-    OwnerId, PortBinding, Probe, Protocol, PullPolicy, Restart, Status, Timestamp, digest,
+    CommitId, ConfigFile, Container, ContainerSpec, Desired, DriftPolicy, Health, Image, InstanceId, Mount, NodeName,
+    Observed, OnChange, OwnerId, PortBinding, Probe, Protocol, PullPolicy, Restart, Status, Timestamp, digest,
 };
 use crate::plan::{
     Action, Allow, AllowedGuard, Base, Disruption, Gate, Held, HeldReason, Memory, Milestone, Origin, Plan, PlanInput,
@@ -253,7 +253,13 @@ fn what_failed_its_gate_is_held_until_git_changes_it_and_the_old_version_is_kept
     world.service("web").spec.env.insert("BAD".into(), "1".into());
     let instance: InstanceId = "shop/web/1".parse().unwrap();
     let spec = spec_digest(&world.service("web").fields());
-    let failed = Quarantine { instance, spec, revision: "3f2a91c".into(), verdict: "exited (1)".into() };
+    let failed = Quarantine {
+        node: NodeName::local(),
+        instance,
+        spec,
+        revision: CommitId::new("3f2a91c"),
+        verdict: "exited (1)".into(),
+    };
     world.memory.quarantine.push(failed);
     let plan = world.plan();
     assert!(plan.steps.is_empty());
@@ -360,7 +366,7 @@ fn what_is_repaired_again_and_again_is_held_whatever_it_is() {
             |at| Repair { subject: subject.to_string(), fields: fields.into(), wish: wish.clone(), at: minute(at) };
         (0..5).map(repair).collect()
     };
-    let web = || Subject::Instance("shop/web/1".parse().unwrap());
+    let web = || Subject::Instance(NodeName::local(), "shop/web/1".parse().unwrap());
     world.observed.at = minute(6);
     world.memory.repairs = repairs(web(), "memory", &world);
     world.container("shop-web-1").spec.resources.memory = Some(7 << 20);
@@ -406,7 +412,7 @@ fn what_is_repaired_again_and_again_is_held_whatever_it_is() {
     network.options.insert("mtu".into(), "9000".into());
     world.desired.deployments.values_mut().next().unwrap().networks.get_mut("shop_net").unwrap().options =
         BTreeMap::from([("mtu".into(), "1400".into())]);
-    let subject = Subject::Network("shop_net".into());
+    let subject = Subject::Network(NodeName::local(), "shop_net".into());
     world.memory.repairs = repairs(subject, "network option mtu", &world);
     assert_eq!(held(&world.plan(), "network shop_net").why, HeldReason::Flapping { times: 5 });
     world.memory.repairs.clear();
@@ -420,7 +426,7 @@ fn what_is_repaired_again_and_again_is_held_whatever_it_is() {
 #[test]
 fn other_settings_begin_a_row_of_their_own() {
     let mut world = two();
-    let subject = Subject::Instance("shop/web/1".parse().unwrap());
+    let subject = Subject::Instance(NodeName::local(), "shop/web/1".parse().unwrap());
     let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
     for round in 0..5 {
         let wish = wish(&world.desired, &subject);
@@ -447,7 +453,7 @@ fn what_a_restart_does_not_cure_is_made_anew_and_then_held() {
         world.observed.at = at(20 * round);
         let plan = world.plan();
         verbs.push(plan.steps.first().map_or("held", |step| step.action.verb()));
-        let wish = wish(&world.desired, &Subject::Instance("shop/web/1".parse().unwrap()));
+        let wish = wish(&world.desired, &Subject::Instance(NodeName::local(), "shop/web/1".parse().unwrap()));
         let repair = Repair { subject: "shop/web/1".into(), fields: "state".into(), wish, at: at(20 * round) };
         world.memory.repairs.extend((!plan.steps.is_empty()).then_some(repair));
     }
@@ -464,7 +470,7 @@ fn pruning_stays_within_its_budget_unless_it_is_lifted() {
     world.allow = vec![Allow { guard: AllowedGuard::Prune, scope: Some("shop".into()) }];
     let plan = world.plan();
     assert_eq!(plan.steps.len(), 3, "two instances, and then their network: {:#?}", plan.steps);
-    assert!(matches!(plan.steps[2].subject, Subject::Network(_)));
+    assert!(matches!(plan.steps[2].subject, Subject::Network(_, _)));
     world.allow.clear();
     world.desired.settings.prune.enabled = false;
     assert_eq!(held(&world.plan(), "shop/db/1").why, HeldReason::PruneDisabled);

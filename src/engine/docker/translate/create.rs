@@ -2,7 +2,7 @@
 
 use super::{health, mounts, resources};
 use crate::engine::docker::labels;
-use crate::model::{Attachment, ContainerSpec, Mount};
+use crate::model::{Attachment, CommitId, ContainerSpec, Mount};
 use crate::plan::Launch;
 use bollard::models::{
     ContainerCreateBody, DeviceMapping, EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigLogConfig,
@@ -152,7 +152,7 @@ mod tests {
             instance: "shop/web/1".parse().unwrap(),
             name: "shop-web-1".to_owned(),
             owner: OwnerId::new("f00d/prod"),
-            revision: "3f2a91c".to_owned(),
+            revision: CommitId::new("3f2a91c"),
             spec,
             applied: BTreeMap::new(),
             needs: Vec::new(),
