@@ -17,7 +17,7 @@ const fn gap(what: &'static str, instead: &'static str) -> Gap {
 /// What does not work on Podman, as of 4.3. `docs/engines.md` has the same list.
 pub const PODMAN_GAPS: &[Gap] = &[
     gap(
-        "changes of limits and of the restart policy in place",
+        "changing limits or the restart policy in place",
         "its service cannot update containers, so such a step fails: also change a setting that recreates the container, or remove the container",
     ),
     gap(
