@@ -178,7 +178,7 @@ impl<'a> Books<'a> {
             }
         }
         for warning in warnings {
-            tracing::warn!(subject, warning, "the engine took a setting otherwise");
+            tracing::warn!(subject, warning, "the engine did not apply a setting as requested");
             self.fact(Fact::EngineWarned { subject: subject.clone(), warning });
         }
     }

@@ -43,7 +43,7 @@ where
         } else if job.interrupt.superseded.is_cancelled() {
             walk.stop("superseded by a newer commit");
         } else if job.interrupt.stop.is_cancelled() {
-            walk.stop("asked to stop before it began");
+            walk.stop("stopped before it started");
         }
         let moves = walk.moves();
         for (id, because) in moves.skip {

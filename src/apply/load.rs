@@ -33,7 +33,7 @@ pub enum LoadError {
         source: SourceError,
     },
     /// Its files are not valid.
-    #[error("commit {} has {mistakes} mistakes", .revision.short())]
+    #[error("commit {} has {mistakes} mistake{}", .revision.short(), if *.mistakes == 1 { "" } else { "s" })]
     Rejected {
         /// The commit.
         revision: Revision,
@@ -53,7 +53,7 @@ pub enum LoadError {
         source: StoreError,
     },
     /// The compiler itself failed.
-    #[error("reading commit {commit} ended in a fault of this program: {fault}")]
+    #[error("reading commit {commit} failed because of a bug in setpoint: {fault}")]
     Fault {
         /// The commit.
         commit: String,

@@ -81,7 +81,7 @@ impl HostState {
 
 /// A plan breaks rules that every plan must keep. It is never carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the plan breaks rules it must keep:\n  {}", .0.join("\n  "))]
+#[error("the plan violates its invariants:\n  {}", .0.join("\n  "))]
 pub struct Violations(pub Vec<String>);
 
 /// Checks a plan with [`lint`], which shares no code with the planner.

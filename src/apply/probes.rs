@@ -232,7 +232,7 @@ impl Probed {
         if let ProbeResult::Unreachable(why) = result
             && (first || before != Health::Unchecked)
         {
-            tracing::warn!(container = self.target.container.name, why, "a health check cannot be made");
+            tracing::warn!(container = self.target.container.name, why, "a health check is not possible");
         }
     }
 }

@@ -144,12 +144,12 @@ impl<'a> Walk<'a> {
             let subject = || self.plan.steps.get(need.step).map_or_else(String::new, |step| step.subject.to_string());
             match self.states.get(need.step) {
                 Some(State::Failed) => return Some(format!("needs {}, which failed", subject())),
-                Some(State::Skipped) => return Some(format!("needs {}, which was not done", subject())),
+                Some(State::Skipped) => return Some(format!("needs {}, which was skipped", subject())),
                 _ => {}
             }
         }
         let failed = step.deployment.as_ref().and_then(|deployment| self.halted.get(deployment))?;
-        Some(format!("halted, because {failed} failed"))
+        Some(format!("halted because {failed} failed"))
     }
 
     fn ready(&self, step: &Step) -> bool {

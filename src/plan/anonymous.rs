@@ -16,6 +16,6 @@ impl Instance<'_, '_> {
     pub(super) fn left_behind(&self, old: &Container) -> Option<String> {
         let hidden = |target: &&String| self.wanted.service.spec.mounts.contains_key(*target);
         let targets: Vec<&str> = old.anonymous_volumes.keys().filter(hidden).map(String::as_str).collect();
-        (!targets.is_empty()).then(|| format!("what is at {} (in an anonymous volume)", targets.join(", ")))
+        (!targets.is_empty()).then(|| format!("the data at {} (in an anonymous volume)", targets.join(", ")))
     }
 }

@@ -62,7 +62,7 @@ impl<'a> Instance<'_, 'a> {
             let field = Field::one(kind);
             if changes.iter().all(|change| change.field != field) {
                 changes.push(FieldChange {
-                    old: Some(format!("container:{name} (the one before)")),
+                    old: Some(format!("container:{name} (the previous one)")),
                     new: Some(format!("container:{name}")),
                     origin,
                     at: Some(self.wanted.service.origin(&field).clone()),

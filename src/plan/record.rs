@@ -52,8 +52,8 @@ pub fn not_granted(wanted: &ContainerSpec, made: &Container) -> Vec<String> {
         wanted.iter().filter(|(field, _)| exact(field)).filter(|(field, value)| reports.get(field) != Some(value));
     differing
         .map(|(field, value)| match reports.get(field) {
-            Some(report) => format!("the engine made {field} {report}, not {value}"),
-            None => format!("the engine did not apply {field} {value}"),
+            Some(report) => format!("the engine set {field} to {report} instead of {value}"),
+            None => format!("the engine did not apply {field}: {value}"),
         })
         .collect()
 }

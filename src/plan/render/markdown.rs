@@ -61,7 +61,7 @@ pub fn markdown(view: &View) -> String {
     if !view.held.is_empty() {
         out.push_str("\n**Held**\n\n");
         for row in &view.held {
-            let release = row.release.as_ref().map(|command| format!(" Release: `{command}`")).unwrap_or_default();
+            let release = row.release.as_ref().map(|command| format!(" To proceed: `{command}`")).unwrap_or_default();
             let _ = writeln!(out, "- `{}` {}: {}.{release}", cell(&row.subject), row.wanted, cell(&row.why));
         }
     }

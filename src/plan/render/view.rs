@@ -181,7 +181,7 @@ fn wave_texts(plan: &Plan, waves: &[usize]) -> Vec<String> {
                 plan.steps.iter().zip(waves).filter(|(_, of)| **of == wave).map(|(step, _)| step).collect();
             let names: Vec<String> = steps.iter().map(|step| step.subject.to_string()).collect();
             let shown = if names.len() > 6 {
-                format!("{}, … ({} in all)", names[..5].join(", "), names.len())
+                format!("{}, … ({} in total)", names[..5].join(", "), names.len())
             } else {
                 names.join(", ")
             };
