@@ -10,15 +10,12 @@ use std::io::ErrorKind;
 pub enum EngineError {
     /// The endpoint is of a kind that is not spoken.
     #[error(
-        "`{endpoint}` is no endpoint that setpoint speaks: write unix:///path, tcp://host:port or http://host:port. For an engine \
-         behind ssh or TLS forward its socket: `ssh -nNT -L /run/user/1000/engine.sock:/var/run/docker.sock HOST`"
+        "`{endpoint}` is not a supported engine address: write unix:///path, tcp://host:port or http://host:port. For an engine behind ssh or TLS forward its socket: `ssh -nNT -L /run/user/1000/engine.sock:/var/run/docker.sock HOST`"
     )]
     Endpoint { endpoint: String },
     /// TLS is asked for.
     #[error(
-        "DOCKER_TLS_VERIFY asks for TLS to {endpoint}, which setpoint does not speak to an engine, and it sends nothing in the clear \
-         instead. Forward the engine's socket (`ssh -nNT -L /run/user/1000/engine.sock:/var/run/docker.sock HOST`) and name that, or \
-         unset DOCKER_TLS_VERIFY when the endpoint is plain"
+        "DOCKER_TLS_VERIFY requests TLS for {endpoint}. Setpoint does not support TLS to an engine, and does not connect without it. Forward the engine's socket (`ssh -nNT -L /run/user/1000/engine.sock:/var/run/docker.sock HOST`) and use that address, or unset DOCKER_TLS_VERIFY if the endpoint does not use TLS"
     )]
     Tls { endpoint: String },
     /// A context of the `docker` command is asked for.
@@ -29,7 +26,7 @@ pub enum EngineError {
     Context { context: String },
     /// No version of the API in common.
     #[error(
-        "the engine at {endpoint} speaks versions {} to {} of its API, and this setpoint {ours} and older; use a newer setpoint",
+        "the engine at {endpoint} supports API versions {} to {}, but this setpoint supports only {ours} and older; use a newer setpoint",
         .range[0], .range[1]
     )]
     Version { endpoint: String, range: [String; 2], ours: String },
@@ -37,7 +34,7 @@ pub enum EngineError {
     #[error("cannot reach the Docker engine at {endpoint}")]
     Connect { endpoint: String, source: Cause },
     /// The engine did not describe itself.
-    #[error("the engine does not tell its settings")]
+    #[error("cannot read the engine's settings")]
     Info { source: Cause },
     /// A health check has no way from here to the container; nothing is known of its health.
     #[error("{why}")]
@@ -70,7 +67,7 @@ pub enum EngineError {
     #[error("cannot change the limits of container {name}")]
     UpdateContainer { name: String, source: Cause },
     /// A limit cannot be lifted while the container stays the same.
-    #[error("the engine cannot lift {} of container {name} in place; the container must be made anew", .limits.join(", "))]
+    #[error("the engine cannot remove {} of container {name} in place; the container must be recreated", .limits.join(", "))]
     LiftLimits { name: String, limits: Vec<&'static str> },
     /// A container was not thawed.
     #[error("cannot unpause container {name}")]
@@ -112,7 +109,7 @@ pub enum EngineError {
     #[error("cannot build {reference}{}", build_output(.output))]
     Build { reference: String, output: Vec<String>, source: Cause },
     /// A build was asked for without the files that it is made of.
-    #[error("cannot build {reference}: the build context was not handed over")]
+    #[error("cannot build {reference}: the build context is missing")]
     BuildContext { reference: String },
     /// An image did not get another name.
     #[error("cannot tag {reference} as {tag}")]
@@ -132,7 +129,7 @@ pub enum EngineError {
 }
 
 fn build_output(lines: &[String]) -> String {
-    if lines.is_empty() { String::new() } else { format!("; the last step said:\n  {}", lines.join("\n  ")) }
+    if lines.is_empty() { String::new() } else { format!("; output of the last step:\n  {}", lines.join("\n  ")) }
 }
 
 /// Why an engine did not do what it was asked, in its own words or in those of the connection.
@@ -218,12 +215,11 @@ impl EngineError {
     }
 }
 
-const NOT_ALLOWED: &str = "this user may not open the engine's socket; add it to the group that owns the socket \
-    (usermod -aG docker USER) and log in again";
+const NOT_ALLOWED: &str = "this user cannot open the engine's socket; add the user to the group that owns the socket (usermod -aG docker USER) and log in again";
 const NOT_RUNNING: &str =
-    "the engine does not run or listens elsewhere; start it (systemctl start docker) or set DOCKER_HOST";
+    "the engine is not running or uses another address; start it (systemctl start docker) or set DOCKER_HOST";
 const LOG_IN: &str = "log in to the registry: set `password_env` or run `docker login`";
-const PORT_TAKEN: &str = "another process or container listens on that host port; free it or choose another";
+const PORT_TAKEN: &str = "another process or container uses that host port; stop it or choose another port";
 
 /// Words of the engine and what they call for.
 const HINTS: &[(&str, &str)] = &[
@@ -232,19 +228,18 @@ const HINTS: &[(&str, &str)] = &[
     ("No such image", "pull or build the image first, or correct its reference"),
     (
         "active endpoints",
-        "containers are still connected to it; when `docker network inspect` shows none, the engine kept a stale endpoint \
-         and must be restarted",
+        "containers are still connected to it; if `docker network inspect` shows none, the engine has kept a stale endpoint and must be restarted",
     ),
     (
         "read-only",
-        "the engine writes no file into a read-only root; put the file's folder on a volume or drop `read_only`",
+        "the engine cannot write a file into a read-only root file system; mount a volume at the file's folder or remove `read_only`",
     ),
     ("no basic auth credentials", LOG_IN),
     ("unauthorized", LOG_IN),
     ("denied", LOG_IN),
     (
         "no space left on device",
-        "free space where the engine keeps its data (`docker system df`, `docker image prune`)",
+        "free space on the disk of the engine's data (`docker system df`, `docker image prune`)",
     ),
     (
         "server gave HTTP response to HTTPS client",

@@ -59,7 +59,7 @@ impl Docker {
         let agreed = newest.min(ours);
         if let Some(before) = self.link.speak(agreed).filter(|before| *before != agreed) {
             let engine = there.version.unwrap_or_default();
-            tracing::info!(engine, api = %agreed, before = %before, "the engine speaks another version of its API");
+            tracing::info!(engine, api = %agreed, before = %before, "the engine now uses another API version");
         }
         let info = self.api.info().await.map_err(|source| EngineError::Info { source: source.into() })?;
         self.link.learn(Defaults {

@@ -93,7 +93,7 @@ impl Docker {
         match self.find(id.as_str()).await? {
             Some(container) if container.started_at.is_some() => Ok(None),
             Some(_) => self.fail(id, "was never started".to_owned()).await,
-            None => self.fail(id, "is gone".to_owned()).await,
+            None => self.fail(id, "no longer exists".to_owned()).await,
         }
     }
 
@@ -116,7 +116,7 @@ impl Docker {
                 Status::Created => return self.fail(id, "was never started".to_owned()).await,
                 Status::Restarting if !retried => {
                     let verdict =
-                        "ended and was restarted by the engine; a job needs the restart policy `no` or `on-failure`";
+                        "exited and was restarted by the engine; a job needs the restart policy `no` or `on-failure`";
                     return self.fail(id, verdict.to_owned()).await;
                 }
                 Status::Running | Status::Paused | Status::Restarting => {}
@@ -212,7 +212,7 @@ impl Wait<'_> {
     ) -> Result<Look, GateError> {
         let container = match self.docker.find(self.container.as_str()).await {
             Ok(Some(container)) => container,
-            Ok(None) => return Ok(Look::Hopeless("was removed while its health was waited for".to_owned())),
+            Ok(None) => return Ok(Look::Hopeless("was removed while waiting for it to become healthy".to_owned())),
             // An engine that is being restarted comes back; the deadline bounds the hope.
             Err(error) if error.is_retryable() && begin.elapsed() < self.timeout => {
                 return Ok(Look::Pending("the engine does not answer".to_owned()));
@@ -222,12 +222,12 @@ impl Wait<'_> {
         let first = if fresh { 0 } else { container.restart_count };
         let (count, started_at) = *base.get_or_insert((first, container.started_at));
         if container.status == Status::Restarting || container.restart_count > count {
-            let code = self.exit_code().await.map(|code| format!(" with exit code {code}")).unwrap_or_default();
-            let verdict = format!("ended{code} and was restarted by the engine, after {}", seconds(begin.elapsed()));
+            let code = self.exit_code().await.map(|code| format!(" with code {code}")).unwrap_or_default();
+            let verdict = format!("exited{code} after {} and was restarted by the engine", seconds(begin.elapsed()));
             return Ok(Look::Hopeless(verdict));
         }
         if container.started_at != started_at {
-            return Ok(Look::Hopeless("was restarted while its health was waited for".to_owned()));
+            return Ok(Look::Hopeless("was restarted while waiting for it to become healthy".to_owned()));
         }
         Ok(match container.status {
             Status::Running => match container.health {
@@ -246,9 +246,9 @@ impl Wait<'_> {
     /// What is waited for, in words; nothing pending means that only the time is left during which it must stay good.
     fn waits_for(&self, pending: Option<String>) -> String {
         match pending {
-            Some(what) => format!("not healthy yet: {what}; waits up to {}", duration_text(self.timeout)),
+            Some(what) => format!("not healthy yet: {what}; waiting for up to {}", duration_text(self.timeout)),
             None if self.window.is_zero() => String::new(),
-            None => format!("must stay so for {}", duration_text(self.window)),
+            None => format!("healthy; must stay healthy for {}", duration_text(self.window)),
         }
     }
 
@@ -256,12 +256,12 @@ impl Wait<'_> {
         let window = duration_text(self.window);
         let times = |count: u32| if count == 1 { "once".to_owned() } else { format!("{count} times") };
         match container.health {
-            Health::Healthy => format!("healthy for {window}, looked at {}", times(looks)),
+            Health::Healthy => format!("healthy for {window}, checked {}", times(looks)),
             _ if self.probe.is_some() => {
                 let note = probing.note.as_ref().map(|note| format!(", {note}")).unwrap_or_default();
                 format!("healthy for {window}, checked {}{note}", times(probing.checks))
             }
-            _ => format!("running for {window}, looked at {}", times(looks)),
+            _ => format!("running for {window}, checked {}", times(looks)),
         }
     }
 
@@ -331,7 +331,7 @@ impl<'a> Probing<'a> {
                 Look::Hopeless(format!("unhealthy: its health check failed {times} times in a row: {what}"))
             }
             Some(ProbeResult::Bad(what) | ProbeResult::Silent(what)) => Look::Pending(what.clone()),
-            None => Look::Pending("its health check has not been answered yet".to_owned()),
+            None => Look::Pending("its health check has no answer yet".to_owned()),
         }
     }
 

@@ -96,7 +96,7 @@ impl Docker {
                 }
                 // It vanished since the list was made.
                 Err(error) if is_gone(&error) => continue,
-                Ok(None) => "the engine left out its id".to_owned(),
+                Ok(None) => "the engine did not report its id".to_owned(),
                 Err(error) => error.to_string(),
             };
             observed.missing.push(format!("container {}: {why}", name().trim_start_matches('/')));

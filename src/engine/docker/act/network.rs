@@ -34,11 +34,11 @@ impl Work<'_> {
                 return Ok(made(id));
             }
             let whose = match present.get(labels::OWNER) {
-                Some(owner) if *owner == self.owner.to_string() => "ours with other settings",
-                Some(_) => "somebody else's",
-                None => "not ours",
+                Some(owner) if *owner == self.owner.to_string() => "managed by this environment, with other settings",
+                Some(_) => "managed by another environment",
+                None => "not managed by setpoint",
             };
-            return Err(ActError::Stale(format!("a network {} is there that is {whose}", network.name)));
+            return Err(ActError::Stale(format!("network {} already exists ({whose})", network.name)));
         }
         let pool = (network.subnet.is_some() || network.gateway.is_some()).then(|| Ipam {
             config: Some(vec![IpamConfig {
@@ -123,7 +123,7 @@ impl Work<'_> {
                 if owner.as_deref() == Some(self.owner.as_str()) {
                     Ok(true)
                 } else {
-                    Err(ActError::Stale(format!("network {name} is not ours")))
+                    Err(ActError::Stale(format!("network {name} is not managed by this environment")))
                 }
             }
             Err(error) if is_gone(&error) => Ok(false),

@@ -35,7 +35,7 @@ impl Work<'_> {
             Some(found) if found.name.ends_with(NEXT) || found.name.ends_with(PREV) => {
                 self.remove_instance(id, LEFTOVER_GRACE).await
             }
-            Some(found) => Err(ActError::Stale(format!("container {} is no leftover any more", found.name))),
+            Some(found) => Err(ActError::Stale(format!("container {} is no longer a leftover", found.name))),
         }
     }
 

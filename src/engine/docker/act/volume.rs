@@ -20,7 +20,12 @@ impl Work<'_> {
             Ok(present) if present.labels.get(labels::OWNER).map(String::as_str) == Some(self.owner.as_str()) => {
                 return Ok(Outcome::default());
             }
-            Ok(_) => return Err(ActError::Stale(format!("a volume {} is there that is not ours", volume.name))),
+            Ok(_) => {
+                return Err(ActError::Stale(format!(
+                    "volume {} already exists and is not managed by this environment",
+                    volume.name
+                )));
+            }
             Err(error) if is_gone(&error) => {}
             Err(source) => {
                 return Err(
@@ -61,7 +66,7 @@ impl Work<'_> {
         };
         let Some(present) = present else { return self.create_volume(volume, deployment).await };
         if present.labels.get(labels::OWNER).map(String::as_str) != Some(self.owner.as_str()) {
-            return Err(ActError::Stale(format!("the volume {} is not ours", volume.name)));
+            return Err(ActError::Stale(format!("volume {} is not managed by this environment", volume.name)));
         }
         if present.labels.get(labels::SPEC) == wanted.get(labels::SPEC) {
             return Ok(Outcome::default());

@@ -31,7 +31,9 @@ impl Work<'_> {
             },
             Guard::Ours { container, owner } => match self.docker.find(container.as_str()).await? {
                 Some(found) if found.owner.as_ref() == Some(owner) => Ok(false),
-                Some(found) => Err(ActError::Stale(format!("container {} is not ours", found.name))),
+                Some(found) => {
+                    Err(ActError::Stale(format!("container {} is not managed by this environment", found.name)))
+                }
                 None if matches!(action, Action::RemoveInstance { .. } | Action::DiscardLeftover { .. }) => Ok(true),
                 None => Err(gone(container)),
             },
@@ -42,7 +44,7 @@ impl Work<'_> {
     pub(super) async fn ours(&self, container: &ContainerId) -> Result<Container, ActError> {
         match self.docker.find(container.as_str()).await? {
             Some(found) if found.owner.as_ref() == Some(self.owner) => Ok(found),
-            Some(found) => Err(ActError::Stale(format!("container {} is not ours", found.name))),
+            Some(found) => Err(ActError::Stale(format!("container {} is not managed by this environment", found.name))),
             None => Err(gone(container)),
         }
     }
@@ -50,12 +52,12 @@ impl Work<'_> {
     /// The name that a plan counted on stands for something else.
     pub(super) fn taken(&self, name: &str, holder: &Container) -> ActError {
         let whose = match (&holder.owner, &holder.instance) {
-            (Some(owner), Some(instance)) if owner == self.owner => format!("of our instance {instance}"),
-            (Some(owner), _) => format!("owned by {owner}"),
-            (None, _) => "that is not ours".to_owned(),
+            (Some(owner), Some(instance)) if owner == self.owner => format!("instance {instance}"),
+            (Some(owner), _) => format!("owner {owner}"),
+            (None, _) => "not managed by setpoint".to_owned(),
         };
         ActError::Stale(format!(
-            "the name {name} belongs to container {} {whose}, {}",
+            "the name {name} is used by container {} ({whose}, {})",
             holder.id.short(),
             holder.status
         ))
@@ -84,5 +86,5 @@ impl Work<'_> {
 }
 
 pub(super) fn gone(container: &ContainerId) -> ActError {
-    ActError::Stale(format!("container {} is gone", container.short()))
+    ActError::Stale(format!("container {} no longer exists", container.short()))
 }

@@ -36,7 +36,7 @@ impl Docker {
         let reference = build.reference();
         match self.api.inspect_image(&reference).await {
             Ok(_) => {
-                let _ = news.try_send(News::Line(format!("{reference} is built already")));
+                let _ = news.try_send(News::Line(format!("{reference} is already built")));
                 return self.tag(&reference, &build.friendly()).await;
             }
             Err(error) if is_gone(&error) => {}

@@ -55,8 +55,7 @@ fn run(program: &str, registry: &str, patience: Duration) -> Result<Option<Docke
                 drop(child.kill());
                 drop(child.wait());
                 return Err(format!(
-                    "the helper {program} did not answer within {} s; it may be asking for a passphrase. Use a login that needs \
-                     nobody: `password_env`, or one in Docker's config file",
+                    "the helper {program} did not answer within {} s; it may be asking for a passphrase. Use a login that needs no input: `password_env`, or one in Docker's config file",
                     patience.as_secs()
                 ));
             }
@@ -69,7 +68,7 @@ fn run(program: &str, registry: &str, patience: Duration) -> Result<Option<Docke
         return if text.contains("not found") { Ok(None) } else { Err(format!("the helper {program} failed")) };
     }
     let answer: Answer =
-        serde_json::from_str(&text).map_err(|_| format!("the helper {program} printed no login that can be read"))?;
+        serde_json::from_str(&text).map_err(|_| format!("the helper {program} printed no readable login"))?;
     Ok(Some(match answer.username.as_str() {
         "<token>" => DockerCredential::IdentityToken(answer.secret),
         _ => DockerCredential::UsernamePassword(answer.username, answer.secret),

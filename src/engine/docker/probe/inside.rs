@@ -70,21 +70,21 @@ impl Docker {
             Err(_) => {
                 let within = duration_text(probe.timeout);
                 return ProbeResult::Silent(format!(
-                    "{target} did not answer within {within}, asked inside the container"
+                    "{target} did not answer within {within}, checked inside the container"
                 ));
             }
         };
         match (code, status(&output)) {
             (NO_PROGRAM..=127, None) => unreachable_from_here(why),
             (_, Some(status)) if probe.http_path.is_some() => {
-                let place = format!("http://{target}, asked inside the container,");
+                let place = format!("http://{target}, checked inside the container,");
                 match judged(&place, status) {
-                    ProbeResult::Good(_) => ProbeResult::Good(Some("asked inside the container".to_owned())),
+                    ProbeResult::Good(_) => ProbeResult::Good(Some("checked inside the container".to_owned())),
                     other => other,
                 }
             }
-            (0, _) => ProbeResult::Good(Some("asked inside the container".to_owned())),
-            _ => ProbeResult::Silent(format!("{target} did not answer, asked inside the container")),
+            (0, _) => ProbeResult::Good(Some("checked inside the container".to_owned())),
+            _ => ProbeResult::Silent(format!("{target} did not answer, checked inside the container")),
         }
     }
 
@@ -124,8 +124,7 @@ fn is_missing_program(error: &bollard::errors::Error) -> bool {
 
 fn unreachable_from_here(why: &str) -> ProbeResult {
     ProbeResult::Unreachable(format!(
-        "its check cannot be made from here: {why}, and its image has no program to ask with (sh with curl, wget or nc). Run \
-         setpoint in the network of the engine's host, publish the port, or write the check as `test`"
+        "its health check is not possible from here: {why}, and its image has no program for the check (sh with curl, wget or nc). Run setpoint in the network of the engine's host, publish the port, or write the check as `test`"
     ))
 }
 

@@ -43,7 +43,7 @@ impl Docker {
         };
         match self.find(other).await {
             Ok(Some(holder)) => Ok(Cow::Owned(holder)),
-            Ok(None) => Err(ProbeResult::Bad(format!("the container {other} whose network it uses is gone"))),
+            Ok(None) => Err(ProbeResult::Bad(format!("container {other}, whose network it uses, no longer exists"))),
             Err(error) => Err(ProbeResult::Silent(error.to_string())),
         }
     }
