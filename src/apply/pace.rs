@@ -15,10 +15,10 @@ const QUIET: Duration = Duration::from_secs(600);
 /// How long the first wait is; each further one doubles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tempo {
-    /// 100 ms: the host moved meanwhile.
+    /// 100 ms: the host changed meanwhile.
     Soon,
-    /// 100 ms once, then as `Later`: a repair failed, because it met the next fault, or because the engine is being shut down
-    /// and starts nothing any more. Nothing tells the two apart.
+    /// 100 ms once, then as `Later`: a repair failed, because of another fault, or because the engine is shutting down and refuses
+    /// starts. The two cannot be distinguished.
     Again,
     /// 1 s.
     Later,

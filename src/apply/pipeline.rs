@@ -32,11 +32,10 @@ pub fn compile(tree: &FileTree) -> Result<Desired, Report> {
 /// A host as its engine reports it, with what the store remembers of it.
 #[derive(Clone, Debug)]
 pub struct HostState {
-    /// What the engine reports.
     pub observed: Observed,
-    /// What the store remembers.
     pub memory: Memory,
-    /// The containers whose health Setpoint checks itself. Until [`HostState::overlay_health`] is called, their health is the recorded one.
+    /// The containers whose health Setpoint checks itself. Until [`HostState::overlay_health`] is called, their health is the recorded
+    /// one.
     pub targets: Vec<Target>,
 }
 

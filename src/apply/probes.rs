@@ -22,15 +22,14 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// A container to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The container.
     pub container: Container,
-    /// How.
     pub probe: Probe,
-    /// How long after its start it may leave the check unanswered: the deployment's `startup_timeout`.
+    /// How long after its start the check may have no answer: the deployment's `startup_timeout`.
     pub patience: Duration,
-    /// What was known of it before this process began.
+    /// The health that was recorded before this process started.
     pub recalled: Option<Health>,
-    /// Whether this check is not in force yet: a commit changed it, and its step is to be done. Nothing is judged by it before.
+    /// Whether this check is not active yet: a commit changed it, and its step has not been carried out. Its results are ignored until
+    /// then.
     pub pending: bool,
 }
 
@@ -126,15 +125,14 @@ pub async fn check_now(ask: &Ask, targets: Vec<Target>) -> BTreeMap<ContainerId,
 
 /// The task that makes the checks.
 pub struct Prober {
-    /// What to check; replaced after each look at the engine.
+    /// What to check; replaced after each observation of the engine.
     pub targets: watch::Receiver<Arc<Vec<Target>>>,
-    /// What is known; a container that was not checked yet is absent.
+    /// The known health; a container that was not checked yet is absent.
     pub healths: watch::Sender<Arc<BTreeMap<ContainerId, Health>>>,
     /// Called when a container's health changes; must not block.
     pub changed: Box<dyn Fn() + Send + Sync>,
     /// Makes one check.
     pub ask: Ask,
-    /// When to end.
     pub stop: CancellationToken,
 }
 
@@ -142,7 +140,7 @@ pub struct Prober {
 struct Probed {
     target: Target,
     verdict: Verdict,
-    /// When the next check begins; absent while one is under way.
+    /// When the next check starts; absent while one is in progress.
     due: Option<Instant>,
     /// Whether it was checked at all.
     checked: bool,

@@ -24,7 +24,7 @@ enum State {
 pub struct Moves {
     /// Steps to start, in plan order; they count as running from now on.
     pub start: Vec<StepId>,
-    /// Steps that will not be started, and why; they are settled.
+    /// Steps that will not be started, and why.
     pub skip: Vec<(StepId, String)>,
 }
 
@@ -33,7 +33,7 @@ pub struct Moves {
 pub struct Walk<'a> {
     plan: &'a Plan,
     states: Vec<State>,
-    /// Steps that are to be skipped from the beginning.
+    /// Steps that are skipped from the beginning.
     kept: BTreeMap<StepId, String>,
     /// Deployments that start no further step, with the step that failed.
     halted: BTreeMap<DeploymentName, String>,

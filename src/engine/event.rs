@@ -7,7 +7,6 @@ use crate::model::ContainerId;
 pub enum EngineEvent {
     /// A container of ours did something (`die`, `health_status: unhealthy`, …).
     Container {
-        /// Its id.
         id: ContainerId,
         /// The engine's word for it.
         action: String,

@@ -35,23 +35,20 @@ pub(super) fn differences(
 
 /// Everything one comparison looks at.
 struct Comparison<'a> {
-    /// The service whose instance it is.
     service: &'a Service,
-    /// The name the container should have.
     name: &'a str,
     /// The service's own fields.
     own: &'a Fields,
     /// The service's fields over the container's image ([`effective`](super::effective)), or its own alone when the image is gone.
     wanted: &'a Overlay,
-    /// What there is.
     container: &'a Container,
-    /// The image that the wanted reference stands for now, if it is on the host.
+    /// The image that the wanted reference names now, if it is on the host.
     image: Option<&'a ImageState>,
     /// Whether the container's own image is on the host, so that `wanted` holds its defaults too.
     image_known: bool,
-    /// Digests of what was last asked for, by field text.
+    /// Digests of what was requested last, by field text.
     asked: &'a BTreeMap<String, String>,
-    /// What is on record of the engine's report of it; absent when the record was lost or never made.
+    /// The recorded report of the engine; absent if the record was lost or never made.
     recorded: Option<&'a Base>,
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Draft {
     pub(super) deployment: Option<DeploymentName>,
     pub(super) action: Action,
     pub(super) guard: Guard,
-    /// Subjects that must have come so far; those without a draft are there already.
+    /// Subjects that must have reached a milestone; those without a draft exist already.
     pub(super) needs: BTreeSet<(Subject, Milestone)>,
     pub(super) changes: Vec<FieldChange>,
     pub(super) reason: Reason,
@@ -40,7 +40,7 @@ pub(super) struct Draft {
 pub(super) struct Drafts {
     pub(super) steps: BTreeMap<Subject, Draft>,
     pub(super) held: Vec<Held>,
-    /// Networks, volumes and images that are not there as they are wanted, so that what needs them cannot be done either.
+    /// Networks, volumes and images that are not as wanted, so steps that need them cannot be done either.
     pub(super) absent: BTreeSet<Subject>,
     /// Who takes over a name or a port from whom.
     pub(super) handovers: Vec<Handover>,
@@ -53,7 +53,7 @@ pub(super) struct Handover {
     pub(super) holder: Subject,
     /// Who is to have it.
     pub(super) heir: Subject,
-    /// The step that makes the holder let go ahead of its own change, when the two wait for each other.
+    /// The step that makes the holder release it before its own change, if the two wait for each other.
     pub(super) room: Option<Subject>,
 }
 

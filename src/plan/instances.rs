@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// What was seen of the wanted instances on the way.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// Instances that are as they should be.
+    /// Instances that are in sync.
     pub(super) unchanged: usize,
 }
 

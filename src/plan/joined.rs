@@ -9,7 +9,6 @@ use crate::model::{Container, Field, FieldKind};
 
 /// A container that will be another one, and whose namespace is shared.
 pub(super) struct Renewed<'a> {
-    /// The instance.
     pub(super) holder: Subject,
     /// The sharer's field, and the name in it.
     kind: FieldKind,

@@ -19,7 +19,7 @@ pub struct Pretended {
     pub observed: Observed,
     /// What the store would remember.
     pub memory: Memory,
-    /// What an engine would have refused. Always empty for a plan that `lint` finds nothing in and whose input was true.
+    /// What an engine would have refused. Always empty for a plan without findings of `lint`, if the input was correct.
     pub refused: Vec<String>,
 }
 

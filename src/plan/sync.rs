@@ -12,15 +12,15 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sync {
-    /// It is as the commit wants it, and runs.
+    /// It matches the commit and runs.
     InSync,
-    /// Steps are to be done, or something is still starting.
+    /// There are steps to do, or something is still starting.
     Progressing,
-    /// Something is wanted and not done; the holds say why.
+    /// A wanted change is held; the holds say why.
     Held,
-    /// Something that should run does not, or its health is bad, and no step can change that now.
+    /// Something that should run is not running or is unhealthy, and no step can change that now.
     Degraded,
-    /// The newest commit, or the plan for it, may not be carried out.
+    /// The newest commit, or the plan for it, must not be carried out.
     Refused,
     /// The engine could not be read in full.
     Unknown,
@@ -43,9 +43,9 @@ impl Sync {
 /// The state of affairs: of each deployment that Git names, and of the whole, which is at least as bad as the worst of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Syncs {
-    /// Of everything.
+    /// The state of the whole host.
     pub whole: Sync,
-    /// Of each deployment.
+    /// The state of each deployment.
     pub deployments: BTreeMap<DeploymentName, Sync>,
 }
 

@@ -10,11 +10,8 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 /// One replica that should be there.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted<'a> {
-    /// Which.
     pub(super) id: InstanceId,
-    /// Its deployment.
     pub(super) deployment: &'a Deployment,
-    /// Its service.
     pub(super) service: &'a Service,
     /// The name its container should have.
     pub(super) name: String,

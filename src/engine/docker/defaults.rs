@@ -6,11 +6,9 @@ pub(super) const TIMEOUT: u64 = 120;
 /// What the engine's own settings make of an absent value.
 #[derive(Debug, Default)]
 pub(super) struct Defaults {
-    /// The log driver.
     pub log_driver: String,
     /// Whether the kernel counts swap; if not, the engine drops swap limits.
     pub swap_limit: bool,
-    /// Name of the engine's host.
     pub hostname: String,
     /// Whether the engine has a network of its own: it is rootless, or in the virtual machine of Docker Desktop.
     pub apart: bool,

@@ -18,11 +18,9 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// How a gate was not passed.
 #[derive(Debug)]
 pub(super) enum GateError {
-    /// The container failed.
     Failed(Box<HealthReport>),
-    /// The wait was ended from outside.
+    /// The wait was interrupted.
     Interrupted(Interruption),
-    /// The engine did not answer.
     Engine(EngineError),
 }
 
@@ -288,13 +286,13 @@ struct Probing<'a> {
     running: Option<Check<'a>>,
     next: Instant,
     last: Option<ProbeResult>,
-    /// How it was asked, where that is not plain.
+    /// How it was checked, if that is not obvious.
     note: Option<String>,
-    /// Whether it was good once: from then on silence counts as a failure.
+    /// Whether it was good once: after that, no answer counts as a failure.
     was_good: bool,
     failures: u32,
     checks: u32,
-    /// Pause before the next check while none is answered.
+    /// Pause before the next check while there is no answer.
     again: Duration,
 }
 

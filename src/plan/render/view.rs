@@ -12,46 +12,38 @@ use std::collections::BTreeSet;
 pub struct View {
     /// Version of this form.
     pub version: u32,
-    /// The plan's id, for `apply --plan-id`: the first twelve digits of `digest`.
+    /// The plan's id for `apply --plan-id`: the first twelve digits of `digest`.
     pub id: String,
     /// The plan's id in full.
     pub digest: String,
-    /// Environment.
     pub environment: String,
-    /// Commit.
     pub revision: Revision,
-    /// When the engine was looked at.
+    /// When the engine was observed.
     pub observed_at: String,
     /// What could not be observed.
     pub missing: Vec<String>,
-    /// The one line that says it all.
+    /// A summary in one line.
     pub verdict: String,
-    /// Instances that are as they should be.
+    /// Instances that are in sync.
     pub unchanged: usize,
     /// Steps in the order in which they are carried out.
     pub steps: Vec<StepRow>,
     /// Changed fields by subject.
     pub details: Vec<Detail>,
-    /// What runs at once when nothing else limits it, and what it waits for.
+    /// The steps that can run at the same time, and what each wave waits for.
     pub waves: Vec<String>,
-    /// What is wanted and not done.
+    /// Changes that are held.
     pub held: Vec<HeldRow>,
 }
 
 /// One step.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepRow {
-    /// Number.
     pub id: usize,
-    /// What it costs.
     pub disruption: Disruption,
-    /// What is done.
     pub action: &'static str,
-    /// To what.
     pub subject: String,
-    /// Why.
     pub reason: String,
-    /// What it waits for.
     pub needs: Vec<Need>,
     /// The wave it runs in, from 1.
     pub wave: usize,
@@ -60,11 +52,9 @@ pub struct StepRow {
 /// The changed fields of one subject.
 #[derive(Clone, Debug, Serialize)]
 pub struct Detail {
-    /// Whose.
     pub subject: String,
     /// Whether they are held instead of changed.
     pub held: bool,
-    /// The fields.
     pub changes: Vec<ChangeRow>,
 }
 
@@ -73,13 +63,9 @@ pub struct Detail {
 pub struct ChangeRow {
     /// `+` set, `-` unset, `~` changed.
     pub sign: char,
-    /// Field.
     pub field: String,
-    /// Value now.
     pub old: String,
-    /// Value wanted.
     pub new: String,
-    /// Who made the difference.
     pub origin: Origin,
     /// The place that sets it.
     pub at: Option<String>,
@@ -88,13 +74,12 @@ pub struct ChangeRow {
 /// Something held.
 #[derive(Clone, Debug, Serialize)]
 pub struct HeldRow {
-    /// What it is about.
     pub subject: String,
     /// What would be done.
     pub wanted: &'static str,
-    /// Why it is not.
+    /// Why it is held.
     pub why: String,
-    /// The command that lifts the hold.
+    /// The command to proceed.
     pub release: Option<String>,
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Order {
     pub stop_first: bool,
     /// How long the old one may take to stop.
     pub grace: Duration,
-    /// Whether a failed new one makes way for the old one; else it takes its place all the same.
+    /// Whether a failed new container is removed for the old one; otherwise it replaces the old one although it failed.
     pub rollback: bool,
 }
 

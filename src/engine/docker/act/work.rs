@@ -14,7 +14,7 @@ pub(super) struct Work<'a> {
     pub(super) owner: &'a OwnerId,
     pub(super) news: mpsc::Sender<News>,
     pub(super) interrupt: Interrupt,
-    /// What the engine remarked so far.
+    /// Warnings of the engine so far.
     pub(super) warnings: Mutex<Vec<String>>,
 }
 

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 /// Where this process stands towards the engine's host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Vantage {
-    /// Where ports that are published on every address of the engine's host are reached; `None` is not known.
+    /// Where ports that are published on all addresses of the engine's host can be reached; `None` if not known.
     host: Option<IpAddr>,
     /// Whether this process uses the network of the engine's host.
     on_host: bool,
@@ -47,16 +47,15 @@ impl Vantage {
 pub(super) enum Way {
     /// By a connection from here.
     Dial {
-        /// Where to.
         target: SocketAddr,
         /// How, for people; absent for the container's own address.
         note: Option<String>,
     },
     /// By a program in the container.
     Inside {
-        /// The address to ask at within the container's network.
+        /// The address to check within the container's network.
         address: IpAddr,
-        /// Why no connection from here can work.
+        /// Why no connection from here is possible.
         why: String,
     },
 }

@@ -39,9 +39,9 @@ pub(super) fn limits(host: &HostConfig, swap_counted: bool) -> Resources {
 
 /// The way from one set of limits to another.
 pub(in super::super) enum LimitsUpdate {
-    /// One call.
+    /// One call is enough.
     InPlace(Box<ContainerUpdateBody>),
-    /// These cannot be lifted while the container stays the same.
+    /// These limits cannot be removed while the container stays the same.
     Lifts(Vec<&'static str>),
 }
 
