@@ -1,4 +1,4 @@
-//! What is written down while a plan is carried out: events, what changed in place, failures, repairs.
+//! Records what happens while a plan is carried out: events, fields changed in place, failures, repairs.
 
 use super::job::{Applied, Job, StepResult, failure, title};
 use super::observe::seen;

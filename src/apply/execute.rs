@@ -1,7 +1,7 @@
-//! Carrying a plan out: starts what [`Walk`] allows, records each fact before and after, reports progress.
+//! Carries out a plan: starts the steps that [`Walk`] allows, records each fact before and after, and reports progress.
 //!
-//! The steps themselves come in as a function (`run`); it is the engine's
-//! [`crate::engine::Engine::act`] everywhere but in the tests of the scheduling.
+//! How one step is carried out is passed in as a function (`run`): the engine's [`crate::engine::Engine::act`], except in the tests
+//! of the scheduling.
 
 use super::bookkeeping::Books;
 use super::job::{Applied, ApplyError, Job, Progress, ProgressKind, StepResult};

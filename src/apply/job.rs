@@ -1,4 +1,4 @@
-//! What a plan is carried out with, what is reported meanwhile, and what became of it.
+//! The input of an apply, the progress that it reports, and its result.
 
 use crate::engine::{ActError, Interrupt};
 use crate::model::{HealthReport, Observed};

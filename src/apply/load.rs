@@ -1,4 +1,4 @@
-//! From a commit to what it wants: read, compile, claim its environment.
+//! From a commit to its desired state: read, compile, claim its environment.
 
 use super::pipeline::compile;
 use crate::manifest;

@@ -1,4 +1,5 @@
-//! What an observation covers and says: which images matter, which container stands for which instance, what Setpoint's own checks add.
+//! Prepares and interprets an observation: which images to read, which container belongs to which instance, and the results of
+//! Setpoint's own health checks.
 
 use super::probes::Target;
 use crate::engine::Scope;

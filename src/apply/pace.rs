@@ -1,6 +1,6 @@
-//! How soon a step may be tried again: pure. The first try and the first repair are never delayed; each further one waits longer,
-//! whatever it did. Without this, a step that fails at once, or a container that ends at once, would be tried again as fast as
-//! the engine reports its own events. How often in all is not decided here: see `plan::flapping`.
+//! How soon a step may be tried again. Pure. The first attempt and the first repair are never delayed; the wait before each further
+//! one gets longer, whatever it did. Otherwise a step that fails immediately, or a container that exits immediately, would be tried
+//! again as fast as the engine reports its own events. `plan::flapping` decides how often something is repaired in total.
 
 use crate::plan::{Origin, Reason, Step, Subject};
 use crate::process::Backoff;

@@ -1,4 +1,5 @@
-//! Health checks that Setpoint makes itself, for services whose containers have none: each at its own interval, a few at once.
+//! Health checks that Setpoint makes itself, for services whose containers have none: each at its own interval, a few at the same
+//! time.
 
 use crate::engine::{Engine, ProbeResult};
 use crate::model::{Container, ContainerId, Desired, Health, Observed, OwnerId, Probe, Status, Timestamp};

@@ -1,4 +1,4 @@
-//! Carrying one step out on the engine: what [`super::execute`] is given as its `run`.
+//! Carries out one step on the engine: the function that [`super::execute`] gets as `run`.
 
 use crate::engine::{ActContext, ActError, Engine, Interrupt, News, Outcome};
 use crate::model::{ContextFile, Desired, OwnerId};

@@ -1,4 +1,4 @@
-//! Which step of a plan may start when: pure scheduling. No clock, no engine; [`super::execute`] does what this says.
+//! Decides which step of a plan may start when. Pure: it uses no clock and no engine; [`super::execute`] starts the steps.
 
 use crate::model::{DeploymentName, OnFailure, StrategyKind};
 use crate::plan::{Action, Milestone, Plan, Step, StepId};

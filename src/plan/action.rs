@@ -1,4 +1,4 @@
-//! What an engine is asked to do, with all it takes to do it: the executing side has no choice left.
+//! The engine calls of a plan, with all data that they need: the code that carries them out makes no decisions.
 
 use crate::model::{
     Attachment, ConfigFile, ContainerId, ContainerSpec, DeploymentName, ImageBuild, InstanceId, Network, OwnerId,

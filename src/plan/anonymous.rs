@@ -1,4 +1,4 @@
-//! What becomes of the volumes that nobody declared when a container is replaced.
+//! Anonymous volumes, and what happens to them when a container is replaced.
 
 use super::instance::Instance;
 use crate::model::Container;

@@ -1,4 +1,4 @@
-//! The planner's input with the look-ups that every part of it needs.
+//! The planner's input, with the lookups that every part of it needs.
 
 use super::input::{AllowedGuard, PlanInput};
 use super::wanted::{Present, Wanted, present, wanted};

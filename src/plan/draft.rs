@@ -1,4 +1,4 @@
-//! Steps while their order is still open: they name each other by subject, and get numbers at the end.
+//! Drafts of steps: while their order is still open, they refer to each other by subject; they get numbers at the end.
 
 use super::action::{Action, Guard};
 use super::step::{Disruption, FieldChange, Held, HeldReason, Milestone, Reason, Subject};

@@ -1,4 +1,4 @@
-//! What a service wants as fields, computed once for all its replicas.
+//! The wanted fields of a service, computed once for all its replicas.
 
 use super::context::Context;
 use super::effective::effective;

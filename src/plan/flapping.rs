@@ -1,4 +1,4 @@
-//! Nothing is repaired for ever: what was repaired again and again, and does not stay so, is held.
+//! Limits repairs: an object that was repaired several times without lasting effect is held.
 
 use super::context::Context;
 use super::input::{AllowedGuard, Repair};

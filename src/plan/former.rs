@@ -1,4 +1,4 @@
-//! Volumes of earlier versions, which were not named after their deployment: a deployment goes on using the one it has.
+//! Volumes of earlier versions, which were not named after their deployment: a deployment that has one continues to use it.
 
 use crate::model::{Deployment, Desired, Mount, Observed, OwnerId};
 use std::borrow::Cow;

@@ -1,7 +1,7 @@
-//! The identity of a plan: a digest of everything that would be carried out differently, and of nothing else.
+//! The identity of a plan: a digest of everything that affects how it is carried out, and of nothing else.
 //!
-//! Each type is taken apart without `..`, so that the compiler asks about every new field: either it is written, or it is left
-//! out with an underscore. Left out are the time of the observation, the texts for people and the places in files.
+//! Each type is taken apart without `..`, so that the compiler reports every new field: it is either written, or left out with an
+//! underscore. The time of the observation, the texts for people and the places in files are left out.
 
 use super::action::{Action, Gate, Guard, Launch, Update};
 use super::id::PlanId;

@@ -1,4 +1,4 @@
-//! What the planner looks at. All of it is data, the time included.
+//! The input of the planner. All of it is data, including the time.
 
 use crate::model::{DeploymentName, Desired, InstanceId, Observed, OwnerId, Revision, Timestamp};
 use serde::{Deserialize, Serialize};

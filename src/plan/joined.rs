@@ -1,5 +1,5 @@
-//! Shared namespaces. `container:<name>` stands for the container that had the name when the sharer was created: once that one
-//! is replaced, the sharer holds on to something that is gone, and is replaced as well.
+//! Shared namespaces. `container:<name>` refers to the container that had the name when the sharing container was created. When
+//! that one is replaced, the namespace no longer exists, so the sharing container is replaced too.
 
 use super::action::Action;
 use super::draft::Drafts;

@@ -1,4 +1,4 @@
-//! What an interrupted replacement left behind, and which container carries the service meanwhile.
+//! Leftovers of an interrupted replacement, and which container is in service meanwhile.
 
 use super::action::Action;
 use super::draft::{Draft, Drafts, Phase, Rank};

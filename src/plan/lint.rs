@@ -1,4 +1,4 @@
-//! A second opinion on a plan: the rules that must always hold, checked by code that shares nothing with the planner.
+//! Checks a plan again: the rules that must always hold, in code that shares nothing with the planner.
 
 use super::action::{Action, Guard};
 use super::input::{AllowedGuard, PlanInput};

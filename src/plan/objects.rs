@@ -1,4 +1,4 @@
-//! Networks, volumes and images: what instances need before they can be.
+//! Networks, volumes and images: the objects that must exist before an instance.
 
 use super::action::{Action, Guard};
 use super::context::Context;

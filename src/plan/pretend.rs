@@ -1,5 +1,5 @@
-//! The host after a plan was carried out perfectly: what `diff` compares two revisions on without any host, and what the
-//! properties of the planner are stated over.
+//! The host after a plan was carried out without failures: `diff` compares two revisions with it, without a host, and the
+//! properties of the planner are checked with it.
 
 use super::action::{Action, Gate, Launch, Update};
 use super::input::{Base, Memory};

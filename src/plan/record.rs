@@ -1,6 +1,6 @@
-//! What is on record of an object: the base of drift. Its own label holds a digest of each setting as it was asked for; the
-//! store holds what was asked for in place later, and what the engine made of all that. Git changed a field when the wish
-//! differs from the recorded wish; the host changed it when the report differs from the recorded report.
+//! The recorded settings of an object, on which drift detection is based. Its own label contains a digest of each requested
+//! setting; the store contains what was requested in place later, and what the engine reported for all of that. Git changed a field
+//! if the request differs from the recorded request; the host changed it if the report differs from the recorded report.
 
 use super::context::Context;
 use super::diff::differences;

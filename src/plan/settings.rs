@@ -1,4 +1,4 @@
-//! The settings of networks and volumes, and what differs of them.
+//! The settings of networks and volumes, and their differences.
 
 use super::context::Context;
 use super::step::{FieldChange, Origin};

@@ -1,4 +1,4 @@
-//! The plan as data: what will be done, in which order, why, and what it costs. Whoever carries it out has no choice left.
+//! The plan as data: what will be done, in which order, why, and what it costs. The code that carries it out makes no decisions.
 
 use super::action::{Action, Guard};
 use super::id::PlanId;

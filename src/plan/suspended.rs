@@ -1,4 +1,4 @@
-//! What was stopped by hand stays stopped.
+//! Deployments that were stopped by hand stay stopped.
 
 use super::action::{Action, Guard};
 use super::context::Context;

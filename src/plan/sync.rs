@@ -1,5 +1,5 @@
-//! How a host stands to a commit, in one word for each deployment and one for all: what exit codes, status, and «in force» follow
-//! from. Pure, and decided nowhere else.
+//! The state of a host relative to a commit, one for each deployment and one for the whole host: exit codes, status and the
+//! activation of schedules follow from it. Pure, and decided only here.
 
 use super::input::PlanInput;
 use super::objects::needed_by;

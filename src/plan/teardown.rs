@@ -1,4 +1,4 @@
-//! Stopping, starting and removing what is there, from the live labels alone: the repo need not be readable for it.
+//! Stops, starts and removes existing deployments, using only the labels on the engine, so that the repo need not be readable.
 
 use super::action::{Action, Gate, Guard, Update};
 use super::context::Context;

@@ -1,5 +1,5 @@
-//! A need is met by a state, not by the absence of a step: what waits for something that is held, that failed, or that has not
-//! come as far as it must is held as well, in this plan and in every later one.
+//! A dependency is satisfied by a state, not by the absence of a step: a step is held if its dependency is held, has failed, or has
+//! not reached the required state, in this plan and in every later one.
 
 use super::action::{Action, Update};
 use super::context::Context;

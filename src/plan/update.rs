@@ -1,4 +1,4 @@
-//! What it takes to change one field of one container, and the calls that change many at once.
+//! The calls that change one field of a container, and those that change several fields together.
 
 use super::action::Update;
 use super::step::FieldChange;

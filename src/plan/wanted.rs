@@ -1,4 +1,4 @@
-//! Desired as a list of instances, and the containers that stand for them now.
+//! The desired instances, and the containers that now belong to each of them.
 
 use crate::model::{Container, Deployment, Desired, InstanceId, NEXT, Observed, OwnerId, PREV, Service, ServiceRef};
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
-//! What a commit wants of one object, as a digest: repairs count for the settings that they brought back, so that other settings
-//! begin anew.
+//! The wanted state of one object as a digest: repairs are counted for the settings that they restored, and the count starts again
+//! for other settings.
 
 use super::diff::spec_digest;
 use super::settings::{network_settings, volume_settings};

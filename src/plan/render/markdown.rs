@@ -1,5 +1,5 @@
-//! A plan for a pull request: the verdict, a table, and the changed fields in a diff block whose signs stand in column 0,
-//! where the hosts colour them (`!` for a changed value).
+//! A plan for a pull request: the summary, a table, and the changed fields in a diff block whose signs are in column 0, where code
+//! hosts colour them (`!` for a changed value).
 
 use super::view::View;
 use crate::plan::Disruption;

@@ -1,4 +1,4 @@
-//! A plan for the terminal: the verdict first, then what happens sorted by risk, the changed fields, the order, what is held.
+//! A plan for the terminal: first the summary, then the steps sorted by risk, the changed fields, the order, and what is held.
 
 use super::view::{ChangeRow, StepRow, View};
 use crate::plan::Disruption;

@@ -1,5 +1,5 @@
-//! What every rendering of a plan shows, in the order in which it is shown. Its JSON form is an interface: `version`
-//! goes up when a field changes its meaning or goes; new fields may come at any time.
+//! The content of every rendering of a plan, in the order in which it is shown. Its JSON form is an interface: `version` is raised
+//! when a field is removed or changes its meaning; new fields may be added at any time.
 
 use super::words::{gate_text, held_text, origin_text, reason_text, release, shown, verdict};
 use crate::model::{Revision, StrategyKind};
