@@ -1,4 +1,4 @@
-//! What a step is carried out with, and how it ends.
+//! The input of a step, and its result.
 
 use super::EngineError;
 use crate::model::{Container, ContainerId, HealthReport, OwnerId, Registry};
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 /// Tar stream of a build context.
 pub type BuildContext = BoxStream<'static, std::io::Result<Bytes>>;
 
-/// What a step is carried out with.
+/// The input of a step.
 pub struct ActContext<'a> {
     /// Owner label of the containers that we manage.
     pub owner: &'a OwnerId,
@@ -25,7 +25,7 @@ pub struct ActContext<'a> {
     pub interrupt: Interrupt,
 }
 
-/// What ends a wait for health before its time.
+/// Interrupts a wait for health.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     /// A newer commit arrived.
@@ -35,7 +35,7 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Waits until one of the two comes.
+    /// Waits until one of the two is cancelled.
     pub async fn wait(&self) -> Interruption {
         // Both arms are cancel-safe: a token keeps its state.
         tokio::select! {
@@ -45,7 +45,7 @@ impl Interrupt {
     }
 }
 
-/// Why a wait ended before its time.
+/// Why a wait was interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interruption {
     /// A newer commit arrived.
@@ -63,7 +63,7 @@ impl std::fmt::Display for Interruption {
     }
 }
 
-/// News of a step in progress.
+/// A message about a step in progress.
 #[derive(Clone, Debug)]
 pub enum News {
     Reached(Milestone),
@@ -71,10 +71,10 @@ pub enum News {
     Line(String),
 }
 
-/// How a step ended well.
+/// The result of a successful step.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// The container that now stands for the instance.
+    /// The container that now belongs to the instance.
     pub container: Option<ContainerId>,
     /// Evidence of health in one line (`healthy for 2s, checked 21 times`).
     pub evidence: Option<String>,
@@ -84,7 +84,7 @@ pub struct Outcome {
     pub warnings: Vec<String>,
 }
 
-/// An object that was made or changed, as the engine reports it now.
+/// An object that was created or changed, as the engine reports it now.
 #[derive(Clone, Debug)]
 pub enum Made {
     Container(Box<Container>),
@@ -92,7 +92,7 @@ pub enum Made {
     Network(String),
 }
 
-/// How a step failed.
+/// Why a step failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
     /// The host has changed since the plan was made; nothing was done.

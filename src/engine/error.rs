@@ -1,4 +1,4 @@
-//! What can go wrong with an engine, one variant for each operation that can fail.
+//! The errors of an engine, one variant for each operation that can fail.
 
 use std::error::Error;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! Facts about an engine and its host.
 
-/// What `doctor` and `status` show of an engine.
+/// The facts that `doctor` and `status` show about an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineInfo {
     pub version: String,
@@ -10,7 +10,7 @@ pub struct EngineInfo {
     pub storage_driver: String,
     /// Folder of the engine's data on its host.
     pub data_root: String,
-    /// 1 or 2, as the engine says it.
+    /// 1 or 2, as the engine reports it.
     pub cgroup_version: String,
     /// Log driver of containers that do not name one.
     pub log_driver: String,
@@ -21,7 +21,7 @@ pub struct EngineInfo {
     pub memory: u64,
     /// Warnings of the engine about itself (`No swap limit support`).
     pub warnings: Vec<String>,
-    /// Whether it runs without root's rights, in a network of its own.
+    /// Whether it is rootless and has its own network.
     pub rootless: bool,
     /// Whether it runs in the virtual machine of Docker Desktop.
     pub desktop: bool,
@@ -31,7 +31,7 @@ pub struct EngineInfo {
     pub gaps: &'static [Gap],
 }
 
-/// Something that an engine does not do as Docker does.
+/// A difference from Docker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
     /// What does not work.

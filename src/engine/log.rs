@@ -1,4 +1,4 @@
-//! Lines of an instance's log, and which of them are wanted.
+//! Lines of an instance's log, and the selection of lines.
 
 use crate::model::Timestamp;
 

@@ -1,4 +1,4 @@
-//! What an observation covers.
+//! The scope of an observation.
 
 use crate::model::OwnerId;
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! What a health check found that Setpoint makes itself.
+//! The result of a health check that Setpoint makes itself.
 
 /// What one check found. The texts say in one line what was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]

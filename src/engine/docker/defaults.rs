@@ -1,4 +1,4 @@
-//! What holds where nothing else is said.
+//! The engine's own defaults, for settings that nobody gave.
 
 /// Bound on the first answer to a call, in seconds; calls that may take longer bring their own.
 pub(super) const TIMEOUT: u64 = 120;

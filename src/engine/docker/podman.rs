@@ -1,4 +1,4 @@
-//! Podman's service for clients of Docker: the same API, with gaps.
+//! Podman's Docker-compatible service: the same API, with gaps.
 
 use super::Docker;
 use crate::engine::Gap;
@@ -7,7 +7,8 @@ use bollard::models::{ContainerInspectResponse, ContainerSummary};
 use bollard::query_parameters::ListContainersOptions;
 use std::time::Duration;
 
-/// Between the end of a process and its clean-up Podman reports a state that Docker does not have; it lasts for a moment.
+/// Between the end of a process and its clean-up, Podman briefly reports a state that Docker does not have: number of further
+/// attempts, and the pause between them.
 const CLEAN_UP: (u32, Duration) = (40, Duration::from_millis(50));
 
 const fn gap(what: &'static str, instead: &'static str) -> Gap {
@@ -44,19 +45,19 @@ pub const PODMAN_GAPS: &[Gap] = &[
 ];
 
 impl Docker {
-    /// What the engine says about a container.
+    /// The engine's report about a container.
     pub(super) async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse, Cause> {
         settled(|| self.api.inspect_container(id, None)).await
     }
 
-    /// Every container in short.
+    /// A summary of every container.
     pub(super) async fn list(&self) -> Result<Vec<ContainerSummary>, Cause> {
         let all = || ListContainersOptions { all: true, ..Default::default() };
         settled(|| self.api.list_containers(Some(all()))).await
     }
 }
 
-/// Asks until no container is being cleaned up.
+/// Repeats a call until no container is being cleaned up.
 async fn settled<T, F: Future<Output = Result<T, Cause>>>(ask: impl Fn() -> F) -> Result<T, Cause> {
     let mut tries = 0;
     loop {

@@ -1,4 +1,4 @@
-//! Volumes: made, and made anew only where the loss of their content was allowed.
+//! Creates volumes, and recreates them only if the loss of their content was allowed.
 
 use super::work::Work;
 use crate::engine::docker::cause::is_gone;
@@ -10,7 +10,7 @@ use bollard::query_parameters::RemoveVolumeOptions;
 use std::time::Duration;
 
 impl Work<'_> {
-    /// The engine takes the creation of an existing volume for done, whoever made it, so that it is looked for before.
+    /// The engine accepts the creation of an existing volume, whoever created it, so an existing one is searched for first.
     pub(super) async fn create_volume(
         &self,
         volume: &Volume,
@@ -45,8 +45,8 @@ impl Work<'_> {
         Ok(Outcome::default())
     }
 
-    /// Removes the containers that use a volume, then the volume, and makes it anew. Done again after an interruption it goes on
-    /// where it was; a volume that is not ours is never removed.
+    /// Removes the containers that use a volume, then the volume, and recreates it. Repeated after an interruption, it resumes; a
+    /// volume that is not ours is never removed.
     pub(super) async fn recreate_volume(
         &self,
         volume: &Volume,

@@ -1,5 +1,5 @@
-//! A check by a program inside the container, where no connection from here can lead: `curl`, `wget` or `nc`, whichever the image
-//! has.
+//! A health check by a program inside the container, if no connection from here is possible: `curl`, `wget` or `nc`, whichever the
+//! image has.
 
 use super::judged;
 use crate::engine::ProbeResult;
@@ -11,16 +11,16 @@ use futures_util::StreamExt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// What the script ends with when the image has no program to ask with. Shells end with 126 or 127 where the program that was
-/// to be run is missing.
+/// The exit code of the script if the image has no program for the check. Shells exit with 126 or 127 if the program to run is
+/// missing.
 const NO_PROGRAM: i64 = 125;
 /// How long the engine may take to start the program, on top of the check's own timeout.
 const START: Duration = Duration::from_secs(3);
-/// More output than this says nothing more.
+/// Output beyond this is ignored.
 const OUTPUT: usize = 16 << 10;
 
-/// Arguments: address, port, seconds, path. Each program prints the head of the answer. Where `wget` cannot run (a static build
-/// without the libraries that it wants), `nc` is asked.
+/// Arguments: address, port, seconds, path. Each program prints the head of the answer. If `wget` cannot run (a static build
+/// without its libraries), `nc` is used.
 const HTTP: &str = r#"
 has() { command -v "$1" >/dev/null 2>&1; }
 has curl && exec curl -s -o /dev/null -D - -m "$3" "http://$1:$2$4"
@@ -33,8 +33,8 @@ has nc || exit 125
 printf 'GET %s HTTP/1.0\r\nHost: %s:%s\r\n\r\n' "$4" "$1" "$2" | nc -w "$3" "$1" "$2"
 "#;
 
-/// Arguments: address, port, seconds. Where `nc` knows no `-z` it stays connected until the server closes: still connected when the
-/// time to connect is over is connected too.
+/// Arguments: address, port, seconds. An `nc` without `-z` stays connected until the server closes: if it is still connected after
+/// the time to connect, the check has succeeded too.
 const TCP: &str = r#"
 has() { command -v "$1" >/dev/null 2>&1; }
 if has nc; then
@@ -116,7 +116,7 @@ impl Docker {
     }
 }
 
-/// The engine refuses to start what the image does not have; nothing but the text tells it from other refusals.
+/// The engine refuses to start a program that the image does not have; only the text distinguishes this from other refusals.
 fn is_missing_program(error: &bollard::errors::Error) -> bool {
     matches!(error, bollard::errors::Error::DockerResponseServerError { message, .. }
         if message.contains("executable file not found") || message.contains("no such file or directory"))
@@ -128,7 +128,7 @@ fn unreachable_from_here(why: &str) -> ProbeResult {
     ))
 }
 
-/// The status of the first HTTP answer in what a program printed.
+/// The status of the first HTTP answer in the output of a program.
 fn status(output: &str) -> Option<u16> {
     let (_, rest) = output.split_once("HTTP/")?;
     rest.split_whitespace().nth(1)?.parse().ok()
