@@ -64,10 +64,10 @@ where
             break;
         }
         if running.is_empty() {
-            // Every waiting step was just skipped or could not be recorded: look once more.
+            // Every waiting step was just skipped or could not be recorded: check again.
             continue;
         }
-        // Every arm is cancel-safe: futures stay in `running`, news in the channel. The news come first, because a
+        // Every arm is cancel-safe: futures stay in `running`, messages in the channel. The messages come first, because a
         // milestone may let others start.
         tokio::select! {
             biased;
@@ -114,7 +114,7 @@ fn serial_builds(job: &Job<'_>) -> BTreeSet<DeploymentName> {
     deployments.filter(|deployment| !deployment.parallel_builds).map(|deployment| deployment.name.clone()).collect()
 }
 
-/// Runs one step and hands its news on with its number.
+/// Runs one step and passes its messages on with its number.
 async fn relayed<R, T>(
     id: StepId,
     run: &R,

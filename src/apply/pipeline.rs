@@ -40,7 +40,7 @@ pub struct HostState {
 }
 
 impl HostState {
-    /// Adds to an observation what the store remembers. Returns what is wanted on this host as well: volumes that it has under a
+    /// Adds the data of the store to an observation. Also returns the desired state for this host: volumes that it has under a
     /// former name are wanted under that name from here on.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Checks under way at once.
+/// Number of checks at the same time.
 const AT_ONCE: usize = 16;
 /// Pause between the checks of [`check_now`].
 const AGAIN: Duration = Duration::from_millis(200);
@@ -104,7 +104,7 @@ impl Verdict {
     }
 }
 
-/// Checks all targets now, for a command that does not wait for intervals: failures are made sure of at once.
+/// Checks all targets now, for a command that does not wait for intervals: a failed check is repeated immediately to confirm it.
 pub async fn check_now(ask: &Ask, targets: Vec<Target>) -> BTreeMap<ContainerId, Health> {
     let checks = targets.into_iter().filter(|target| !target.pending).map(|target| async move {
         let mut verdict = Verdict::new(target.recalled);
@@ -147,7 +147,7 @@ struct Probed {
     checked: bool,
 }
 
-/// A check under way: whose, of which start, and its result.
+/// A check in progress: its container, the start that it belongs to, and its result.
 type Check = BoxFuture<'static, (ContainerId, Option<Timestamp>, ProbeResult)>;
 
 impl Prober {
@@ -166,7 +166,7 @@ impl Prober {
                     None => std::future::pending().await,
                 }
             };
-            // Every arm is cancel-safe: a check that is under way stays in `checks`. The stop comes first: it also closes the channel.
+            // Every arm is cancel-safe: a check in progress stays in `checks`. The stop comes first: it also closes the channel.
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Ok(()),
@@ -236,7 +236,7 @@ impl Probed {
     }
 }
 
-/// Takes over what is to be checked now; what was known of a container stays while it has not been started anew.
+/// Replaces the targets; the known health of a container is kept unless it was restarted.
 fn merge(probed: &mut BTreeMap<ContainerId, Probed>, wanted: &[Target], now: Instant) {
     let mut next = BTreeMap::new();
     for target in wanted.iter().filter(|target| !target.pending) {
@@ -248,7 +248,7 @@ fn merge(probed: &mut BTreeMap<ContainerId, Probed>, wanted: &[Target], now: Ins
             {
                 Probed { target: target.clone(), ..old }
             }
-            // A check of the earlier start that is still under way says by its end when the first of this one begins.
+            // If a check of the earlier start is still in progress, the first check of this start begins when it ends.
             Some(old) => Probed {
                 target: target.clone(),
                 verdict: Verdict::new(None),

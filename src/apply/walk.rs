@@ -4,9 +4,9 @@ use crate::model::{DeploymentName, OnFailure, StrategyKind};
 use crate::plan::{Action, Milestone, Plan, Step, StepId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Pulls and builds at once, over all deployments. They are bound by network and disk, not by a strategy.
+/// Number of pulls and builds at the same time, over all deployments. They are limited by network and disk, not by a strategy.
 pub const IMAGES_AT_ONCE: usize = 4;
-/// Steps at once that belong to no deployment.
+/// Number of steps at the same time that belong to no deployment.
 const OTHERS_AT_ONCE: usize = 8;
 
 /// How a step stands.
@@ -55,7 +55,7 @@ impl<'a> Walk<'a> {
         self
     }
 
-    /// What is to be done now. To be asked again after each news.
+    /// The moves that are possible now. Must be called again after each message.
     pub fn moves(&mut self) -> Moves {
         let mut moves = Moves::default();
         // In plan order, so that a skip reaches all that need it, directly or not, in one pass.
@@ -175,7 +175,7 @@ impl<'a> Walk<'a> {
         Lane { key: Key::Deployment(deployment.clone()), ordered }
     }
 
-    /// How many steps a lane may have under way.
+    /// How many steps of a lane may be in progress.
     fn room(&self, lane: &Lane) -> usize {
         match &lane.key {
             Key::Images => IMAGES_AT_ONCE,
@@ -207,7 +207,7 @@ enum Key {
     Deployment(DeploymentName),
 }
 
-/// How many steps of each lane are under way.
+/// How many steps of each lane are in progress.
 #[derive(Debug, Default)]
 struct Load(BTreeMap<Key, usize>);
 

@@ -111,7 +111,7 @@ pub struct Launch {
     pub applied: BTreeMap<String, String>,
     /// Services it depends on, for its label.
     pub needs: Vec<ServiceRef>,
-    /// Anonymous volumes of the container before, by target path, which it goes on using.
+    /// Anonymous volumes of the previous container, by target path, which it continues to use.
     pub carried: BTreeMap<String, String>,
     pub gate: Gate,
 }

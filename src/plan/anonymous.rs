@@ -5,7 +5,7 @@ use crate::model::Container;
 use std::collections::BTreeMap;
 
 impl Instance<'_, '_> {
-    /// The old container's anonymous volumes that its replacement goes on using: those where nothing else is mounted now.
+    /// The old container's anonymous volumes that its replacement continues to use: those where nothing else is mounted now.
     pub(super) fn carried(&self, old: &Container) -> BTreeMap<String, String> {
         let free = |target: &&String| !self.wanted.service.spec.mounts.contains_key(*target);
         let volumes = old.anonymous_volumes.iter().filter(|(target, _)| free(target));

@@ -5,7 +5,7 @@ use super::wanted::{Present, Wanted, present, wanted};
 use crate::model::{Container, Desired, InstanceId, Observed, ServiceRef, Unread};
 use std::collections::BTreeMap;
 
-/// What the parts of the planner share. Nothing here changes while a plan is made.
+/// Data that the parts of the planner share. Nothing here changes while a plan is made.
 pub(super) struct Context<'a> {
     pub(super) input: PlanInput<'a>,
     pub(super) wanted: BTreeMap<InstanceId, Wanted<'a>>,
@@ -41,7 +41,7 @@ impl<'a> Context<'a> {
         self.foreign().find(|container| container.addresses.contains_key(network))
     }
 
-    /// Whether it was not read if this is there: it is left as it is then, and nothing is made in its place.
+    /// Whether the engine could not report if this exists: it is then not changed, and nothing is created in its place.
     pub(super) fn is_unread(&self, what: &Unread) -> bool {
         self.input.observed.unread.contains(what)
     }

@@ -5,7 +5,7 @@ use super::step::{Disruption, FieldChange, Held, HeldReason, Milestone, Reason, 
 use crate::model::DeploymentName;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where a step stands among those that do not need each other: phase, deployment, service, slot.
+/// The position of a step among those that do not depend on each other: phase, deployment, service, slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank(pub(super) Phase, pub(super) usize, pub(super) usize, pub(super) u32);
 

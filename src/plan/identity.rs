@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The identity of a plan; its own `id` is not looked at.
+/// The identity of a plan; its own `id` is ignored.
 pub(super) fn identity(plan: &Plan) -> PlanId {
     let Plan { id: _, environment, revision, observed_at: _, missing, steps, held, unchanged: _, strategies } = plan;
     // The commit itself is written with each container that is launched: another one with the same content is the same.
@@ -450,7 +450,7 @@ fn volume(out: &mut Writer, volume: &Volume) {
     out.flag(*external);
 }
 
-/// The files of a build stand in its digest.
+/// The files of a build are part of its digest.
 fn build(out: &mut Writer, build: &ImageBuild) {
     let ImageBuild { repository, tag, context, dockerfile, args, target, no_cache, digest, files: _ } = build;
     for text in [repository, tag, context, dockerfile, digest] {

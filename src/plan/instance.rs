@@ -20,7 +20,7 @@ pub(super) struct Instance<'c, 'a> {
     pub(super) fields: &'c mut FieldCache,
 }
 
-/// The container that stands for an instance, as it will be once its leftovers are settled.
+/// The container of an instance, as it will be after its leftovers were removed or restored.
 pub(super) struct Main<'a> {
     pub(super) container: Cow<'a, Container>,
     /// Steps for its leftovers that must come first.

@@ -33,8 +33,8 @@ impl<'a> Instance<'_, 'a> {
         renewed
     }
 
-    /// The namespaces of a container whose holders are gone although the container is not: the apply that renewed a holder ended
-    /// before it came to the sharer, or somebody renewed a foreign one. Such a container cannot start again.
+    /// The namespaces of an existing container whose holders no longer exist: the apply that replaced a holder ended before it
+    /// reached this container, or somebody replaced a foreign holder. Such a container cannot start again.
     fn lost_already(&self, container: &Container) -> impl Iterator<Item = (FieldKind, &'a str, Origin)> {
         let observed = self.cx.observed();
         let wanted = self.wanted.service.spec.joined();

@@ -88,7 +88,7 @@ fn ownership(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
     }
 }
 
-/// Half a look removes nothing, no plan loses data, and nothing wanted is removed.
+/// With an incomplete observation nothing is removed, no plan loses data without permission, and nothing wanted is removed.
 fn completeness(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
     for step in &plan.steps {
         let removes = matches!(
@@ -190,7 +190,7 @@ fn ports(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
     }
 }
 
-/// The container that is gone, or stopped for good, after the step.
+/// The container that no longer exists, or stays stopped, after the step.
 fn leaves(step: &Step) -> Option<&ContainerId> {
     match &step.action {
         Action::ReplaceInstance { old, .. } => Some(old),

@@ -71,7 +71,7 @@ pub enum Milestone {
     Done,
 }
 
-/// What a step or a held wish is about.
+/// The object of a step or of a held change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
     /// A deployment as a whole; only ever held.
@@ -101,7 +101,7 @@ impl fmt::Display for Subject {
     }
 }
 
-/// One difference between what is wanted and what is there.
+/// One difference between the wanted and the current state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldChange {
     pub field: Field,
@@ -116,7 +116,7 @@ pub struct FieldChange {
     pub hidden: bool,
 }
 
-/// Who made a difference.
+/// The origin of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {

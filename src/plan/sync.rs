@@ -8,7 +8,7 @@ use crate::model::{Container, Deployment, DeploymentName, FieldKind, Health, Obs
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How something stands to what Git wants of it; the later ones are worse.
+/// The state of something relative to Git, from good to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sync {
@@ -49,8 +49,8 @@ pub struct Syncs {
     pub deployments: BTreeMap<DeploymentName, Sync>,
 }
 
-/// How the host stands, by a plan and what it was made from. `failing` are the subjects whose steps failed and wait for another
-/// try; empty where nobody keeps account of that.
+/// The state of the host, by a plan and its input. `failing` are the subjects whose steps failed and wait for another attempt;
+/// empty if the caller does not track that.
 pub fn sync(plan: &Plan, input: &PlanInput<'_>, failing: &BTreeSet<Subject>) -> Syncs {
     let unknown = !plan.missing.is_empty();
     let mut whole = if unknown { Sync::Unknown } else { Sync::InSync };

@@ -94,7 +94,7 @@ fn edges<'a>(containers: &[&'a Container]) -> Vec<(&'a Container, &'a Container)
     edges
 }
 
-/// The networks of the chosen deployments, once every container of ours on them is gone.
+/// The networks of the chosen deployments, after all our containers on them were removed.
 fn networks(cx: &Context<'_>, chosen: &impl Fn(&DeploymentName) -> bool, drafts: &mut Drafts) {
     for (name, state) in &cx.observed().networks {
         let of_chosen = state.deployment.as_ref().is_some_and(chosen);

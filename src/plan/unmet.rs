@@ -38,7 +38,7 @@ fn unmet(
     let Subject::Instance(instance) = need else {
         return drafts.absent.contains(need).then(|| HeldReason::Needs(need.clone()));
     };
-    // A container that only has to run again was made for what is there; new settings were made for what is wanted.
+    // A container that only has to run again was created for the current state; new settings were made for the wanted state.
     if held.contains(need) && !only_runs_again(draft) {
         return Some(HeldReason::Needs(need.clone()));
     }

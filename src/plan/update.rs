@@ -88,7 +88,7 @@ pub(super) fn updates(changes: &[FieldChange], service: &Service, container: &Co
         Status::Created | Status::Exited { .. } | Status::Dead if has(&[FieldKind::State]) => {
             updates.push(Update::Start);
         }
-        // The engine is at it, or nobody asked for it to run.
+        // The engine is already doing it, or it was not requested to run.
         _ => {}
     }
     updates

@@ -45,7 +45,7 @@ pub(super) struct Present<'a> {
 }
 
 impl<'a> Present<'a> {
-    /// The container that stands for the instance: the one with the name that it should have, else the first.
+    /// The container of the instance: the one with the right name, else the first.
     pub(super) fn standing(&self, name: &str) -> Option<&'a Container> {
         self.main.iter().copied().find(|one| one.name == name).or_else(|| self.main.first().copied())
     }

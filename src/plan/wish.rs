@@ -6,7 +6,7 @@ use super::settings::{network_settings, volume_settings};
 use super::step::Subject;
 use crate::model::{Desired, digest};
 
-/// Digest of what is wanted of `subject` (twelve hexadecimal digits); empty for what no commit names.
+/// Digest of the wanted state of `subject` (twelve hexadecimal digits); empty if it is in no commit.
 pub fn wish(desired: &Desired, subject: &Subject) -> String {
     let deployments = || desired.deployments.values();
     match subject {

@@ -208,12 +208,12 @@ impl ChangeRow {
 }
 
 impl Plan {
-    /// The steps that change something; waiting for what is already as it should be does not.
+    /// The steps that change something; a wait for an instance that is already in sync changes nothing.
     pub fn changes(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| !matches!(step.action, Action::AwaitInstance { .. }))
     }
 
-    /// The steps during which an instance is down that was up, or after which it is gone.
+    /// The steps during which a running instance is down, or after which it no longer exists.
     pub fn down(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.disruption >= Disruption::RecreateDowntime)
     }
