@@ -1,14 +1,14 @@
-# Two ways to the same small image:
+# There are two ways to build the same small image:
 #
 #   docker build -t setpoint .
 #       compiles the crate in the image $BUILDER (Rust 1.95 or newer, a C compiler, perl, make) and fetches its crates.
 #   docker build -t setpoint --target prebuilt --build-arg BINARY=dist/setpoint .
-#       takes a binary that exists already, static or linked against the C library of $BASE. CI does this.
+#       uses an existing binary, static or linked against the C library of $BASE. CI does this.
 #
-# $BASE is any Debian-like image with /etc/ssl/certs/ca-certificates.crt; nothing but that file and, for a dynamic binary,
-# the libraries it names ends up in the image. Where no registry can be reached, `.ci/image` makes one with debootstrap.
+# $BASE is any Debian-like image with /etc/ssl/certs/ca-certificates.crt; the image contains only that file and, for a dynamic binary,
+# its libraries. If no registry can be reached, `.ci/image` makes such an image with debootstrap.
 #
-# Run it (the group is the one that owns the socket on the host):
+# To run it (the group is the one that owns the socket on the host):
 #
 #   docker run -d --name setpoint --network host --group-add "$(stat -c %g /var/run/docker.sock)" \
 #       -v /var/run/docker.sock:/var/run/docker.sock -v setpoint-state:/var/lib/setpoint \
@@ -16,7 +16,7 @@
 ARG BASE=debian:bookworm-slim
 ARG BUILDER=rust:1-bookworm
 
-# -- what every image is put together with; stages that come after the target are not built -------------------------------
+# -- common stages; stages after the target are not built -----------------------------------------------------------------
 FROM ${BASE} AS tools
 RUN test -s /etc/ssl/certs/ca-certificates.crt
 COPY LICENSE docs/licences.md docs/third-party/libgit2-COPYING.txt /rootfs/usr/share/doc/setpoint/
@@ -25,7 +25,7 @@ RUN mkdir -p /rootfs/etc/ssl/certs /rootfs/usr/bin /rootfs/tmp /rootfs/var/lib /
     && echo 'setpoint:x:65532:65532::/var/lib/setpoint:/sbin/nologin' > /rootfs/etc/passwd \
     && echo 'setpoint:x:65532:' > /rootfs/etc/group \
     && chmod 1777 /rootfs/tmp
-# Copies a binary and, when it is dynamic, the libraries that the loader finds for it.
+# Copies a binary and, if it is dynamic, its libraries.
 RUN printf '%s\n' '#!/bin/sh' 'set -eu' \
     'install -m 755 "$1" /rootfs/usr/bin/setpoint' \
     'ldd "$1" 2> /dev/null | grep -o "/[^ ]*" | while read -r library; do' \
@@ -42,7 +42,7 @@ FROM scratch AS prebuilt
 COPY --from=prebuilt-root /rootfs/ /
 COPY --from=prebuilt-root --chown=65532:65532 /state/ /var/lib/setpoint/
 USER 65532:65532
-# The state folder and the socket in it follow from this: see docs/daemon.md. `status --daemon` fails when no daemon answers on it.
+# Sets the state folder, which contains the socket: see docs/daemon.md. `status --daemon` fails if no daemon answers on it.
 ENV XDG_STATE_HOME=/var/lib
 VOLUME /var/lib/setpoint
 HEALTHCHECK --interval=60s --timeout=5s --start-period=30s CMD ["/usr/bin/setpoint", "status", "--daemon"]

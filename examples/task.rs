@@ -1,4 +1,4 @@
-//! A program that serves a function of its own, on the address it is given: `task 127.0.0.1 50051`.
+//! A task server with a Rust function, which listens on the given address: `task 127.0.0.1 50051`.
 
 use serde_json::json;
 use setpoint::model::TaskAddress;

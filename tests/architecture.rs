@@ -273,6 +273,44 @@ fn no_file_or_function_grows_beyond_its_bound() {
     assert!(lines.is_empty(), "cut it by concept, or take what is gone out of LONG:\n{}", lines.join("\n"));
 }
 
+/// The lint `missing_docs` cannot tell fields and variants, whose names often say enough, from types and functions.
+fn without_docs(sources: &[Source]) -> Vec<String> {
+    let items = sources.iter().flat_map(|source| {
+        source.undocumented.iter().map(move |(line, name)| format!("src/{}:{line}: `{name}`", source.file))
+    });
+    let silent = sources.iter().filter(|source| !source.is_test && !source.says_what_it_is);
+    items.chain(silent.map(|source| format!("src/{}: the file itself (`//!`)", source.file))).collect()
+}
+
+#[test]
+fn every_file_and_every_public_type_and_function_has_docs() {
+    let sources = paths::read(concat!(env!("CARGO_MANIFEST_DIR"), "/src"));
+    let lines = without_docs(&sources);
+    assert!(lines.is_empty(), "say what these are for:\n{}", lines.join("\n"));
+}
+
+#[test]
+fn missing_docs_are_seen_and_fields_need_none() {
+    let lines = |code: &str| without_docs(&[paths::scan("plan/probe.rs", code, false)]);
+    for code in [
+        "//! File.\npub struct Plan;",
+        "//! File.\n#[derive(Debug)]\npub enum Step { A }",
+        "//! File.\n// Not docs.\npub async fn act() {}",
+        "//! File.\npub const LIMIT: usize = 1;",
+        "//! File.\n/// Docs of the type.\npub struct Plan { pub id: u32 }\nimpl Plan { pub const fn id(&self) -> u32 { 1 } }",
+        "/// Docs.\npub struct Plan;",
+    ] {
+        assert_eq!(lines(code).len(), 1, "{code}: {:?}", lines(code));
+    }
+    for code in [
+        "//! File.\n/// Docs.\n#[derive(Debug)]\npub struct Plan { pub id: u32 }\nmod a; pub mod b; pub use a::A; pub(crate) fn f() {}",
+        "//! File.\n/// Docs.\n#[must_use]\n#[inline]\npub const fn f() {}\n#[cfg(test)]\nmod tests { pub fn g() {} }",
+        "//! File.\nmacro_rules! unit { ($(#[$doc:meta])* $name:ident) => { $(#[$doc])* pub struct $name; }; }",
+    ] {
+        assert!(lines(code).is_empty(), "{code}: {:?}", lines(code));
+    }
+}
+
 #[test]
 fn a_circle_is_seen_and_what_is_handed_on_is_none() {
     let room = |files: &[(&str, &str)]| {

@@ -1,5 +1,5 @@
 //! The documentation is held against the program: blocks compile, keys exist and are all described, commands and their
-//! options are known, links lead somewhere. `docs/README.md` tells how a block is written.
+//! options are known, links lead somewhere. `ARCHITECTURE.md` says how a block is written.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test program: a panic is how it reports")]
 

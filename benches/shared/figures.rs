@@ -45,7 +45,7 @@ impl Times {
 
 /// A figure that has something to reach.
 pub fn verdict(what: &str, measured: &str, reach: &str, good: bool) {
-    println!("{} {what}: {measured}  [{reach}]", if good { "reached" } else { "SHORT  " });
+    println!("{} {what}: {measured}  [{reach}]", if good { "reached" } else { "MISSED " });
 }
 
 /// A figure for orientation.

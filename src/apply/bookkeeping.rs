@@ -1,4 +1,4 @@
-//! What is written down while a plan is carried out: events, what changed in place, failures, repairs.
+//! Records what happens while a plan is carried out: events, fields changed in place, failures, repairs.
 
 use super::job::{Applied, Job, StepResult, failure, title};
 use super::observe::seen;
@@ -136,8 +136,8 @@ impl<'a> Books<'a> {
             Action::RemoveInstance { container, .. } => {
                 let instance = self.instance_of(step, container);
                 self.keep(|job| job.ledger.forget(container.as_str()));
-                // What was removed to make room, or for its predecessor, is wanted again in the next moment; the rest is
-                // no longer known.
+                // An instance that was removed to make room, or for its predecessor, is created again by another step; the others
+                // are no longer known.
                 if let Some((node, instance)) = instance
                     && !matches!(step.reason, Reason::MakesRoom(_) | Reason::Interrupted)
                 {
@@ -150,7 +150,7 @@ impl<'a> Books<'a> {
         }
     }
 
-    /// Puts on record what was asked and what the engine made of it, which is what drift is told by from now on.
+    /// Records the request and the engine's report of it; drift is detected with this record from now on.
     fn record(&mut self, step: &Step, outcome: &Outcome) {
         let mut warnings = outcome.warnings.clone();
         let asked = match &step.action {
@@ -168,7 +168,7 @@ impl<'a> Books<'a> {
             Some(Made::Network(id)) => {
                 self.keep(|job| job.ledger.record_base(id, &Base::default(), clock::now()));
             }
-            // The engine did not say what it made of it; that it was asked for is known all the same.
+            // The engine did not report the result, but the request is known.
             None => {
                 if let Action::UpdateInstance { container, .. } = &step.action {
                     let base = Base { asked, ..Base::default() };
@@ -177,12 +177,12 @@ impl<'a> Books<'a> {
             }
         }
         for warning in warnings {
-            tracing::warn!(subject = %step.subject, warning, "the engine took a setting otherwise");
+            tracing::warn!(subject = %step.subject, warning, "the engine did not apply a setting as requested");
             self.fact(Fact::EngineWarned { subject: step.subject.clone(), warning });
         }
     }
 
-    /// An instance now stands as its step wanted it.
+    /// An instance now has the state that its step wanted.
     fn stands(&mut self, step: &Step, outcome: &Outcome) {
         let Subject::Instance(node, instance) = &step.subject else { return };
         let Some(container) = &outcome.container else { return };
@@ -212,8 +212,8 @@ impl<'a> Books<'a> {
         self.keep(|job| job.ledger.saw(&[seen], &why, clock::now()).map(drop));
     }
 
-    /// Settings that failed their gate are not tried again, wherever the new container is left. A repair is no try of new settings:
-    /// what ran before with the same ones is worth another attempt.
+    /// Settings with which an instance did not become healthy are not tried again, whatever happens to the new container. A repair
+    /// does not try new settings: the instance ran with the same ones before, so another attempt makes sense.
     fn gate_failed(&mut self, step: &Step, verdict: &str) {
         let Subject::Instance(node, instance) = &step.subject else { return };
         let wanted = self.job.desired.and_then(|desired| desired.service(&instance.service));
@@ -255,8 +255,8 @@ impl<'a> Books<'a> {
     }
 }
 
-/// Puts on record what the host has already of what a commit asks for ([`found_in_place`]), and the instances that are there
-/// although the step that made them failed: when one vanishes later, that is drift.
+/// Records the requested values that the host already has ([`found_in_place`]), and the instances that exist although the step that
+/// created them failed: if one is removed later, that is drift.
 ///
 /// # Errors
 /// When the database cannot be written.

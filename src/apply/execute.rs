@@ -1,7 +1,7 @@
-//! Carrying a plan out: starts what [`Walk`] allows, records each fact before and after, reports progress.
+//! Carries out a plan: starts the steps that [`Walk`] allows, records each fact before and after, and reports progress.
 //!
-//! The steps themselves come in as a function (`run`); it is the engine's
-//! [`crate::engine::Engine::act`] everywhere but in the tests of the scheduling.
+//! How one step is carried out is passed in as a function (`run`): the engine's [`crate::engine::Engine::act`], except in the tests
+//! of the scheduling.
 
 use super::bookkeeping::Books;
 use super::job::{Applied, ApplyError, Job, Progress, ProgressKind, StepResult};
@@ -43,7 +43,7 @@ where
         } else if job.interrupt.superseded.is_cancelled() {
             walk.stop("superseded by a newer commit");
         } else if job.interrupt.stop.is_cancelled() {
-            walk.stop("asked to stop before it began");
+            walk.stop("stopped before it started");
         }
         let moves = walk.moves();
         for (id, because) in moves.skip {
@@ -64,10 +64,10 @@ where
             break;
         }
         if running.is_empty() {
-            // Every waiting step was just skipped or could not be recorded: look once more.
+            // Every waiting step was just skipped or could not be recorded: check again.
             continue;
         }
-        // Every arm is cancel-safe: futures stay in `running`, news in the channel. The news come first, because a
+        // Every arm is cancel-safe: futures stay in `running`, messages in the channel. The messages come first, because a
         // milestone may let others start.
         tokio::select! {
             biased;
@@ -114,7 +114,7 @@ fn serial_builds(job: &Job<'_>) -> BTreeSet<DeploymentName> {
     deployments.filter(|deployment| !deployment.parallel_builds).map(|deployment| deployment.name.clone()).collect()
 }
 
-/// Runs one step and hands its news on with its number.
+/// Runs one step and passes its messages on with its number.
 async fn relayed<R, T>(
     id: StepId,
     run: &R,

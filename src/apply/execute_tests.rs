@@ -156,7 +156,7 @@ async fn a_stop_finishes_what_is_in_hand_and_starts_nothing() {
     };
     let applied = execute(&bench.job(&plan), run, |_| {}).await.unwrap();
     assert_eq!((applied.done, applied.skipped, applied.stopped), (1, 2, true));
-    assert_eq!(applied.results[1], StepResult::Skipped { because: "asked to stop before it began".to_owned() });
+    assert_eq!(applied.results[1], StepResult::Skipped { because: "stopped before it started".to_owned() });
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What a plan is carried out with, what is reported meanwhile, and what became of it.
+//! The input of an apply, the progress that it reports, and its result.
 
 use crate::engine::{ActError, Interrupt};
 use crate::model::{HealthReport, Observed};
@@ -12,39 +12,35 @@ use std::time::Duration;
 /// What a plan is carried out with.
 #[derive(Clone, Debug)]
 pub struct Job<'a> {
-    /// The plan.
     pub plan: &'a Plan,
     /// What the repo wants, when the plan follows from it (and not from `stop` or `cleanup`).
     pub desired: Option<&'a crate::model::Desired>,
-    /// What the plan was made from.
+    /// The observation that the plan was made from.
     pub observed: &'a Observed,
-    /// Where facts are recorded.
     pub ledger: &'a Ledger,
-    /// Steps that are left out this time, and why.
+    /// Steps that are skipped this time, and why.
     pub kept: BTreeMap<StepId, String>,
-    /// Ends the apply: steps in progress are finished, but do not wait for health any more, and no other is started.
+    /// Ends the apply: steps in progress are completed, but no longer wait for health, and no other step is started.
     pub interrupt: Interrupt,
 }
 
 /// Progress of a plan that is being carried out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Progress<'a> {
-    /// The step.
     pub step: StepId,
-    /// What happened to it.
+    /// What happened.
     pub what: ProgressKind<'a>,
 }
 
 /// What happened to a step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ProgressKind<'a> {
-    /// It began.
     Started,
     /// A line about its progress.
     Line(&'a str),
-    /// It came this far.
+    /// It reached a milestone.
     Reached(Milestone),
-    /// It ended; nothing follows.
+    /// It ended; this is the last message about it.
     Ended(&'a StepResult),
 }
 
@@ -52,30 +48,24 @@ pub enum ProgressKind<'a> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum StepResult {
-    /// Well.
     Done {
-        /// How long it took.
         #[serde(rename = "millis", with = "millis")]
         took: Duration,
-        /// Evidence of health, when its gate asked for it.
+        /// Evidence of health, if its gate required it.
         evidence: Option<String>,
     },
-    /// Not well.
     Failed {
-        /// Why, with all causes.
+        /// The error with all its causes.
         error: String,
-        /// What the container said, when it was its health that failed.
+        /// The container's report, if it did not become healthy.
         report: Option<HealthReport>,
         /// Whether the old container was put back.
         rolled_back: bool,
-        /// The host had changed since the plan was made; nothing was done.
+        /// Whether the host had changed since the plan was made; then nothing was done.
         stale: bool,
     },
     /// It was not carried out.
-    Skipped {
-        /// Why.
-        because: String,
-    },
+    Skipped { because: String },
 }
 
 /// What became of a plan.
@@ -83,15 +73,12 @@ pub enum StepResult {
 pub struct Applied {
     /// One result for each step, in plan order.
     pub results: Vec<StepResult>,
-    /// Steps that ended well.
     pub done: usize,
-    /// Steps that failed.
     pub failed: usize,
-    /// Steps that were not carried out.
     pub skipped: usize,
-    /// A newer commit ended it.
+    /// Whether a newer commit ended it.
     pub superseded: bool,
-    /// It was asked to stop.
+    /// Whether it was requested to stop.
     pub stopped: bool,
 }
 
@@ -113,11 +100,8 @@ mod millis {
 #[derive(Debug, thiserror::Error)]
 #[error("stopped because facts cannot be recorded ({done} steps done, {failed} failed)")]
 pub struct ApplyError {
-    /// Steps that ended well.
     pub done: usize,
-    /// Steps that failed.
     pub failed: usize,
-    /// Why.
     pub source: StoreError,
 }
 

@@ -1,4 +1,4 @@
-//! From a commit to what it wants: read, compile, claim its environment.
+//! From a commit to its desired state: read, compile, claim its environment.
 
 use super::pipeline::compile;
 use crate::manifest;
@@ -11,13 +11,10 @@ use std::sync::Arc;
 /// A commit whose files are valid.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// The commit.
     pub revision: Revision,
-    /// What it wants.
     pub desired: Arc<Desired>,
-    /// Its environment's part of the store.
+    /// The store's data of its environment.
     pub ledger: Ledger,
-    /// Who owns its containers.
     pub owner: OwnerId,
 }
 
@@ -26,38 +23,26 @@ pub struct Loaded {
 pub enum LoadError {
     /// Its files cannot be read from git.
     #[error("cannot read commit {commit}")]
-    Read {
-        /// The commit.
-        commit: CommitId,
-        /// Why.
-        source: SourceError,
-    },
+    Read { commit: CommitId, source: SourceError },
     /// Its files are not valid.
-    #[error("commit {} has {mistakes} mistakes", .revision.short())]
+    #[error("commit {} has {mistakes} mistake{}", .revision.short(), if *.mistakes == 1 { "" } else { "s" })]
     Rejected {
-        /// The commit.
         revision: Revision,
         /// How many mistakes.
         mistakes: usize,
-        /// All of them, as people read them.
+        /// All mistakes, formatted for people.
         report: String,
-        /// Each in one line, for the log.
+        /// Each mistake in one line, for the log.
         lines: Vec<String>,
     },
     /// Its environment belongs to another repo, or the store failed.
     #[error("commit {} cannot be used here", .revision.short())]
-    Environment {
-        /// The commit.
-        revision: Revision,
-        /// Why.
-        source: StoreError,
-    },
+    Environment { revision: Revision, source: StoreError },
     /// The compiler itself failed.
-    #[error("reading commit {commit} ended in a fault of this program: {fault}")]
+    #[error("reading commit {commit} failed because of a bug in setpoint: {fault}")]
     Fault {
-        /// The commit.
         commit: CommitId,
-        /// What it said.
+        /// The message of the fault.
         fault: String,
     },
 }
@@ -78,9 +63,7 @@ impl LoadError {
 /// Reads commits of one repo.
 #[derive(Clone, Debug)]
 pub struct Loader {
-    /// The repo.
     pub source: Source,
-    /// The store.
     pub store: Store,
     /// Take an environment over although it was last applied from another repo.
     pub adopt: bool,

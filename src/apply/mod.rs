@@ -1,8 +1,8 @@
-//! What carries out a plan and keeps a host as it says. The daemon and the command line use it alike.
+//! Carries out plans and keeps a host in the planned state. The daemon and the command line both use it.
 //!
-//! In: a commit ([`load`]), what an engine reports ([`observe`], [`probes`]) and a plan of them. Out: the results of its steps
-//! ([`execute`]) and the facts about them in the store. No choice is made here that belongs to the plan: [`walk`] says which step may
-//! start when, [`pace`] how soon one may be tried again, and both are pure.
+//! In: a commit ([`load`]), the report of an engine ([`observe`], [`probes`]) and a plan of them. Out: the results of the plan's
+//! steps ([`execute`]) and the facts about them in the store. Nothing is decided here that belongs to the plan: [`walk`] decides
+//! which step may start when, and [`pace`] how soon one may be tried again; both are pure.
 
 mod bookkeeping;
 mod execute;

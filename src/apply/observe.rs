@@ -1,14 +1,13 @@
-//! What an observation covers and says: which images matter, which container stands for which instance, what Setpoint's own checks add.
+//! Prepares and interprets an observation: which images to read, which container belongs to which instance, and the results of
+//! Setpoint's own health checks.
 
 use super::probes::Target;
 use crate::engine::Scope;
-use crate::model::{
-    Container, ContainerId, Desired, Health, Image, InstanceId, NEXT, NodeName, Observed, OwnerId, PREV, Status,
-};
+use crate::model::{Container, ContainerId, Desired, Health, Image, InstanceId, NEXT, Observed, OwnerId, PREV, Status};
 use crate::store::{InstanceRow, Seen};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What to look at for a plan: our containers, and the images that Desired names under any of their names.
+/// The scope of the observation for a plan: our containers, and the images that Desired names, under any of their names.
 pub fn scope(desired: &Desired, owner: &OwnerId) -> Scope {
     let mut images = BTreeSet::new();
     for service in desired.deployments.values().flat_map(|deployment| &deployment.services) {
@@ -21,8 +20,8 @@ pub fn scope(desired: &Desired, owner: &OwnerId) -> Scope {
     Scope { owner: owner.clone(), images }
 }
 
-/// Puts the health that Setpoint's own checks found in the place of an absent one. What was not checked yet is as it is on record,
-/// or still starting; what waits for another check than before is as it is on record, or unknown.
+/// Fills in the health that Setpoint's own checks found. A container that was not checked yet has its recorded health, or is
+/// starting; one whose check has changed has its recorded health, or an unknown one.
 pub fn overlay(observed: &mut Observed, targets: &[Target], checked: &BTreeMap<ContainerId, Health>) {
     let health = |target: &Target| match target.pending {
         true => target.recalled.unwrap_or(Health::Unchecked),
@@ -37,7 +36,7 @@ pub fn overlay(observed: &mut Observed, targets: &[Target], checked: &BTreeMap<C
     }
 }
 
-/// The health on record of each container that was not started anew since.
+/// The recorded health of each container that was not restarted since.
 pub fn recall(rows: &[InstanceRow], observed: &Observed) -> BTreeMap<ContainerId, Health> {
     let rows: BTreeMap<&ContainerId, &InstanceRow> =
         rows.iter().filter_map(|row| Some((row.container.as_ref()?, row))).collect();
@@ -57,7 +56,7 @@ pub fn recall(rows: &[InstanceRow], observed: &Observed) -> BTreeMap<ContainerId
     recalled
 }
 
-/// Our containers by instance. Of several (a replacement under way or interrupted), the one with the lasting name.
+/// Our containers by instance. If there are several (a replacement in progress or interrupted), the one with the final name.
 pub fn by_instance<'a>(observed: &'a Observed, owner: &OwnerId) -> BTreeMap<&'a InstanceId, &'a Container> {
     let lasting = |container: &Container| !container.name.ends_with(NEXT) && !container.name.ends_with(PREV);
     let mut found: BTreeMap<&InstanceId, &Container> = BTreeMap::new();
@@ -74,7 +73,8 @@ pub fn by_instance<'a>(observed: &'a Observed, owner: &OwnerId) -> BTreeMap<&'a 
     found
 }
 
-/// What was seen of every instance that is there or is known to have been. Nothing counts as absent on half a look.
+/// The observed state of every instance that exists or is known to have existed. With an incomplete observation nothing counts as
+/// absent.
 pub fn seen(observed: &Observed, owner: &OwnerId, known: &BTreeSet<InstanceId>) -> Vec<Seen> {
     let present = by_instance(observed, owner);
     let absent = known.iter().filter(|instance| observed.is_complete() && !present.contains_key(instance));
@@ -95,7 +95,7 @@ pub fn seen(observed: &Observed, owner: &OwnerId, known: &BTreeSet<InstanceId>) 
 mod tests {
     use super::*;
     use crate::apply::testing::container;
-    use crate::model::{Probe, Timestamp};
+    use crate::model::{NodeName, Probe, Timestamp};
     use std::time::Duration;
 
     #[test]

@@ -1,8 +1,7 @@
-//! How soon a step may be tried again: pure. The first try and the first repair are never delayed; each further one waits longer,
-//! whatever it did. Without this, a step that fails at once, or a container that ends at once, would be tried again as fast as
-//! the engine reports its own events. How often in all is not decided here: see `plan::flapping`.
+//! How soon a step may be tried again. Pure. The first attempt and the first repair are never delayed; the wait before each further
+//! one gets longer, whatever it did. Otherwise a step that fails immediately, or a container that exits immediately, would be tried
+//! again as fast as the engine reports its own events. `plan::flapping` decides how often something is repaired in total.
 
-use crate::model::NodeName;
 use crate::plan::{Origin, Reason, Step, Subject};
 use crate::process::Backoff;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,10 +15,10 @@ const QUIET: Duration = Duration::from_secs(600);
 /// How long the first wait is; each further one doubles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tempo {
-    /// 100 ms: the host moved meanwhile.
+    /// 100 ms: the host changed meanwhile.
     Soon,
-    /// 100 ms once, then as `Later`: a repair failed, because it met the next fault, or because the engine is being shut down
-    /// and starts nothing any more. Nothing tells the two apart.
+    /// 100 ms once, then as `Later`: a repair failed, because of another fault, or because the engine is shutting down and refuses
+    /// starts. The two cannot be distinguished.
     Again,
     /// 1 s.
     Later,
@@ -108,6 +107,7 @@ pub fn is_repair(step: &Step) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::NodeName;
     use crate::process::clock;
 
     #[test]

@@ -32,16 +32,15 @@ pub fn compile(tree: &FileTree) -> Result<Desired, Report> {
 /// A host as its engine reports it, with what the store remembers of it.
 #[derive(Clone, Debug)]
 pub struct HostState {
-    /// What the engine reports.
     pub observed: Observed,
-    /// What the store remembers.
     pub memory: Memory,
-    /// The containers whose health Setpoint checks itself. Until [`HostState::overlay_health`] is called, their health is the recorded one.
+    /// The containers whose health Setpoint checks itself. Until [`HostState::overlay_health`] is called, their health is the recorded
+    /// one.
     pub targets: Vec<Target>,
 }
 
 impl HostState {
-    /// Adds to an observation what the store remembers. Returns what is wanted on this host as well: volumes that it has under a
+    /// Adds the data of the store to an observation. Also returns the desired state for this host: volumes that it has under a
     /// former name are wanted under that name from here on.
     ///
     /// # Errors
@@ -81,7 +80,7 @@ impl HostState {
 
 /// A plan breaks rules that every plan must keep. It is never carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the plan breaks rules it must keep:\n  {}", .0.join("\n  "))]
+#[error("the plan violates its invariants:\n  {}", .0.join("\n  "))]
 pub struct Violations(pub Vec<String>);
 
 /// Checks a plan with [`lint`], which shares no code with the planner.

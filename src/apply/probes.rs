@@ -1,4 +1,5 @@
-//! Health checks that Setpoint makes itself, for services whose containers have none: each at its own interval, a few at once.
+//! Health checks that Setpoint makes itself, for services whose containers have none: each at its own interval, a few at the same
+//! time.
 
 use crate::engine::{Engine, ProbeResult};
 use crate::model::{Container, ContainerId, Desired, Health, Observed, OwnerId, Probe, Status, Timestamp};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Checks under way at once.
+/// Number of checks at the same time.
 const AT_ONCE: usize = 16;
 /// Pause between the checks of [`check_now`].
 const AGAIN: Duration = Duration::from_millis(200);
@@ -22,15 +23,14 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// A container to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The container.
     pub container: Container,
-    /// How.
     pub probe: Probe,
-    /// How long after its start it may leave the check unanswered: the deployment's `startup_timeout`.
+    /// How long after its start the check may have no answer: the deployment's `startup_timeout`.
     pub patience: Duration,
-    /// What was known of it before this process began.
+    /// The health that was recorded before this process started.
     pub recalled: Option<Health>,
-    /// Whether this check is not in force yet: a commit changed it, and its step is to be done. Nothing is judged by it before.
+    /// Whether this check is not active yet: a commit changed it, and its step has not been carried out. Its results are ignored until
+    /// then.
     pub pending: bool,
 }
 
@@ -104,7 +104,7 @@ impl Verdict {
     }
 }
 
-/// Checks all targets now, for a command that does not wait for intervals: failures are made sure of at once.
+/// Checks all targets now, for a command that does not wait for intervals: a failed check is repeated immediately to confirm it.
 pub async fn check_now(ask: &Ask, targets: Vec<Target>) -> BTreeMap<ContainerId, Health> {
     let checks = targets.into_iter().filter(|target| !target.pending).map(|target| async move {
         let mut verdict = Verdict::new(target.recalled);
@@ -126,15 +126,14 @@ pub async fn check_now(ask: &Ask, targets: Vec<Target>) -> BTreeMap<ContainerId,
 
 /// The task that makes the checks.
 pub struct Prober {
-    /// What to check; replaced after each look at the engine.
+    /// What to check; replaced after each observation of the engine.
     pub targets: watch::Receiver<Arc<Vec<Target>>>,
-    /// What is known; a container that was not checked yet is absent.
+    /// The known health; a container that was not checked yet is absent.
     pub healths: watch::Sender<Arc<BTreeMap<ContainerId, Health>>>,
     /// Called when a container's health changes; must not block.
     pub changed: Box<dyn Fn() + Send + Sync>,
     /// Makes one check.
     pub ask: Ask,
-    /// When to end.
     pub stop: CancellationToken,
 }
 
@@ -142,13 +141,13 @@ pub struct Prober {
 struct Probed {
     target: Target,
     verdict: Verdict,
-    /// When the next check begins; absent while one is under way.
+    /// When the next check starts; absent while one is in progress.
     due: Option<Instant>,
     /// Whether it was checked at all.
     checked: bool,
 }
 
-/// A check under way: whose, of which start, and its result.
+/// A check in progress: its container, the start that it belongs to, and its result.
 type Check = BoxFuture<'static, (ContainerId, Option<Timestamp>, ProbeResult)>;
 
 impl Prober {
@@ -167,7 +166,7 @@ impl Prober {
                     None => std::future::pending().await,
                 }
             };
-            // Every arm is cancel-safe: a check that is under way stays in `checks`. The stop comes first: it also closes the channel.
+            // Every arm is cancel-safe: a check in progress stays in `checks`. The stop comes first: it also closes the channel.
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Ok(()),
@@ -232,12 +231,12 @@ impl Probed {
         if let ProbeResult::Unreachable(why) = result
             && (first || before != Health::Unchecked)
         {
-            tracing::warn!(container = self.target.container.name, why, "a health check cannot be made");
+            tracing::warn!(container = self.target.container.name, why, "a health check is not possible");
         }
     }
 }
 
-/// Takes over what is to be checked now; what was known of a container stays while it has not been started anew.
+/// Replaces the targets; the known health of a container is kept unless it was restarted.
 fn merge(probed: &mut BTreeMap<ContainerId, Probed>, wanted: &[Target], now: Instant) {
     let mut next = BTreeMap::new();
     for target in wanted.iter().filter(|target| !target.pending) {
@@ -249,7 +248,7 @@ fn merge(probed: &mut BTreeMap<ContainerId, Probed>, wanted: &[Target], now: Ins
             {
                 Probed { target: target.clone(), ..old }
             }
-            // A check of the earlier start that is still under way says by its end when the first of this one begins.
+            // If a check of the earlier start is still in progress, the first check of this start begins when it ends.
             Some(old) => Probed {
                 target: target.clone(),
                 verdict: Verdict::new(None),

@@ -1,4 +1,4 @@
-//! Carrying one step out on the engine: what [`super::execute`] is given as its `run`.
+//! Carries out one step on the engine: the function that [`super::execute`] gets as `run`.
 
 use crate::engine::{ActContext, ActError, Engine, Interrupt, News, Outcome};
 use crate::model::{ContextFile, Desired, OwnerId};
@@ -14,11 +14,9 @@ pub type Archive<'a> = &'a (dyn Fn(Arc<[ContextFile]>) -> BoxStream<'static, std
 /// The engine and all that its steps need.
 #[derive(Clone, Copy)]
 pub struct Steps<'a> {
-    /// The engine.
     pub engine: &'a Engine,
-    /// The plan.
     pub plan: &'a Plan,
-    /// Whose containers are ours.
+    /// Owner label of the containers that we manage.
     pub owner: &'a OwnerId,
     /// What the repo wants, for the registries of its deployments.
     pub desired: Option<&'a Desired>,

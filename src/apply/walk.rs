@@ -1,12 +1,12 @@
-//! Which step of a plan may start when: pure scheduling. No clock, no engine; [`super::execute`] does what this says.
+//! Decides which step of a plan may start when. Pure: it uses no clock and no engine; [`super::execute`] starts the steps.
 
 use crate::model::{DeploymentName, OnFailure, StrategyKind};
 use crate::plan::{Action, Milestone, Plan, Step, StepId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Pulls and builds at once, over all deployments. They are bound by network and disk, not by a strategy.
+/// Number of pulls and builds at the same time, over all deployments. They are limited by network and disk, not by a strategy.
 pub const IMAGES_AT_ONCE: usize = 4;
-/// Steps at once that belong to no deployment.
+/// Number of steps at the same time that belong to no deployment.
 const OTHERS_AT_ONCE: usize = 8;
 
 /// How a step stands.
@@ -24,7 +24,7 @@ enum State {
 pub struct Moves {
     /// Steps to start, in plan order; they count as running from now on.
     pub start: Vec<StepId>,
-    /// Steps that will not be started, and why; they are settled.
+    /// Steps that will not be started, and why.
     pub skip: Vec<(StepId, String)>,
 }
 
@@ -33,7 +33,7 @@ pub struct Moves {
 pub struct Walk<'a> {
     plan: &'a Plan,
     states: Vec<State>,
-    /// Steps that are to be skipped from the beginning.
+    /// Steps that are skipped from the beginning.
     kept: BTreeMap<StepId, String>,
     /// Deployments that start no further step, with the step that failed.
     halted: BTreeMap<DeploymentName, String>,
@@ -55,7 +55,7 @@ impl<'a> Walk<'a> {
         self
     }
 
-    /// What is to be done now. To be asked again after each news.
+    /// The moves that are possible now. Must be called again after each message.
     pub fn moves(&mut self) -> Moves {
         let mut moves = Moves::default();
         // In plan order, so that a skip reaches all that need it, directly or not, in one pass.
@@ -144,12 +144,12 @@ impl<'a> Walk<'a> {
             let subject = || self.plan.steps.get(need.step).map_or_else(String::new, |step| step.subject.to_string());
             match self.states.get(need.step) {
                 Some(State::Failed) => return Some(format!("needs {}, which failed", subject())),
-                Some(State::Skipped) => return Some(format!("needs {}, which was not done", subject())),
+                Some(State::Skipped) => return Some(format!("needs {}, which was skipped", subject())),
                 _ => {}
             }
         }
         let failed = step.deployment.as_ref().and_then(|deployment| self.halted.get(deployment))?;
-        Some(format!("halted, because {failed} failed"))
+        Some(format!("halted because {failed} failed"))
     }
 
     fn ready(&self, step: &Step) -> bool {
@@ -175,7 +175,7 @@ impl<'a> Walk<'a> {
         Lane { key: Key::Deployment(deployment.clone()), ordered }
     }
 
-    /// How many steps a lane may have under way.
+    /// How many steps of a lane may be in progress.
     fn room(&self, lane: &Lane) -> usize {
         match &lane.key {
             Key::Images => IMAGES_AT_ONCE,
@@ -207,7 +207,7 @@ enum Key {
     Deployment(DeploymentName),
 }
 
-/// How many steps of each lane are under way.
+/// How many steps of each lane are in progress.
 #[derive(Debug, Default)]
 struct Load(BTreeMap<Key, usize>);
 

@@ -138,7 +138,7 @@ fn a_failure_blocks_what_needs_it_and_says_so() {
     walk.finished(0, false);
     let skip = walk.moves().skip;
     assert_eq!(skip[0], (1, "needs shop/s0/1, which failed".to_owned()));
-    assert_eq!(skip[1], (2, "needs shop/s1/1, which was not done".to_owned()));
+    assert_eq!(skip[1], (2, "needs shop/s1/1, which was skipped".to_owned()));
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn halt_starts_no_further_step_of_its_deployment() {
     let mut walk = Walk::new(&plan, BTreeMap::new());
     assert_eq!(walk.moves().start, [0, 2]);
     walk.finished(0, false);
-    assert_eq!(walk.moves().skip, [(1, "halted, because shop/s0/1 failed".to_owned())]);
+    assert_eq!(walk.moves().skip, [(1, "halted because shop/s0/1 failed".to_owned())]);
     walk.finished(2, true);
     assert!(walk.moves().skip.is_empty() && walk.is_over());
 }

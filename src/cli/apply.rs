@@ -27,31 +27,31 @@ use tokio_util::sync::CancellationToken;
 /// How long another apply on this host is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
-/// Change this host to what a commit wants, waiting for healthy
+/// Apply a commit to this host and wait until everything is healthy
 ///
-/// Shows the plan and asks first. A daemon that follows the same commit is asked to carry it out. Otherwise it is done here, and
-/// Ctrl-C finishes the step in hand and starts no other.
+/// Shows the plan and asks first. If a daemon follows the same commit, the daemon carries out the plan. Otherwise this command
+/// does, and Ctrl-C completes the current step and starts no other.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  setpoint apply                            the last commit of the repo you stand in, after asking
+  setpoint apply                            the last commit of the current repo, after asking
   setpoint apply --yes --rev v1.5           a tag, without asking
   setpoint apply --plan-id 7c1e42ab90d1     exactly the plan that was reviewed, or nothing
-  setpoint apply --allow prune:shop/cache   go beyond the prune budget for one service
-  setpoint apply --allow retry:shop/api     try again what failed its health gate")]
+  setpoint apply --allow prune:shop/cache   exceed the prune budget for one service
+  setpoint apply --allow retry:shop/api     try again what did not become healthy")]
 pub(super) struct ApplyArgs {
     #[command(flatten)]
     repo: RepoArgs,
-    /// Go ahead without asking
+    /// Do not ask for confirmation
     #[arg(long, short = 'y')]
     yes: bool,
-    /// Carry out only the plan with this id; if anything moved since, change nothing and say what
+    /// Carry out only the plan with this id; if anything has changed since, change nothing and report the differences
     #[arg(long, value_name = "ID")]
     plan_id: Option<String>,
-    /// Lift a guard: `prune` or `retry`, `:deployment[/service]` to limit it
+    /// Allow what a guard prevents: `prune` or `retry`, with `:deployment[/service]` to limit it
     #[arg(long, value_name = "GUARD")]
     allow: Vec<Allow>,
-    /// Take the environment over from another repo: this one was forked from it, or is the same at another address
+    /// Take over the environment from another repo: this one is a fork of it, or the same repo at a new address
     #[arg(long)]
     adopt: bool,
 }

@@ -14,10 +14,10 @@ pub(super) struct Global {
     /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     pub(super) color: Color,
-    /// What to log on stderr: a level, or target=level pairs [default: warn; the daemon: info]
+    /// What to log to stderr: a level, or target=level pairs [default: warn; the daemon: info]
     #[arg(long, global = true, env = "SETPOINT_LOG", hide_env_values = true, value_name = "FILTER")]
     pub(super) log: Option<String>,
-    /// Folder that holds what setpoint remembers [default: /var/lib/setpoint, or ~/.local/state/setpoint for a user]
+    /// Folder for the database and the clones [default: /var/lib/setpoint, or ~/.local/state/setpoint for a user]
     #[arg(long, global = true, env = "SETPOINT_STATE_DIR", hide_env_values = true, value_name = "DIR")]
     pub(super) state_dir: Option<PathBuf>,
     /// Socket of the daemon [default: setpoint.sock in the state folder]
@@ -45,7 +45,7 @@ pub(super) struct RepoArgs {
     /// Commit, branch or tag [default: HEAD]
     #[arg(long, value_name = "REV")]
     pub(super) rev: Option<String>,
-    /// Folder of the repo that holds the files [default: its root]
+    /// Folder of the repo that contains the files [default: its root]
     #[arg(long, default_value = "", value_name = "DIR")]
     pub(super) path: String,
     #[command(flatten)]
@@ -56,7 +56,7 @@ pub(super) struct RepoArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Access to a remote repo")]
 pub(super) struct LoginArgs {
-    /// Environment variable that holds the token for https
+    /// Environment variable that contains the token for https
     #[arg(long, default_value = "SETPOINT_GIT_TOKEN", value_name = "NAME")]
     pub(super) token_env: String,
     /// User name for https
@@ -68,7 +68,7 @@ pub(super) struct LoginArgs {
     /// Private key for ssh [default: the ssh agent]
     #[arg(long, value_name = "FILE")]
     pub(super) ssh_key: Option<PathBuf>,
-    /// Environment variable that holds the passphrase of that key
+    /// Environment variable that contains the passphrase of that key
     #[arg(long, default_value = "SETPOINT_SSH_PASSPHRASE", value_name = "NAME")]
     pub(super) ssh_passphrase_env: String,
     /// Host keys to accept for ssh [default: ~/.ssh/known_hosts]
@@ -76,7 +76,7 @@ pub(super) struct LoginArgs {
     pub(super) known_hosts: Option<PathBuf>,
 }
 
-/// Which environment is meant where no repo names it.
+/// Selects the environment if no repo is given.
 #[derive(Clone, Debug, Args)]
 pub(super) struct EnvironmentArgs {
     /// Environment, as named in setpoint.kdl [default: the only one of this host]
@@ -90,10 +90,10 @@ pub(super) struct TlsArgs {
     /// Certificate of this side (PEM), for addresses with tls://
     #[arg(long, value_name = "FILE", requires_all = ["tls_key", "tls_ca"])]
     tls_cert: Option<PathBuf>,
-    /// Its private key (PEM)
+    /// Private key of the certificate (PEM)
     #[arg(long, value_name = "FILE", requires_all = ["tls_cert", "tls_ca"])]
     tls_key: Option<PathBuf>,
-    /// Certificates (PEM) of which one must have signed the peer's
+    /// CA certificates (PEM), one of which must have signed the peer's certificate
     #[arg(long, value_name = "FILE", requires_all = ["tls_cert", "tls_key"])]
     tls_ca: Option<PathBuf>,
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-/// GitOps for Docker hosts: commit what should run, read the plan, keep it so.
+/// GitOps for Docker hosts: commit what should run, review the plan, and keep the host in that state.
 #[derive(Debug, Parser)]
 #[command(name = "setpoint", version, propagate_version = true, disable_help_subcommand = true, after_help = EXAMPLES)]
 pub(super) struct Cli {
@@ -21,14 +21,14 @@ pub(super) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  setpoint demo                                see it work, from a commit to a repaired container
-  setpoint validate                            every mistake in the files of the current repo, with its place
-  setpoint plan                                what the last commit would change on this host
-  setpoint apply --yes                         change it
+  setpoint demo                                show how it works, from a commit to a repaired container
+  setpoint validate                            report every mistake in the files of the current repo
+  setpoint plan                                show what the last commit would change on this host
+  setpoint apply --yes                         apply the last commit
   setpoint daemon --config /etc/setpoint/daemon.kdl
-  setpoint why shop/api/1                      which commit, file and line an instance follows from
+  setpoint why shop/api/1                      show the commit, file and line that an instance comes from
 
-Exit codes: 0 fine, 1 failed, 64 wrong usage; `plan --detailed-exitcode` adds 2 changes, 3 held, 4 incomplete.";
+Exit codes: 0 success, 1 failed, 64 usage error; `plan --detailed-exitcode` adds 2 changes, 3 held, 4 incomplete.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

@@ -14,12 +14,12 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
-/// Keep this host as a repo wants it: follow commits, repair what the host changes
+/// Keep this host in the state that a repo describes: follow its commits, repair drift
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   setpoint daemon --config /etc/setpoint/daemon.kdl
-  setpoint status                  what it does, from another terminal
+  setpoint status                  the state of the daemon, from another terminal
 
 daemon.kdl:
   repo \"ssh://git@git.example.org/infra.git\" branch=\"main\" {
@@ -34,7 +34,7 @@ pub(super) struct DaemonArgs {
     config: PathBuf,
 }
 
-/// Tell the daemon to look at the repo now, as a hook of a git server does
+/// Make the daemon read the repo now, for example from a hook of a git server
 #[derive(Debug, Args)]
 pub(super) struct PokeArgs {}
 

@@ -36,12 +36,12 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// How often the demo looks while it waits.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// See it work: a repo, a plan, a commit that is carried out, a killed container that comes back
+/// Show how it works: a repo, a plan, a commit that is applied, a killed container that is restarted
 ///
-/// Needs a Docker Engine and nothing else. Everything it makes is removed at the end, also after Ctrl-C.
+/// Needs only a Docker Engine. Everything that it creates is removed at the end, also after Ctrl-C.
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
-    /// Leave repo, state and containers as they are at the end
+    /// Do not remove the repo, the state and the containers at the end
     #[arg(long)]
     keep: bool,
 }

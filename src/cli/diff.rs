@@ -15,15 +15,15 @@ use similar::TextDiff;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// Compare two revisions of the repo without looking at any host: the files, and what the change would do
+/// Compare two revisions of the repo without reading any host: the files, and what the change would do
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  setpoint diff main feature      what merging the branch would change where main is applied
+  setpoint diff main feature      what merging the branch would change on a host to which main has been applied
   setpoint diff HEAD~1            the last commit
   setpoint diff v1 v2 --json")]
 pub(super) struct DiffArgs {
-    /// Revision that is applied
+    /// Revision that has been applied
     #[arg(value_name = "A")]
     from: String,
     /// Revision that would be applied

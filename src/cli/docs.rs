@@ -17,7 +17,7 @@ pub(super) struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Write man pages into a folder
+/// Write man pages to a folder
 #[derive(Debug, Args)]
 pub(super) struct ManArgs {
     /// Folder for `setpoint.1`, `setpoint-plan.1`, …

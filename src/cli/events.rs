@@ -13,26 +13,26 @@ use std::fmt::Write;
 #[command(after_help = "\
 Examples:
   setpoint events                         the last 50
-  setpoint events shop/api -f             of one service, and what comes
+  setpoint events shop/api -f             of one service, and new ones
   setpoint events --kind step_failed --json
   setpoint events --since 2026-11-20T08:00:00Z")]
 pub(super) struct EventsArgs {
     /// Deployment, service or instance [default: all]
     #[arg(value_name = "SUBJECT")]
     subject: Option<String>,
-    /// Go on with what happens from now on
+    /// Follow new events
     #[arg(long, short)]
     follow: bool,
-    /// At most so many
+    /// Maximum number
     #[arg(long, short = 'n', default_value_t = 50, value_name = "COUNT")]
     limit: usize,
-    /// Only of this kind (`step_failed`, `drift_found`, …)
+    /// Only events of this kind (`step_failed`, `drift_found`, …)
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
-    /// Only from this time on
+    /// Only events from this time on
     #[arg(long, value_name = "TIME")]
     since: Option<Timestamp>,
-    /// With every changed field and log line
+    /// Show every changed field and log line
     #[arg(long, short)]
     verbose: bool,
 }
@@ -95,7 +95,6 @@ pub(super) fn mistakes_text(mistakes: usize) -> String {
 
 /// A fact as a sentence, and what stands behind it.
 pub(super) fn words(fact: &Fact) -> (String, Vec<String>) {
-    let short = |commit: &str| commit.get(..7).unwrap_or(commit).to_owned();
     match fact {
         Fact::DaemonStarted { version } => (format!("daemon {version} started"), vec![]),
         Fact::DaemonStopped => ("daemon stopped".to_owned(), vec![]),

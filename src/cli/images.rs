@@ -16,25 +16,25 @@ const PARALLEL: usize = 4;
 
 /// Build the images of services and builder files from a commit
 ///
-/// An image whose context did not change is not built again.
+/// An image whose context has not changed is not built again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   setpoint build                 every image the repo builds
   setpoint build shop/api        the image of one service
-  setpoint build --push          and send those of builder files to their registry, where their settings do not already")]
+  setpoint build --push          also push the images of builder files, even if their settings do not request it")]
 pub(super) struct BuildArgs {
     #[command(flatten)]
     repo: RepoArgs,
     /// Services (`deployment/service`) or image names of builder files [default: all]
     #[arg(value_name = "IMAGE")]
     images: Vec<String>,
-    /// Send images of builder files to their registry whatever their settings say
+    /// Push images of builder files even if their settings do not request it
     #[arg(long)]
     push: bool,
 }
 
-/// Send the images of builder files to their registry
+/// Push the images of builder files to their registry
 #[derive(Debug, Args)]
 pub(super) struct PushArgs {
     #[command(flatten)]
@@ -44,7 +44,7 @@ pub(super) struct PushArgs {
     images: Vec<String>,
 }
 
-/// Get the images that services run from their registries
+/// Pull the images of services from their registries
 #[derive(Debug, Args)]
 pub(super) struct PullArgs {
     #[command(flatten)]

@@ -11,24 +11,24 @@ use futures_util::stream::{self, BoxStream};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Show what instances write
+/// Show the output of instances
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   setpoint logs                    the last 50 lines of every instance
   setpoint logs shop/api -n 100    of all replicas of a service
-  setpoint logs shop/api/1 -f      and go on with what comes")]
+  setpoint logs shop/api/1 -f      follow new output")]
 pub(super) struct LogsArgs {
     /// Deployment, service, instance or container name [default: all]
     #[arg(value_name = "NAME", default_value = "")]
     name: String,
-    /// Go on with what is written from now on
+    /// Follow new output
     #[arg(long, short)]
     follow: bool,
-    /// Lines from the end [default: 50 of each, 100 of a single instance]
+    /// Number of lines from the end [default: 50 of each, 100 of a single instance]
     #[arg(long, short = 'n', value_name = "LINES")]
     tail: Option<u32>,
-    /// With the time of each line
+    /// Show the time of each line
     #[arg(long, short)]
     timestamps: bool,
     #[command(flatten)]

@@ -18,7 +18,7 @@ use std::sync::Arc;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  setpoint plan                          the last commit of the repo you stand in
+  setpoint plan                          the last commit of the current repo
   setpoint plan --rev feature            a branch, before it is merged
   setpoint plan --worktree               what you have not committed yet
   setpoint plan --format markdown        for a pull request
@@ -26,16 +26,16 @@ Examples:
 pub(super) struct PlanArgs {
     #[command(flatten)]
     repo: RepoArgs,
-    /// Plan what lies in the folder, committed or not
+    /// Read the files in the folder, committed or not
     #[arg(long, conflicts_with = "rev")]
     worktree: bool,
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "json")]
     format: Format,
-    /// Say by the exit code what the plan holds
+    /// Encode the result in the exit code
     #[arg(long)]
     detailed_exitcode: bool,
-    /// Lift a guard: `prune` or `retry`, `:deployment[/service]` to limit it
+    /// Allow what a guard prevents: `prune` or `retry`, with `:deployment[/service]` to limit it
     #[arg(long, value_name = "GUARD")]
     allow: Vec<Allow>,
 }

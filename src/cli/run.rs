@@ -25,17 +25,17 @@ use tokio_util::sync::CancellationToken;
 
 /// Run a schedule once, now
 ///
-/// WHAT is the name of a schedule of the config repo, or a schedule file by itself. The schedule's `start` is not looked at.
-/// A running daemon is asked for a run of its schedule in force, with its own settings, and the end is waited for. A file, and
-/// everything with --foreground, --dry-run, --repo, --rev or a setting of the thread that keeps the time, runs here.
+/// WHAT is the name of a schedule in the config repo, or a schedule file. The schedule's `start` is ignored.
+/// If a daemon is running, it runs its active schedule of that name with its own settings, and the command waits for the end. A file,
+/// and everything with --foreground, --dry-run, --repo, --rev or a setting of the timekeeper thread, runs in this process.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   setpoint run schedules/hybrid.yaml                 a file by itself
-  setpoint run hybrid                                a schedule of the repo you stand in
-  setpoint run hybrid --dry-run                      what it plans, as a picture; nothing is started
+  setpoint run hybrid                                a schedule of the current repo
+  setpoint run hybrid --dry-run                      the planned timeline as a picture; nothing is started
   setpoint run hybrid --policy fifo --priority 80 --lock-memory
-  setpoint run show hybrid-20260301-060000-3f2a      a run that took place (`setpoint runs` lists them)
+  setpoint run show hybrid-20260301-060000-3f2a      an earlier run (`setpoint runs` lists them)
   setpoint run show hybrid-20260301-060000-3f2a --format markdown
   setpoint run hybrid --json | jq '.tasks[] | select(.verdict != \"succeeded\")'
 
@@ -50,34 +50,34 @@ pub(super) struct RunArgs {
     pub(super) repo: RepoArgs,
     #[command(flatten)]
     pub(super) environment: EnvironmentArgs,
-    /// Run it here, although a daemon runs
+    /// Run it in this process even if a daemon is running
     #[arg(long)]
     foreground: bool,
-    /// Show what it plans and start nothing
+    /// Show the planned timeline and start nothing
     #[arg(long)]
     dry_run: bool,
-    /// Play the plan, this many times as fast as it would run
+    /// Replay the plan this many times faster than it would run
     #[arg(long, requires = "dry_run", value_name = "N")]
     speed: Option<f64>,
-    /// Where existing task servers tell that a task has ended: host:port, tls://host:port or unix:/path. Without, port 50050 of
-    /// this machine as it and its containers reach it, and only if the run has such a task server
+    /// Where external task servers report that a task has ended: host:port, tls://host:port or unix:/path [default: port 50050 of
+    /// this machine, reachable from it and its containers, if the run has such a task server]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
     #[command(flatten)]
     tls: TlsArgs,
-    /// Scheduling policy of the thread that keeps the time
+    /// Scheduling policy of the timekeeper thread
     #[arg(long, value_enum, default_value_t = PolicyArg::None, value_name = "POLICY")]
     policy: PolicyArg,
-    /// Its priority
+    /// Priority of that thread
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=99), value_name = "1-99")]
     priority: u8,
-    /// The CPU that it runs on
+    /// The CPU that this thread runs on
     #[arg(long, allow_hyphen_values = true, value_parser = clap::value_parser!(i32).range(-1..=8191), value_name = "CPU")]
     cpu_affinity: Option<i32>,
-    /// Keep the memory of the process from being paged out
+    /// Prevent the memory of the process from being paged out
     #[arg(long)]
     lock_memory: bool,
-    /// Start every task at its instant, also at runners that could take it ahead
+    /// Start every task at its due time over the network, and send none ahead
     #[arg(long)]
     no_send_ahead: bool,
     /// Write the picture of the run to a file
@@ -95,9 +95,9 @@ pub(super) enum PolicyArg {
     None,
     /// Runs until it waits
     Fifo,
-    /// Like it, in turns among equals
+    /// As fifo, but threads of the same priority take turns
     Rr,
-    /// A runtime within a deadline in each period, which are said with the start of a task
+    /// A runtime within a deadline in each period; these are given with the start of a task
     Deadline,
 }
 

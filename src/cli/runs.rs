@@ -24,13 +24,13 @@ use std::time::Duration;
 #[command(after_help = "\
 Examples:
   setpoint runs                       the last twenty
-  setpoint runs nightly --limit 5     of one schedule, with how late its tasks start and how long they take
+  setpoint runs nightly --limit 5     of one schedule, with the delays and durations of its tasks
   setpoint run show ID                one run with its tasks
   setpoint runs --json | jq '.runs[] | select(.verdict != \"succeeded\")'")]
 pub(super) struct RunsArgs {
-    /// Only of this schedule
+    /// Only runs of this schedule
     schedule: Option<String>,
-    /// At most so many
+    /// Maximum number
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000), value_name = "N")]
     limit: u16,
     #[command(flatten)]

@@ -15,20 +15,20 @@ use clap::Args;
 use comfy_table::{Table, presets};
 use std::collections::BTreeSet;
 
-/// Show what runs here: instances, their health and revision, what is held, and how the daemon fares
+/// Show what runs here: instances, their health and revision, what is held, and the state of the daemon
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   setpoint status
   setpoint status --json | jq '.instances[] | select(.health == \"unhealthy\")'
 
-  setpoint status --daemon      fails when no daemon answers (for a health check)
+  setpoint status --daemon      fails if no daemon answers (for a health check)
 
 Without a daemon it looks at the engine itself.")]
 pub(super) struct StatusArgs {
     #[command(flatten)]
     environment: EnvironmentArgs,
-    /// Ask the daemon only, and fail when none answers
+    /// Ask only the daemon, and fail if none answers
     #[arg(long)]
     daemon: bool,
 }

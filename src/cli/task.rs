@@ -14,10 +14,10 @@ use std::num::NonZeroUsize;
 
 /// Serve tasks of the timed orchestrator: a program, or one of the built-in functions
 ///
-/// Built in are `sleep`, `busy`, `sha256`, `md5` and `echo`. A program gets the task's parameters as JSON on its standard
-/// input and in its environment (TASK_PARAMETERS, TASK_PARAM_<NAME>), and what it writes to its standard output is the task's
-/// output: JSON when it is JSON, else a text. Exit code 0 is success; to stop it, its process group gets SIGTERM. Of this
-/// process's own environment it finds PATH, HOME, LANG and TZ, and what --env names.
+/// The built-in functions are `sleep`, `busy`, `sha256`, `md5` and `echo`. A program gets the task's parameters as JSON on standard
+/// input and in its environment (TASK_PARAMETERS, TASK_PARAM_<NAME>). Its standard output is the task's
+/// output: JSON if it is valid JSON, else text. Exit code 0 is success; to stop it, its process group gets SIGTERM. Of this
+/// process's own environment it gets PATH, HOME, LANG and TZ, and the variables of --env.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,36 +28,36 @@ Examples:
 A task server of one name runs every task that comes. One of several runs the name that the parameter `task_type` has, else
 the name that is the task's id.")]
 pub(super) struct TaskArgs {
-    /// The kind of work that is served; several may be given
+    /// Kind of task that is served; several may be given
     #[arg(long, required = true, value_name = "NAME")]
     name: Vec<String>,
-    /// Where to listen: host:port, tls://host:port or unix:/path
+    /// Address to listen on: host:port, tls://host:port or unix:/path
     #[arg(long, value_name = "ADDRESS")]
     address: String,
-    /// Who is told that a task has ended
+    /// Address to which the end of a task is reported
     #[arg(long, value_name = "ADDRESS")]
     orchestrator: Option<String>,
     #[command(flatten)]
     tls: TlsArgs,
-    /// Scheduling policy of tasks whose start names none
+    /// Scheduling policy of tasks that request none
     #[arg(long, value_enum, default_value_t = PolicyArg::None, value_name = "POLICY")]
     policy: PolicyArg,
-    /// Their priority
+    /// Priority of these tasks
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=99), value_name = "1-99")]
     priority: u8,
-    /// The CPU that they run on
+    /// The CPU that these tasks run on
     #[arg(long, allow_hyphen_values = true, value_parser = clap::value_parser!(i32).range(-1..=8191), value_name = "CPU")]
     cpu_affinity: Option<i32>,
-    /// Keep the memory of the process from being paged out
+    /// Prevent the memory of the process from being paged out
     #[arg(long)]
     lock_memory: bool,
-    /// Refuse a task whose policy, CPU or memory lock cannot be had
+    /// Refuse a task whose policy, CPU or memory lock is not possible
     #[arg(long)]
     strict: bool,
-    /// A variable for the program: NAME=VALUE, or NAME for the value that it has here; several may be given
+    /// Variable for the program: NAME=VALUE, or NAME to pass on the value in this environment; several may be given
     #[arg(long, value_name = "NAME[=VALUE]", requires = "program")]
     env: Vec<String>,
-    /// How many tasks run at once
+    /// Number of tasks that can run at the same time
     #[arg(long, default_value = "1", value_name = "N")]
     parallel: NonZeroUsize,
     /// The program and its arguments; `{{name}}` in an argument is the parameter of that name

@@ -14,7 +14,7 @@ use clap::Args;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Stop deployments, what depends on others first; the containers stay, and a daemon leaves them alone
+/// Stop deployments, dependants first; the containers are kept, and a daemon does not start them
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -25,16 +25,16 @@ pub(super) struct StopArgs {
     which: WhichArgs,
 }
 
-/// Start deployments that were stopped by hand, what others depend on first
+/// Start deployments that were stopped by hand, dependencies first
 #[derive(Debug, Args)]
 pub(super) struct StartArgs {
     #[command(flatten)]
     which: WhichArgs,
 }
 
-/// Remove deployments from this host: containers, dependants first, then networks; images and volumes stay
+/// Remove deployments from this host: containers, dependants first, then networks; images and volumes are kept
 ///
-/// A daemon leaves a removed deployment alone until `setpoint start` or `setpoint apply`; drop it from the repo to be rid of it for good.
+/// A daemon does not recreate a removed deployment until `setpoint start` or `setpoint apply`; to remove it permanently, delete it from the repo.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -52,7 +52,7 @@ struct WhichArgs {
     deployments: Vec<DeploymentName>,
     #[command(flatten)]
     environment: EnvironmentArgs,
-    /// Go ahead without asking
+    /// Do not ask for confirmation
     #[arg(long, short = 'y')]
     yes: bool,
 }

@@ -10,13 +10,13 @@ use crate::source::is_bare;
 use clap::Args;
 use serde_json::json;
 
-/// Check the files of a config repo: every mistake at once, with file, line, column and remedy
+/// Check the files of a config repo and report every mistake with file, line, column and a fix
 ///
-/// Without --rev it checks what lies in the folder, committed or not.
+/// Without --rev it checks the files in the folder, committed or not.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  setpoint validate                     the folder you stand in
+  setpoint validate                     the current folder
   setpoint validate --staged            what `git commit` would commit (for a pre-commit hook)
   setpoint validate --rev origin/main   a commit
   setpoint validate --repo ssh://git@git.example.org/infra.git --rev main --json")]

@@ -9,7 +9,7 @@ use crate::process::clock;
 use clap::Args;
 use std::fmt::Write;
 
-/// Say why an instance is as it is: commit, file and line, field, step, health evidence
+/// Show how an instance came to be as it is: commit, file and line, field, step, health check
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

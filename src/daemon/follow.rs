@@ -70,11 +70,7 @@ impl SourceFollower {
             };
             let wait = match result {
                 Ok(revision) => {
-                    tracing::debug!(
-                        commit = revision.short(),
-                        took_ms = begin.elapsed().as_millis(),
-                        "the repo was asked"
-                    );
+                    tracing::debug!(commit = revision.short(), took_ms = begin.elapsed().as_millis(), "repo polled");
                     backoff.reset();
                     self.reached(revision);
                     None
@@ -82,7 +78,7 @@ impl SourceFollower {
                 Err(error) => {
                     let wait = backoff.fail(fastrand::f64());
                     let error = chain(&error);
-                    tracing::debug!(error, wait_ms = wait.as_millis(), "the repo was asked in vain");
+                    tracing::debug!(error, wait_ms = wait.as_millis(), "polling the repo failed");
                     self.lost(error, wait);
                     Some(wait)
                 }
@@ -125,7 +121,7 @@ impl SourceFollower {
         if self.head.borrow().error.is_none() {
             let kept = self.loader.last_good().ok().flatten();
             let kept = kept.as_ref().map_or("none yet", Revision::short);
-            tracing::warn!(error, kept, "the repo cannot be read; it is tried again, at the latest each 5 min");
+            tracing::warn!(error, kept, "the repo cannot be read; trying again at least every 5 min");
             self.record(Fact::SourceUnreachable { error: error.clone() });
         }
         let wait = jiff::SignedDuration::try_from(wait).ok();
@@ -138,7 +134,7 @@ impl SourceFollower {
 
     fn record(&self, fact: Fact) {
         if let Err(error) = self.loader.store.record(&Event { at: clock::now(), fact }) {
-            tracing::warn!(error = chain(&error), "a fact was not recorded");
+            tracing::warn!(error = chain(&error), "an event was not recorded");
         }
     }
 }

@@ -53,8 +53,7 @@ fn lost(source: StateFolderError, installation: &str) -> Lost {
 /// The state folder is lost, and with it everything that the daemon could remember.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the state folder is lost. Before a new start, put it back, or write `{installation}` into a file `installation` in it: by this \
-     id the daemon recognises its containers"
+    "the state folder was lost. Before restarting, restore the folder, or write `{installation}` to a file `installation` in it: the daemon recognises its containers by this id"
 )]
 struct Lost {
     installation: String,

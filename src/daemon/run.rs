@@ -64,13 +64,13 @@ pub struct Daemon {
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
     /// The state folder cannot be held.
-    #[error("the daemon cannot have its state folder")]
+    #[error("the daemon cannot use its state folder")]
     Folder(#[from] StateFolderError),
     /// The store does not work.
-    #[error("the daemon cannot use its store")]
+    #[error("the daemon cannot use its database")]
     Store(#[from] StoreError),
     /// A task was lost or did not end in time.
-    #[error("the daemon did not end in order")]
+    #[error("the daemon did not shut down cleanly")]
     Lost(#[from] Lost),
 }
 
@@ -135,7 +135,7 @@ impl Daemon {
             engine = config.engine.endpoint(),
             state_dir = %config.state_dir.display(),
             installation = store.installation(),
-            "the daemon starts"
+            "daemon starting"
         );
         store.record(&Event { at: clock::now(), fact: Fact::DaemonStarted { version: config.version.clone() } })?;
         let loader = Loader { source: config.source.clone(), store: store.clone(), adopt: config.adopt };
@@ -188,7 +188,7 @@ impl Daemon {
         if end.is_ok()
             && let Err(error) = store.record(&Event { at: clock::now(), fact: Fact::DaemonStopped })
         {
-            tracing::warn!(error = chain(&error), "the end was not recorded");
+            tracing::warn!(error = chain(&error), "the shutdown was not recorded");
         }
         Ok(end?)
     }

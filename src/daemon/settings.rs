@@ -58,7 +58,7 @@ pub enum SettingsError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// Not all of the certificates are named.
-    #[error("`orchestrator` has a part of its TLS settings only")]
+    #[error("`orchestrator` has only some of its TLS settings")]
     PartOfTls,
     /// A secret is not where the settings say.
     #[error("the environment variable {name} is not set")]
@@ -86,7 +86,7 @@ impl SettingsError {
         match self {
             Self::PartOfTls => Some("give `tls-cert`, `tls-key` and `tls-ca`, or none of them"),
             Self::Variable { .. } => {
-                Some("the daemon's settings name the variable that holds a secret; set it where the daemon is started")
+                Some("the daemon's settings refer to this variable for a secret; set it in the daemon's environment")
             }
             Self::Source(_) | Self::Engine(_) | Self::Tls(_) => None,
         }
@@ -176,7 +176,7 @@ fn credentials(settings: &DaemonConfig) -> Result<Credentials, SettingsError> {
             // A text that does not look like the name of a variable may be the secret itself.
             let usual = variable.0.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
             let name =
-                if usual { variable.0.as_str() } else { "that the settings name (not shown: it may be a secret)" };
+                if usual { variable.0.as_str() } else { "named in the settings (not shown: it may be a secret)" };
             SettingsError::Variable { name: name.to_owned() }
         })
     };

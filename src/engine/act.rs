@@ -1,4 +1,4 @@
-//! What a step is carried out with, and how it ends.
+//! The input of a step, and its result.
 
 use super::EngineError;
 use crate::model::{Container, ContainerId, HealthReport, OwnerId, Registry};
@@ -11,31 +11,31 @@ use tokio_util::sync::CancellationToken;
 /// Tar stream of a build context.
 pub type BuildContext = BoxStream<'static, std::io::Result<Bytes>>;
 
-/// What a step is carried out with.
+/// The input of a step.
 pub struct ActContext<'a> {
-    /// Whose containers are ours.
+    /// Owner label of the containers that we manage.
     pub owner: &'a OwnerId,
     /// Registries of the step's deployment.
     pub registries: &'a [Registry],
     /// Tar stream of the build context, for `BuildImage`.
     pub context: Option<BuildContext>,
-    /// Where news of the step goes; bounded, and news that do not fit are dropped, except milestones.
+    /// Where the progress of the step is sent; bounded: messages that do not fit are dropped, except milestones.
     pub news: mpsc::Sender<News>,
     /// Ends a wait for health early; the step then puts the old container back.
     pub interrupt: Interrupt,
 }
 
-/// What ends a wait for health before its time.
+/// Interrupts a wait for health.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
-    /// A newer commit came.
+    /// A newer commit arrived.
     pub superseded: CancellationToken,
-    /// The process is to end.
+    /// The process is shutting down.
     pub stop: CancellationToken,
 }
 
 impl Interrupt {
-    /// Waits until one of the two comes.
+    /// Waits until one of the two is cancelled.
     pub async fn wait(&self) -> Interruption {
         // Both arms are cancel-safe: a token keeps its state.
         tokio::select! {
@@ -45,12 +45,12 @@ impl Interrupt {
     }
 }
 
-/// Why a wait ended before its time.
+/// Why a wait was interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interruption {
-    /// A newer commit came.
+    /// A newer commit arrived.
     Superseded,
-    /// The process is to end.
+    /// The process is shutting down.
     Stopped,
 }
 
@@ -63,55 +63,53 @@ impl std::fmt::Display for Interruption {
     }
 }
 
-/// News of a step in progress.
+/// A message about a step in progress.
 #[derive(Clone, Debug)]
 pub enum News {
-    /// It came this far.
     Reached(Milestone),
     /// A line of progress (pull, build, wait) for people.
     Line(String),
 }
 
-/// How a step ended well.
+/// The result of a successful step.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// The container that now stands for the instance.
+    /// The container that now belongs to the instance.
     pub container: Option<ContainerId>,
-    /// Evidence of health, one line (`healthy for 2s, 21 looks`).
+    /// Evidence of health in one line (`healthy for 2s, checked 21 times`).
     pub evidence: Option<String>,
-    /// What the engine made of what was asked; absent when nothing was made or changed, or it did not answer.
+    /// What the engine reported for what was requested; absent if nothing was created or changed, or if it did not answer.
     pub made: Option<Made>,
-    /// What the engine remarked while it did it, such as a limit that it cannot keep.
+    /// Warnings of the engine, such as a limit that it cannot apply.
     pub warnings: Vec<String>,
 }
 
-/// An object that was made or changed, as the engine reports it now.
+/// An object that was created or changed, as the engine reports it now.
 #[derive(Clone, Debug)]
 pub enum Made {
-    /// A container.
     Container(Box<Container>),
     /// A network, by its id.
     Network(String),
 }
 
-/// How a step failed.
+/// Why a step failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
-    /// What the plan saw is no longer so; nothing was done.
+    /// The host has changed since the plan was made; nothing was done.
     #[error("the host changed since the plan was made: {0}")]
     Stale(String),
     /// The container did not pass its gate.
     #[error("{}", .report.verdict)]
     Gate {
-        /// What was seen.
+        /// What was observed.
         report: Box<HealthReport>,
         /// Whether the old container was put back.
         rolled_back: bool,
     },
-    /// The wait was ended from outside; the old container was put back, if there was one.
+    /// The wait was interrupted; the old container was put back, if there was one.
     #[error("{0}")]
     Interrupted(Interruption),
-    /// An engine call failed. What had been begun was undone as far as the engine allowed.
+    /// An engine call failed. What was already done has been undone as far as the engine allowed.
     #[error(transparent)]
     Engine(#[from] EngineError),
 }

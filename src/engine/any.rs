@@ -1,4 +1,4 @@
-//! The engine of a node, whichever it is.
+//! The engine of a node, of any kind.
 
 use super::docker::{Credentials, Docker};
 use super::{
@@ -14,12 +14,12 @@ use tokio::sync::mpsc;
 /// A connection to an engine; cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Engine {
-    /// A Docker Engine, or what speaks its API.
+    /// A Docker Engine, or another engine with the same API.
     Docker(Docker),
 }
 
 impl Engine {
-    /// Connects to a Docker Engine and agrees on the API version. `None` is `DOCKER_HOST` or the default socket.
+    /// Connects to a Docker Engine and negotiates the API version. `None` is `DOCKER_HOST` or the default socket.
     ///
     /// # Errors
     /// When no engine answers at the endpoint, or its API version is not supported.
@@ -35,7 +35,7 @@ impl Engine {
         Docker::at(endpoint).map(Self::Docker)
     }
 
-    /// The same connection with a way to look up passwords that registries name by environment variable.
+    /// The same connection, with a way to look up the passwords that registries refer to by environment variable.
     #[must_use]
     pub fn with_credentials(self, credentials: Credentials) -> Self {
         match self {
@@ -43,7 +43,7 @@ impl Engine {
         }
     }
 
-    /// Agrees on the version of the API and reads the engine's settings; again at any time, as after a break.
+    /// Negotiates the API version and reads the engine's settings; can be repeated at any time, for example after a break.
     ///
     /// # Errors
     /// When the engine does not answer or speaks no version that is spoken here.
@@ -77,7 +77,7 @@ impl Engine {
         }
     }
 
-    /// Observes the host. Health is what the engine itself checks; see [`Engine::probe`] for checks from outside.
+    /// Observes the host. Health is the result of the engine's own checks; see [`Engine::probe`] for checks from outside.
     ///
     /// # Errors
     /// When the engine does not answer at all; what single objects did not answer stands in `missing`.
@@ -87,7 +87,7 @@ impl Engine {
         }
     }
 
-    /// Carries out one step. Done again after an interruption it ends in the same state.
+    /// Carries out one step. Repeated after an interruption, it ends in the same state.
     ///
     /// # Errors
     /// See [`ActError`].
@@ -97,15 +97,15 @@ impl Engine {
         }
     }
 
-    /// What happens to our objects from now on. Begins with [`EngineEvent::Gap`] once it is open, never ends, opens
-    /// itself again with growing pauses when it breaks, and says `Gap` then too.
+    /// Events of our objects from now on. The stream begins with [`EngineEvent::Gap`] once it is open and never ends. When it
+    /// breaks, it is reopened after increasing pauses and reports `Gap` again.
     pub fn events(&self, owner: &OwnerId) -> BoxStream<'static, EngineEvent> {
         match self {
             Self::Docker(docker) => docker.events(owner),
         }
     }
 
-    /// The log of an instance. Ends with the instance, or at the last line when nothing is followed.
+    /// The log of an instance. Ends with the instance, or with the last line if new output is not followed.
     pub fn logs(
         &self,
         container: &ContainerId,
@@ -123,7 +123,8 @@ impl Engine {
         }
     }
 
-    /// Creates the container of an instance under its passing name and does not start it: what [`Engine::act`] does first.
+    /// Creates the container of an instance under its temporary name and does not start it. This is the first part of
+    /// [`Engine::act`].
     ///
     /// # Errors
     /// See [`ActError`].
@@ -133,7 +134,7 @@ impl Engine {
         }
     }
 
-    /// Ends an instance at once, without a grace period.
+    /// Kills an instance, without a grace period.
     ///
     /// # Errors
     /// When the engine refuses.
@@ -159,7 +160,7 @@ impl Engine {
         }
     }
 
-    /// Sends an image to its registry.
+    /// Pushes an image to its registry.
     ///
     /// # Errors
     /// When the login is not known, the registry refuses or the transfer breaks.
@@ -212,7 +213,7 @@ impl Engine {
         }
     }
 
-    /// One file out of an image that is on the host; `None` when the image has no such regular file.
+    /// Reads a file from an image on the host; `None` if the image has no such regular file.
     ///
     /// # Errors
     /// When the image does not exist, or the connection breaks.
@@ -222,8 +223,8 @@ impl Engine {
         }
     }
 
-    /// The addresses of the engine's host in its bridge networks. One that is an address of this machine too says that
-    /// containers can be reached from here.
+    /// The addresses of the engine's host in its bridge networks. If one of them is also an address of this machine, containers can
+    /// be reached from here.
     ///
     /// # Errors
     /// When the networks cannot be listed.
@@ -233,7 +234,7 @@ impl Engine {
         }
     }
 
-    /// Removes the volumes and images that carry this owner's label, whatever their names; returns what could not be removed.
+    /// Removes all volumes and images with this owner's label; returns what could not be removed.
     ///
     /// # Errors
     /// When they cannot be listed.

@@ -1,4 +1,4 @@
-//! What can go wrong with an engine, one variant for each operation that can fail.
+//! The errors of an engine, one variant for each operation that can fail.
 
 use std::error::Error;
 use std::fmt;
@@ -6,133 +6,98 @@ use std::io::ErrorKind;
 
 /// A failed engine call. Its text names the operation and the object; the cause is its source.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each field is the object that the message names")]
 pub enum EngineError {
-    /// The endpoint is of a kind that is not spoken.
     #[error(
-        "`{endpoint}` is no endpoint that setpoint speaks: write unix:///path, tcp://host:port or http://host:port. For an engine \
-         behind ssh or TLS forward its socket: `ssh -nNT -L /run/user/1000/engine.sock:/var/run/docker.sock HOST`"
+        "`{endpoint}` is not a supported engine address: write unix:///path, tcp://host:port or http://host:port. For an engine behind ssh or TLS forward its socket: `ssh -nNT -L /run/user/1000/engine.sock:/var/run/docker.sock HOST`"
     )]
     Endpoint { endpoint: String },
-    /// TLS is asked for.
     #[error(
-        "DOCKER_TLS_VERIFY asks for TLS to {endpoint}, which setpoint does not speak to an engine, and it sends nothing in the clear \
-         instead. Forward the engine's socket (`ssh -nNT -L /run/user/1000/engine.sock:/var/run/docker.sock HOST`) and name that, or \
-         unset DOCKER_TLS_VERIFY when the endpoint is plain"
+        "DOCKER_TLS_VERIFY requests TLS for {endpoint}. Setpoint does not support TLS to an engine, and does not connect without it. Forward the engine's socket (`ssh -nNT -L /run/user/1000/engine.sock:/var/run/docker.sock HOST`) and use that address, or unset DOCKER_TLS_VERIFY if the endpoint does not use TLS"
     )]
     Tls { endpoint: String },
-    /// A context of the `docker` command is asked for.
     #[error(
         "DOCKER_CONTEXT={context}: contexts of the `docker` command are not read; name the engine's address with --engine, \
          DOCKER_HOST or `engine endpoint=…` in daemon.kdl (`docker context inspect {context}` shows it)"
     )]
     Context { context: String },
-    /// No version of the API in common.
     #[error(
-        "the engine at {endpoint} speaks versions {} to {} of its API, and this setpoint {ours} and older; use a newer setpoint",
+        "the engine at {endpoint} supports API versions {} to {}, but this setpoint supports only {ours} and older; use a newer setpoint",
         .range[0], .range[1]
     )]
     Version { endpoint: String, range: [String; 2], ours: String },
-    /// Nobody answers at the endpoint.
     #[error("cannot reach the Docker engine at {endpoint}")]
     Connect { endpoint: String, source: Cause },
-    /// The engine did not describe itself.
-    #[error("the engine does not tell its settings")]
+    #[error("cannot read the engine's settings")]
     Info { source: Cause },
     /// A health check has no way from here to the container; nothing is known of its health.
     #[error("{why}")]
     CheckUnreachable { why: String },
-    /// A list of objects was not answered.
     #[error("cannot list {what}")]
     List { what: &'static str, source: Cause },
-    /// An object was not described.
     #[error("cannot inspect {what}")]
     Inspect { what: String, source: Cause },
-    /// A container was not created.
     #[error("cannot create container {name}")]
     CreateContainer { name: String, source: Cause },
-    /// A container was not started.
     #[error("cannot start container {name}")]
     StartContainer { name: String, source: Cause },
-    /// A container was not stopped.
     #[error("cannot stop container {name}")]
     StopContainer { name: String, source: Cause },
-    /// A container was not restarted.
     #[error("cannot restart container {name}")]
     RestartContainer { name: String, source: Cause },
-    /// A container was not removed.
     #[error("cannot remove container {name}")]
     RemoveContainer { name: String, source: Cause },
-    /// A container was not renamed.
     #[error("cannot rename container {name} to {to}")]
     RenameContainer { name: String, to: String, source: Cause },
-    /// The limits of a container were not changed.
     #[error("cannot change the limits of container {name}")]
     UpdateContainer { name: String, source: Cause },
-    /// A limit cannot be lifted while the container stays the same.
-    #[error("the engine cannot lift {} of container {name} in place; the container must be made anew", .limits.join(", "))]
+    /// A limit cannot be removed while the container stays the same.
+    #[error("the engine cannot remove {} of container {name} in place; the container must be recreated", .limits.join(", "))]
     LiftLimits { name: String, limits: Vec<&'static str> },
-    /// A container was not thawed.
     #[error("cannot unpause container {name}")]
     UnpauseContainer { name: String, source: Cause },
-    /// A signal was not sent.
     #[error("cannot send {signal} to container {name}")]
     SignalContainer { name: String, signal: String, source: Cause },
-    /// A file was not written into a container.
     #[error("cannot write {path} into container {name}")]
     WriteFile { name: String, path: String, source: Cause },
-    /// The archive of files for a container could not be made.
     #[error("cannot pack {path} for container {name}")]
     PackFile { name: String, path: String, source: std::io::Error },
-    /// The log of a container cannot be read.
     #[error("cannot read the log of container {name}")]
     ReadLog { name: String, source: Cause },
-    /// A network was not created.
     #[error("cannot create network {name}")]
     CreateNetwork { name: String, source: Cause },
-    /// A network was not removed.
     #[error("cannot remove network {name}")]
     RemoveNetwork { name: String, source: Cause },
-    /// A container was not connected.
     #[error("cannot connect container {container} to network {network}")]
     ConnectNetwork { container: String, network: String, source: Cause },
-    /// A container was not disconnected.
     #[error("cannot disconnect container {container} from network {network}")]
     DisconnectNetwork { container: String, network: String, source: Cause },
-    /// A volume was not created.
     #[error("cannot create volume {name}")]
     CreateVolume { name: String, source: Cause },
-    /// An image was not pulled.
     #[error("cannot pull {reference}")]
     Pull { reference: String, source: Cause },
-    /// An image was not pushed.
     #[error("cannot push {reference}")]
     Push { reference: String, source: Cause },
     /// An image was not built; with the last lines of the step that failed.
     #[error("cannot build {reference}{}", build_output(.output))]
     Build { reference: String, output: Vec<String>, source: Cause },
-    /// A build was asked for without the files that it is made of.
-    #[error("cannot build {reference}: the build context was not handed over")]
+    /// A build was requested without its files.
+    #[error("cannot build {reference}: the build context is missing")]
     BuildContext { reference: String },
-    /// An image did not get another name.
     #[error("cannot tag {reference} as {tag}")]
     Tag { reference: String, tag: String, source: Cause },
-    /// The name of an image was not removed.
     #[error("cannot remove the image name {reference}")]
     RemoveTag { reference: String, source: Cause },
-    /// A volume was not removed.
     #[error("cannot remove volume {name}")]
     RemoveVolume { name: String, source: Cause },
-    /// A file was not read out of an image.
     #[error("cannot read {path} of image {image}")]
     ReadFile { image: String, path: String, source: Cause },
-    /// There is no login for a registry where the files say there is one.
+    /// There is no login for a registry for which the files configure one.
     #[error("no login for registry {registry}: {reason}")]
     Credentials { registry: String, reason: String },
 }
 
 fn build_output(lines: &[String]) -> String {
-    if lines.is_empty() { String::new() } else { format!("; the last step said:\n  {}", lines.join("\n  ")) }
+    if lines.is_empty() { String::new() } else { format!("; output of the last step:\n  {}", lines.join("\n  ")) }
 }
 
 /// Why an engine did not do what it was asked, in its own words or in those of the connection.
@@ -145,13 +110,13 @@ pub struct Cause {
 /// What is known of a cause whatever the engine is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CauseKind {
-    /// The engine was not reached, or did not answer in time; with the operating system's reason, when there is one.
+    /// The engine was not reached, or did not answer in time; with the operating system's reason, if there is one.
     Unreachable(Option<ErrorKind>),
-    /// It refused, with this HTTP status.
+    /// The engine refused the call with this HTTP status.
     Refused(u16),
-    /// It refused because it does not speak this version of its API any more.
+    /// The engine refused the call because it no longer supports this version of its API.
     OtherVersion,
-    /// It said something else.
+    /// Any other error.
     Other,
 }
 
@@ -218,12 +183,11 @@ impl EngineError {
     }
 }
 
-const NOT_ALLOWED: &str = "this user may not open the engine's socket; add it to the group that owns the socket \
-    (usermod -aG docker USER) and log in again";
+const NOT_ALLOWED: &str = "this user cannot open the engine's socket; add the user to the group that owns the socket (usermod -aG docker USER) and log in again";
 const NOT_RUNNING: &str =
-    "the engine does not run or listens elsewhere; start it (systemctl start docker) or set DOCKER_HOST";
+    "the engine is not running or uses another address; start it (systemctl start docker) or set DOCKER_HOST";
 const LOG_IN: &str = "log in to the registry: set `password_env` or run `docker login`";
-const PORT_TAKEN: &str = "another process or container listens on that host port; free it or choose another";
+const PORT_TAKEN: &str = "another process or container uses that host port; stop it or choose another port";
 
 /// Words of the engine and what they call for.
 const HINTS: &[(&str, &str)] = &[
@@ -232,19 +196,18 @@ const HINTS: &[(&str, &str)] = &[
     ("No such image", "pull or build the image first, or correct its reference"),
     (
         "active endpoints",
-        "containers are still connected to it; when `docker network inspect` shows none, the engine kept a stale endpoint \
-         and must be restarted",
+        "containers are still connected to it; if `docker network inspect` shows none, the engine has kept a stale endpoint and must be restarted",
     ),
     (
         "read-only",
-        "the engine writes no file into a read-only root; put the file's folder on a volume or drop `read_only`",
+        "the engine cannot write a file into a read-only root file system; mount a volume at the file's folder or remove `read_only`",
     ),
     ("no basic auth credentials", LOG_IN),
     ("unauthorized", LOG_IN),
     ("denied", LOG_IN),
     (
         "no space left on device",
-        "free space where the engine keeps its data (`docker system df`, `docker image prune`)",
+        "free space on the disk of the engine's data (`docker system df`, `docker image prune`)",
     ),
     (
         "server gave HTTP response to HTTPS client",

@@ -1,13 +1,12 @@
-//! What happens on an engine.
+//! Events of an engine.
 
 use crate::model::ContainerId;
 
-/// Something happened on the engine; carries no state, only says where to look again.
+/// Something happened on the engine. Carries no state, only what to observe again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EngineEvent {
     /// A container of ours did something (`die`, `health_status: unhealthy`, …).
     Container {
-        /// Its id.
         id: ContainerId,
         /// The engine's word for it.
         action: String,

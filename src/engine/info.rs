@@ -1,45 +1,41 @@
 //! Facts about an engine and its host.
 
-/// What `doctor` and `status` show of an engine.
+/// The facts that `doctor` and `status` show about an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineInfo {
-    /// Version of the engine.
     pub version: String,
-    /// Version of the API that is spoken.
+    /// Version of the API in use.
     pub api_version: String,
     /// Storage driver (`overlay2`).
     pub storage_driver: String,
     /// Folder of the engine's data on its host.
     pub data_root: String,
-    /// 1 or 2, as the engine says it.
+    /// 1 or 2, as the engine reports it.
     pub cgroup_version: String,
-    /// Log driver of containers that name none.
+    /// Log driver of containers that do not name one.
     pub log_driver: String,
-    /// Name of the host.
     pub hostname: String,
-    /// Kernel version.
     pub kernel: String,
-    /// CPUs of the host.
     pub cpus: u32,
     /// Memory of the host in bytes.
     pub memory: u64,
-    /// What the engine itself complains about (`No swap limit support`).
+    /// Warnings of the engine about itself (`No swap limit support`).
     pub warnings: Vec<String>,
-    /// Whether it runs without root's rights, in a network of its own.
+    /// Whether it is rootless and has its own network.
     pub rootless: bool,
     /// Whether it runs in the virtual machine of Docker Desktop.
     pub desktop: bool,
-    /// What it is called: `Docker` or `Podman`.
+    /// The name of the product: `Docker` or `Podman`.
     pub product: &'static str,
-    /// What it does not do as Docker does.
+    /// How it differs from Docker.
     pub gaps: &'static [Gap],
 }
 
-/// Something that an engine does not do as Docker does.
+/// A difference from Docker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
     /// What does not work.
     pub what: &'static str,
-    /// What happens, and what to do about it.
+    /// What happens, and how to avoid it.
     pub instead: &'static str,
 }

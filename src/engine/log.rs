@@ -1,4 +1,4 @@
-//! Lines of an instance's log, and which of them are wanted.
+//! Lines of an instance's log, and the selection of lines.
 
 use crate::model::Timestamp;
 
@@ -7,16 +7,14 @@ use crate::model::Timestamp;
 pub enum LogStream {
     /// Standard output; everything, when the container has a terminal.
     Stdout,
-    /// Standard error.
     Stderr,
 }
 
 /// One line of a container's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
-    /// Where it was written to.
     pub stream: LogStream,
-    /// When, if that was asked for.
+    /// When it was written, if that was requested.
     pub at: Option<Timestamp>,
     /// The line without its end; bytes that are not UTF-8 are replaced.
     pub text: String,
@@ -25,12 +23,12 @@ pub struct LogLine {
 /// Which lines are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct LogOptions {
-    /// Only so many lines from the end.
+    /// Maximum number of lines, counted from the end.
     pub tail: Option<u32>,
-    /// Go on with what is written from now on, until the container ends.
+    /// Follow new output until the container ends.
     pub follow: bool,
     /// Only lines written since (whole seconds).
     pub since: Option<Timestamp>,
-    /// With the time of each line.
+    /// Whether each line has its time.
     pub timestamps: bool,
 }

@@ -1,7 +1,7 @@
-//! What runs instances on a node: observes them, carries out one step of a plan, tells when something happened.
+//! Engines, which run the instances of a node: they are observed, carry out single steps of a plan, and report events.
 //!
-//! In: a [`Scope`], or a step with its [`ActContext`]. Out: what was observed, an [`Outcome`], [`EngineEvent`]s. Nothing outside
-//! this folder names an engine's own types; what differs between engines is data ([`EngineInfo`]).
+//! In: a [`Scope`], or a step with its [`ActContext`]. Out: an observation, an [`Outcome`], [`EngineEvent`]s. Nothing outside this
+//! folder uses an engine's own types; differences between engines are data ([`EngineInfo`]).
 
 mod act;
 mod any;

@@ -1,4 +1,4 @@
-//! What an observation covers.
+//! The scope of an observation.
 
 use crate::model::OwnerId;
 use std::collections::BTreeSet;
@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 /// What to observe.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// Whose containers are ours and read in full.
+    /// Owner label of our containers, which are read in full.
     pub owner: OwnerId,
-    /// Image references whose state is wanted.
+    /// Image references whose state is requested.
     pub images: BTreeSet<String>,
 }

@@ -1,11 +1,11 @@
-//! What a health check found that Setpoint makes itself.
+//! The result of a health check that Setpoint makes itself.
 
 /// What one check found. The texts say in one line what was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProbeResult {
-    /// It is healthy; says how it was asked unless that was at its own address.
+    /// It is healthy; with the way of the check, unless that was the container's own address.
     Good(Option<String>),
-    /// It answered, and the answer says that it is not healthy.
+    /// It answered that it is not healthy.
     Bad(String),
     /// It did not answer: it may still be starting.
     Silent(String),

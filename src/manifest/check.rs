@@ -17,7 +17,7 @@ pub(super) fn service(cx: &mut Context<'_>, draft: &Draft<'_>) {
     let probe_needs_address = draft.probe.is_some() && matches!(draft.spec.network_mode.as_deref(), Some("none"));
     if probe_needs_address {
         let place = draft.place(&Field::one(K::Healthcheck));
-        let message = "this check is made from outside, and the container has no network";
+        let message = "this check is made from outside, but the container has no network";
         cx.add(meaning("network-mode", &place, message).help("use `command`, or give the service a network"));
     }
 }
@@ -31,8 +31,8 @@ fn memory(cx: &mut Context<'_>, draft: &Draft<'_>) {
         [(K::Memory, "memory", limits.memory), (K::MemoryReservation, "memory_reservation", limits.memory_reservation)]
     {
         if value.is_some_and(|bytes| bytes < LEAST_MEMORY) {
-            let help = "write at least 6; a bare number is megabytes, a text carries its unit (`\"64MiB\"`)";
-            wrong(kind, format!("`{key}` is below 6 MiB, the least that the engine takes"), help);
+            let help = "write at least 6; a bare number is megabytes, and text has a unit (`\"64MiB\"`)";
+            wrong(kind, format!("`{key}` is below 6 MiB, the minimum that the engine accepts"), help);
         }
     }
     let (Some(memory), swap) = (limits.memory, limits.memory_swap) else {
@@ -59,9 +59,9 @@ fn network_mode(cx: &mut Context<'_>, draft: &Draft<'_>) {
     let Some(mode) = draft.spec.network_mode.as_deref() else { return };
     let Some(port) = draft.spec.ports.iter().next() else { return };
     let field = Field::of(K::Port, format!("{}/{}", port.container_port, port.protocol.as_str()));
-    let message = format!("nothing is published under `network_mode: {mode}`");
+    let message = format!("no port is published with `network_mode: {mode}`");
     let help = match mode {
-        "host" => "remove `ports`: the container uses the host's ports by itself",
+        "host" => "remove `ports`: the container uses the host's ports directly",
         _ => "remove `ports`, or give the service a network",
     };
     let mode_at = draft.place(&Field::one(K::NetworkMode));
@@ -89,7 +89,7 @@ fn read_only(cx: &mut Context<'_>, draft: &Draft<'_>) {
                 }
                 _ => "give it a path below a volume or tmpfs, or remove `read_only`".to_owned(),
             };
-            let message = format!("`{target}` cannot be placed into a read-only root file system");
+            let message = format!("`{target}` cannot be placed in a read-only root file system");
             let flag = draft.place(&Field::one(K::ReadOnly));
             let place = draft.place(&Field::of(K::Config, target));
             cx.add(meaning("read-only-config", &place, message).help(help).also(flag, "read-only because of this"));
@@ -139,6 +139,6 @@ fn report_cycle(cx: &mut Context<'_>, edges: &[Edge<'_>], round: &[usize]) {
         .take(NAMED)
         .map(|edge| format!("{} waits for {} at {}", name(&edge.from), name(&edge.to), edge.at.place()))
         .collect();
-    let mistake = meaning("dependency-cycle", &head.at.place(), message).label("one of the circle's waits");
+    let mistake = meaning("dependency-cycle", &head.at.place(), message).label("part of the cycle");
     cx.add(mistake.help(format!("remove one of them: {}", places.join("; "))));
 }

@@ -218,8 +218,8 @@ impl<'a> Walk<'a> {
             Some(near) => (format!("did you mean `{near}`?"), format!("rename it to `{near}`, or remove it")),
             None => {
                 let names: Vec<&str> = object.properties.keys().map(String::as_str).collect();
-                let help = format!("remove it; the keys known here are {}", names.join(", "));
-                ("not a key of this place".to_owned(), help)
+                let help = format!("remove it; the keys allowed here are {}", names.join(", "));
+                ("not allowed here".to_owned(), help)
             }
         };
         self.mistake("unknown-key", key.span, format!("unknown key `{}`{place}", key.text), label, help);
@@ -244,7 +244,7 @@ impl<'a> Walk<'a> {
             return self.value(item, node).map(|value| Json::Array(vec![value]));
         }
         let expected = self.expected(forms);
-        let message = format!("{} is {}, where {expected} is expected", self.here(), node.kind());
+        let message = format!("{} is {}, but {expected} is expected", self.here(), node.kind());
         let label = format!("expected {expected}");
         let help = match (forms.first(), &node.value) {
             (Some(Shape::List(_)), Value::Map(_)) => "write a list: start each item with `- `".to_owned(),
@@ -294,7 +294,7 @@ impl<'a> Walk<'a> {
                 }
                 let label = match nearest(raw, words.iter().map(String::as_str)) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => "not one of the known words".to_owned(),
+                    None => "not one of the allowed words".to_owned(),
                 };
                 let help = format!("write {}", alternatives(words.iter().map(String::as_str)));
                 self.mistake("unknown-value", span, format!("`{raw}` is not a value of {}", self.here()), label, help);

@@ -14,8 +14,7 @@ use std::sync::Arc;
 const SECRET_KEYS: [&str; 5] = ["token", "password", "passphrase", "secret", "pass"];
 
 /// What to do instead.
-const KEEP_OUT: &str = "a secret does not belong into this file; name the environment variable that holds it (`token-env=…`, \
-    `passphrase-env=…`) or its file (`token-file=…`)";
+const KEEP_OUT: &str = "a secret does not belong in this file; name the environment variable that contains it (`token-env=…`, `passphrase-env=…`) or its file (`token-file=…`)";
 
 /// Reads the settings of a daemon. `path_name` is used in messages, and its ending tells the format (`.kdl`, else YAML).
 ///
@@ -65,20 +64,22 @@ fn check(source: &Arc<SourceFile>, tree: &Node, mistakes: &mut Vec<Diagnostic>) 
     let repo = Cursor::new(source, tree).key("repo");
     if repo.has("branch") && repo.has("tag") {
         let mistake = meaning("branch-and-tag", &repo.name("tag").place(), "`branch` and `tag` are both given");
-        let help = "a daemon follows one of them: remove `branch` to stay at the tag, or `tag` to follow the branch";
+        let help =
+            "a daemon follows only one of them: remove `branch` to follow the tag, or `tag` to follow the branch";
         mistakes.push(mistake.help(help).also(repo.name("branch").place(), "the branch"));
     }
     let https = repo.key("https");
     if https.has("token_env") && https.has("token_file") {
         let place = https.name("token_file").place();
         let mistake = meaning("two-tokens", &place, "`token-env` and `token-file` are both given");
-        mistakes
-            .push(mistake.help("keep the one that holds the token").also(https.name("token_env").place(), "the other"));
+        mistakes.push(
+            mistake.help("keep the one that contains the token").also(https.name("token_env").place(), "the other"),
+        );
     }
     let url = repo.key("url");
     if url.text().is_some_and(|url| user_info(url).any(|info| url.get(info).is_some_and(|info| info.contains(':')))) {
-        let mistake = meaning("secret-in-address", &url.place(), "the address of the repo holds a password");
-        mistakes.push(mistake.label("with a password").help(format!("leave it out of the address: {KEEP_OUT}")));
+        let mistake = meaning("secret-in-address", &url.place(), "the address of the repo contains a password");
+        mistakes.push(mistake.label("contains a password").help(format!("remove it from the address: {KEEP_OUT}")));
     }
 }
 
@@ -101,7 +102,7 @@ fn masked(mut mistakes: Vec<Diagnostic>, source: &Arc<SourceFile>) -> Vec<Diagno
     for mistake in &mut mistakes {
         let key = text.get(mistake.span.start..mistake.span.end).unwrap_or_default();
         if mistake.code == "unknown-key" && SECRET_KEYS.contains(&key) {
-            mistake.label = "not a key of this place".to_owned();
+            mistake.label = "not allowed here".to_owned();
             mistake.help = Some(KEEP_OUT.to_owned());
         }
         clean(&mut mistake.message);

@@ -133,18 +133,18 @@ fn is_compose(name: &str) -> bool {
 fn text<'a>(path: &str, entry: &'a FileEntry) -> Result<&'a str, Box<Diagnostic>> {
     if entry.kind == FileKind::Symlink {
         return Err(Box::new(
-            Diagnostic::of_file("symlink", path, "this manifest is a symbolic link")
+            Diagnostic::of_file("symlink", path, "this config file is a symbolic link")
                 .help("commit the file itself: links are not followed, so that nothing outside the repo is read"),
         ));
     }
     let Some(content) = &entry.content else {
-        let message = format!("this file is too large to be a manifest ({} bytes)", entry.size);
+        let message = format!("this config file is too large ({} bytes)", entry.size);
         let help = format!("split it into files of at most {} bytes", FileTree::CONTENT_LIMIT);
         return Err(Box::new(Diagnostic::of_file("too-large", path, message).help(help)));
     };
     if entry.is_lfs_pointer() {
         return Err(Box::new(
-            Diagnostic::of_file("lfs-pointer", path, "this is a pointer of Git LFS, whose file is not in this repo")
+            Diagnostic::of_file("lfs-pointer", path, "this is a Git LFS pointer; the file itself is not in this repo")
                 .help("commit the file itself (`git lfs untrack`, then add it again)"),
         ));
     }
@@ -193,15 +193,14 @@ impl Files {
         let habitual = folder.is_empty() || FOLDERS.contains(&folder);
         if is_compose(name) {
             if habitual {
-                let text = "a Compose file is no manifest and is left alone; list what it runs under `services` in a \
-                            deployment file";
+                let text = "Compose file, ignored; list its services under `services` in a deployment file";
                 files.notice(path, text);
             }
             return files;
         }
         let is_settings = SETTINGS.contains(&path);
         if is_settings && let Some(first) = settings.filter(|first| *first != path) {
-            let message = format!("the settings stand in `{first}` as well");
+            let message = format!("`{first}` contains settings as well");
             files.mistakes.push(Diagnostic::of_file("two-settings", path, message).help("keep one of the two files"));
             return files;
         }
@@ -249,7 +248,7 @@ impl Files {
                     let keys: Vec<Key> = tree.entries().iter().map(|(key, _)| key.clone()).collect();
                     if keys.is_empty() && habitual {
                         let place = Place { source: Arc::clone(source), span: tree.span };
-                        let message = format!("a manifest is a map with a root key, and this is {}", tree.kind());
+                        let message = format!("a config file is a map with a root key, but this is {}", tree.kind());
                         let help = "start with `deployment:`, `builder:` or `schedule:`";
                         self.mistakes
                             .push(Diagnostic::new("wrong-type", Certainty::Format, &place, message).help(help));
@@ -334,10 +333,7 @@ impl Files {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "not a root key".to_owned(),
             };
-            let help = format!(
-                "start the file with {}; a file that is no manifest belongs into another folder",
-                alternatives(ROOT_KEYS)
-            );
+            let help = format!("start the file with {}; other files belong in another folder", alternatives(ROOT_KEYS));
             let message = format!("unknown root key `{}`", first.text);
             let mistake = Diagnostic::new("unknown-root-key", Certainty::Format, &place, message);
             self.mistakes.push(mistake.label(label).help(help));

@@ -299,7 +299,8 @@ fn completions(cx: &mut Context<'_>, resolved: &mut [Resolved<'_>], edges: &[Edg
             if !draft.restart_given {
                 draft.spec.restart = Restart::No;
             } else if matches!(draft.spec.restart, Restart::Always | Restart::UnlessStopped) {
-                let message = format!("`{}` is restarted whenever it ends, and others wait for its end", draft.id);
+                let message =
+                    format!("`{}` is restarted whenever it ends, but others wait for it to complete", draft.id);
                 let help = "set `restart: no` or `on-failure`, or wait for `started` or `healthy`";
                 let place = draft.place(&Field::one(FieldKind::Restart));
                 cx.add(meaning("never-completes", &place, message).help(help).also(at.place(), "waited for here"));

@@ -19,7 +19,7 @@ fn schedule(path: &str, text: &str) -> Schedule {
 
 /// How many notices there are beside those about open ports, which have a test of their own.
 fn noticed(desired: &crate::model::Desired) -> usize {
-    desired.notices.iter().filter(|notice| !notice.text.contains("published at every address")).count()
+    desired.notices.iter().filter(|notice| !notice.text.contains("published on all addresses")).count()
 }
 
 fn tasks(text: &str) -> Vec<crate::model::Task> {
@@ -221,8 +221,8 @@ fn a_program_declares_its_variables_and_a_line_without_a_shell_is_noticed() {
     assert_eq!(variables(1), ["A=b=c"]);
     let notices: Vec<String> = desired.notices.iter().map(|notice| format!("{notice:?}")).collect();
     assert_eq!(notices.len(), 2, "{notices:?}");
-    assert!(notices.iter().any(|notice| notice.contains("no shell reads this line, so `$`")), "{notices:?}");
-    assert!(notices.iter().any(|notice| notice.contains("`TASK_ID` is filled in")), "{notices:?}");
+    assert!(notices.iter().any(|notice| notice.contains("this line is not run by a shell, so `$`")), "{notices:?}");
+    assert!(notices.iter().any(|notice| notice.contains("`TASK_ID` is set when")), "{notices:?}");
     let elsewhere = "schedule:\n  tasks: [{id: a, address: \"h:1\", env: {A: b}}]\n";
     let report = compile(&tree(&[("schedules/s.yaml", elsewhere.as_bytes())])).unwrap_err();
     assert!(format!("{report:?}").contains("`env` is for a task with a `command`"), "{report:?}");
@@ -234,7 +234,7 @@ fn a_task_server_that_is_open_to_everybody_is_noticed_once() {
         let shop = format!("deployment: {{name: shop, services: [{{id: press, image: t, ports: [\"{ports}\"]}}]}}");
         let schedule = format!("schedule: {{name: s, tasks: [{{id: a, {task}}}, {{id: b, {task}}}]}}");
         let desired = desired(&[("deployments/shop.yaml", &shop), ("schedules/s.yaml", &schedule)]);
-        let open = desired.notices.into_iter().filter(|notice| notice.text.contains("published at every address"));
+        let open = desired.notices.into_iter().filter(|notice| notice.text.contains("published on all addresses"));
         open.map(|notice| notice.text).collect()
     };
     for task in ["service: shop/press", "address: \"press:50051\""] {

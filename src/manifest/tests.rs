@@ -347,6 +347,6 @@ fn a_submodule_is_not_passed_over_in_silence() {
     let module = FileEntry { oid: "0".repeat(40), kind: FileKind::Submodule, size: 0, content: None };
     files.files.insert("images/a/lib".to_owned(), module);
     let notices: Vec<String> = compile(&files).unwrap().notices.iter().map(|notice| notice.text.clone()).collect();
-    assert!(notices.iter().any(|text| text.contains("does not get the submodule `images/a/lib`")), "{notices:?}");
+    assert!(notices.iter().any(|text| text.contains("the submodule `images/a/lib` is missing")), "{notices:?}");
     assert!(notices.iter().any(|text| text.contains("a submodule is not read")), "{notices:?}");
 }

@@ -155,7 +155,7 @@ impl Builder<'_> {
 
     fn too_deep(&self, span: Span) -> Diagnostic {
         self.mistake("too-deep", span, format!("this is nested more than {DEPTH_LIMIT} levels deep"))
-            .help("no key of a manifest needs that; look for a missing line break or bracket")
+            .help("no key needs that; look for a missing line break or bracket")
     }
 
     fn close(&mut self, end: Span) -> Step {
@@ -180,7 +180,7 @@ impl Builder<'_> {
     fn alias(&mut self, anchor: usize, span: Span) -> Step {
         let Some(target) = self.anchors.get(&anchor).cloned() else {
             return Err(Box::new(
-                self.mistake("alias-to-itself", span, "this alias stands inside the value that it names")
+                self.mistake("alias-to-itself", span, "this alias is inside the value that it refers to")
                     .help("write the value out instead"),
             ));
         };
@@ -188,11 +188,10 @@ impl Builder<'_> {
         self.alias_bytes = self.alias_bytes.saturating_add(target.weight.bytes);
         if self.alias_nodes > ALIAS_NODES || self.alias_bytes > ALIAS_BYTES {
             return Err(Box::new(
-                self.mistake("alias-bomb", span, "the aliases of this file stand for too much when written out")
-                    .label("the limit is passed here")
+                self.mistake("alias-bomb", span, "the aliases of this file expand to too much")
+                    .label("the limit is exceeded here")
                     .help(format!(
-                        "aliases may stand for {ALIAS_NODES} values and {} MiB of text in one file; use fewer, or \
-                         smaller ones",
+                        "the aliases of a file may expand to {ALIAS_NODES} values and {} MiB of text; use fewer, or smaller ones",
                         ALIAS_BYTES >> 20
                     )),
             ));
@@ -222,7 +221,7 @@ impl Builder<'_> {
                             self.mistake(
                                 "complex-key",
                                 span,
-                                format!("a key must be a text, and this is {}", node.kind()),
+                                format!("a key must be a text, but this is {}", node.kind()),
                             )
                             .help("write `key: value`; a text that starts with `{` or `[` needs quotes"),
                         ));
@@ -238,7 +237,7 @@ impl Builder<'_> {
                         _ => vec![node],
                     };
                     if let Some(wrong) = merged.iter().find(|node| !matches!(node.value, Value::Map(_))) {
-                        let message = format!("`<<` merges a map, and this is {}", wrong.kind());
+                        let message = format!("`<<` merges a map, but this is {}", wrong.kind());
                         let mistake = self
                             .mistake("bad-merge", key.span, message)
                             .help("write `<<: *anchor`, where the anchor names a map");

@@ -138,7 +138,7 @@ impl Field {
             let (range, step) = item.split_once('/').map_or((item, None), |(range, step)| (range, Some(step)));
             if step.is_some_and(|step| step.parse().is_ok_and(|step: u64| step > u64::from(self.max))) {
                 let problem = format!("the step of `{item}` is longer than the {name} field");
-                let remedy = format!("write a step of at most {}; steps start anew with each field", self.max);
+                let remedy = format!("write a step of at most {}; steps restart in each field", self.max);
                 return Err(mistake(problem, remedy));
             }
             if !range.split(['-', '#']).all(|part| self.takes(part)) {

@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What a container can differ in. The order is the order in which differences are shown.
+/// What a container can differ in: each variant is the key of the deployment file that sets it. The order is the order in which
+/// differences are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "each is the key of the deployment file that sets it")]
 pub enum FieldKind {
     /// Running, paused, exited; healthy or not. Never set by a file: it is what the host made of the container.
     State,

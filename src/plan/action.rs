@@ -1,4 +1,4 @@
-//! What an engine is asked to do, with all it takes to do it: the executing side has no choice left.
+//! The engine calls of a plan, with all data that they need: the code that carries them out makes no decisions.
 
 use crate::model::{
     Attachment, CommitId, ConfigFile, ContainerId, ContainerSpec, DeploymentName, ImageBuild, InstanceId, Network,
@@ -13,88 +13,69 @@ use std::time::Duration;
 pub enum Action {
     /// Get an image from its registry.
     PullImage {
-        /// The reference to pull.
         reference: String,
         /// A local name to point at it.
         also_tag: Option<String>,
     },
     /// Build an image from the revision's tree.
     BuildImage(ImageBuild),
-    /// Make a network.
     CreateNetwork {
-        /// What it is to be.
         network: Network,
-        /// The deployment it belongs to.
         deployment: DeploymentName,
     },
-    /// Make a network anew because a setting that cannot be changed differs: detach, remove, create, attach again.
+    /// Recreate a network because a setting that cannot be changed differs: detach, remove, create, attach again.
     RecreateNetwork {
-        /// What it is to be.
         network: Network,
-        /// The deployment it belongs to.
         deployment: DeploymentName,
-        /// The engine's id of the one there is.
+        /// The engine's id of the present one.
         old: String,
         /// Our containers to attach again, and how.
         attached: Vec<(ContainerId, Attachment)>,
     },
-    /// Remove a network that nothing uses any more.
+    /// Remove an unused network.
     RemoveNetwork {
-        /// Its name.
         name: String,
         /// The engine's id.
         id: String,
     },
-    /// Make a volume.
     CreateVolume {
-        /// What it is to be.
         volume: Volume,
-        /// The deployment it belongs to.
         deployment: DeploymentName,
     },
-    /// Make a volume anew, which loses its content: remove the containers that use it, remove it, create it.
+    /// Recreate a volume, which loses its content: remove the containers that use it, remove it, create it.
     RecreateVolume {
-        /// What it is to be.
         volume: Volume,
-        /// The deployment it belongs to.
         deployment: DeploymentName,
         /// Our containers that use it, and how long each may take to stop. They are created again by steps of their own.
         users: Vec<(ContainerId, Duration)>,
     },
-    /// Create and start a container.
     CreateInstance(Box<Launch>),
-    /// Put a new container in the place of an old one, which is kept until the new one passed its gate.
+    /// Replace an old container, which is kept until the new one has passed its gate.
     ReplaceInstance {
-        /// The container that is replaced.
         old: ContainerId,
-        /// The new one.
         launch: Box<Launch>,
         /// Stop the old one before the new one starts.
         stop_first: bool,
         /// How long the old one may take to stop.
         grace: Duration,
-        /// Whether a failed new container makes way for the old one again (else it takes its place all the same).
+        /// Whether a failed new container is removed for the old one; otherwise it replaces the old one although it failed.
         rollback: bool,
     },
-    /// Change a container while it stays the same container.
+    /// Change a container without recreating it.
     UpdateInstance {
-        /// The container.
         container: ContainerId,
-        /// What is done to it, in this order.
+        /// The changes, in this order.
         updates: Vec<Update>,
-        /// What it must pass afterwards.
         gate: Gate,
     },
-    /// Ask a container to stop, then kill it. It stays.
+    /// Ask a container to stop, then kill it. The container is kept.
     StopInstance {
-        /// The container.
         container: ContainerId,
         /// How long it may take.
         grace: Duration,
     },
     /// Stop and remove a container; its volumes stay.
     RemoveInstance {
-        /// The container.
         container: ContainerId,
         /// How long it may take to stop.
         grace: Duration,
@@ -104,18 +85,15 @@ pub enum Action {
         /// The container, named `<name>.next` or `<name>.prev`.
         container: ContainerId,
     },
-    /// Give a container that an interrupted replacement had set aside its name back.
+    /// Give a container that an interrupted replacement had renamed its name back.
     RestoreInstance {
         /// The container, named `<name>.prev`.
         container: ContainerId,
-        /// Its own name.
         name: String,
     },
-    /// Wait until a container that is already as it should be passes its gate, because others depend on it.
+    /// Wait until a container that is in sync passes its gate, because others depend on it.
     AwaitInstance {
-        /// The container.
         container: ContainerId,
-        /// The gate.
         gate: Gate,
     },
 }
@@ -123,45 +101,37 @@ pub enum Action {
 /// All it takes to create a container.
 #[derive(Clone, Debug)]
 pub struct Launch {
-    /// Which instance it will be.
     pub instance: InstanceId,
-    /// Its name.
     pub name: String,
-    /// Who will own it.
     pub owner: OwnerId,
     /// The commit it is created from.
     pub revision: CommitId,
-    /// Its settings.
     pub spec: ContainerSpec,
     /// Digests of its fields, by field text, for its label.
     pub applied: BTreeMap<String, String>,
     /// Services it depends on, for its label.
     pub needs: Vec<ServiceRef>,
-    /// Anonymous volumes of the container before, by target path, which it goes on using.
+    /// Anonymous volumes of the previous container, by target path, which it continues to use.
     pub carried: BTreeMap<String, String>,
-    /// What it must pass.
     pub gate: Gate,
 }
 
 /// What an instance must pass before its step is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gate {
-    /// Having been started is enough.
+    /// It is enough that the container was started.
     Started,
-    /// It runs without a restart and its check is good, for as long as the window.
+    /// It runs without a restart and its check succeeds, for as long as the window.
     Healthy {
-        /// Bound on the whole wait.
+        /// Time limit of the whole wait.
         timeout: Duration,
-        /// How long it must stay so.
+        /// How long it must stay healthy.
         window: Duration,
-        /// A check made from outside, when the container has none of its own.
+        /// A check made from outside, if the container has none of its own.
         probe: Option<Probe>,
     },
     /// It ended with exit code 0.
-    Completed {
-        /// Bound on the wait.
-        timeout: Duration,
-    },
+    Completed { timeout: Duration },
 }
 
 /// One thing done to a container that stays.
@@ -171,35 +141,24 @@ pub enum Update {
     Limits {
         /// The limits; absent means none.
         resources: Resources,
-        /// The restart policy.
         restart: Restart,
     },
-    /// Give it another name.
     Rename(String),
-    /// Connect it to a network.
     Connect {
-        /// The network's name.
         network: String,
-        /// How.
         attachment: Attachment,
     },
-    /// Disconnect it from a network.
     Disconnect {
-        /// The network's name.
         network: String,
     },
-    /// Write a config file into it.
     WriteConfig {
         /// Path in the container.
         target: String,
-        /// The file.
         file: ConfigFile,
     },
     /// Send its process a signal.
     Signal(String),
-    /// Thaw it.
     Unpause,
-    /// Start it.
     Start,
     /// Stop and start it.
     Restart {
@@ -216,12 +175,7 @@ pub enum Guard {
     /// No container has this name.
     NameFree(String),
     /// The container exists and this owner has it.
-    Ours {
-        /// The container.
-        container: ContainerId,
-        /// The owner.
-        owner: OwnerId,
-    },
+    Ours { container: ContainerId, owner: OwnerId },
 }
 
 impl Action {

@@ -1,11 +1,11 @@
-//! What becomes of the volumes that nobody declared when a container is replaced.
+//! Anonymous volumes, and what happens to them when a container is replaced.
 
 use super::instance::Instance;
 use crate::model::Container;
 use std::collections::BTreeMap;
 
 impl Instance<'_, '_> {
-    /// The old container's anonymous volumes that its replacement goes on using: those where nothing else is mounted now.
+    /// The old container's anonymous volumes that its replacement continues to use: those where nothing else is mounted now.
     pub(super) fn carried(&self, old: &Container) -> BTreeMap<String, String> {
         let free = |target: &&String| !self.wanted.service.spec.mounts.contains_key(*target);
         let volumes = old.anonymous_volumes.iter().filter(|(target, _)| free(target));
@@ -16,6 +16,6 @@ impl Instance<'_, '_> {
     pub(super) fn left_behind(&self, old: &Container) -> Option<String> {
         let hidden = |target: &&String| self.wanted.service.spec.mounts.contains_key(*target);
         let targets: Vec<&str> = old.anonymous_volumes.keys().filter(hidden).map(String::as_str).collect();
-        (!targets.is_empty()).then(|| format!("what is at {} (in an anonymous volume)", targets.join(", ")))
+        (!targets.is_empty()).then(|| format!("the data at {} (in an anonymous volume)", targets.join(", ")))
     }
 }

@@ -1,4 +1,4 @@
-//! Names and host ports: each is held by one container at a time.
+//! Names and host ports: only one container can have each of them at a time.
 
 use super::action::{Action, Gate, Guard, Update};
 use super::context::Context;

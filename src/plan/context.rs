@@ -1,4 +1,4 @@
-//! The planner's input with the look-ups that every part of it needs.
+//! The planner's input, with the lookups that every part of it needs.
 
 use super::input::{AllowedGuard, PlanInput};
 use super::subject::Subject;
@@ -6,7 +6,7 @@ use super::wanted::{Present, Wanted, present, wanted};
 use crate::model::{Container, Desired, InstanceId, NodeName, Observed, ServiceRef, Unread};
 use std::collections::BTreeMap;
 
-/// What the parts of the planner share. Nothing here changes while a plan is made.
+/// Data that the parts of the planner share. Nothing here changes while a plan is made.
 pub(super) struct Context<'a> {
     pub(super) input: PlanInput<'a>,
     pub(super) wanted: BTreeMap<InstanceId, Wanted<'a>>,
@@ -67,7 +67,7 @@ impl<'a> Context<'a> {
         self.foreign().find(|container| container.addresses.contains_key(network))
     }
 
-    /// Whether it was not read if this is there: it is left as it is then, and nothing is made in its place.
+    /// Whether the engine could not report if this exists: it is then not changed, and nothing is created in its place.
     pub(super) fn is_unread(&self, what: &Unread) -> bool {
         self.input.observed.unread.contains(what)
     }

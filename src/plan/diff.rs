@@ -33,25 +33,23 @@ pub(super) fn differences(
     .changes()
 }
 
-/// Everything one comparison looks at.
+/// The input of one comparison.
 struct Comparison<'a> {
-    /// The service whose instance it is.
     service: &'a Service,
-    /// The name the container should have.
     name: &'a str,
     /// The service's own fields.
     own: &'a Fields,
-    /// The service's fields over the container's image ([`effective`](super::effective)), or its own alone when the image is gone.
+    /// The service's fields, completed with those of the container's image ([`effective`](super::effective)); only its own if that
+    /// image no longer exists.
     wanted: &'a Overlay,
-    /// What there is.
     container: &'a Container,
-    /// The image that the wanted reference stands for now, if it is on the host.
+    /// The image that the wanted reference names now, if it is on the host.
     image: Option<&'a ImageState>,
     /// Whether the container's own image is on the host, so that `wanted` holds its defaults too.
     image_known: bool,
-    /// Digests of what was last asked for, by field text.
+    /// Digests of what was requested last, by field text.
     asked: &'a BTreeMap<String, String>,
-    /// What is on record of the engine's report of it; absent when the record was lost or never made.
+    /// The recorded report of the engine; absent if the record was lost or never made.
     recorded: Option<&'a Base>,
 }
 
@@ -85,7 +83,7 @@ impl Comparison<'_> {
             _ if is_done(container, self.service) => return None,
             (status, _) => (status.to_string(), if self.service.one_shot { "completed" } else { "running" }),
         };
-        // What never ran is what a step left that failed half-way: nobody on the host brings a container there.
+        // A container that never ran was left by a failed step: nothing else on the host leaves a container in this state.
         let origin = if container.status == Status::Created { Origin::Git } else { Origin::Drift };
         Some(self.change(Field::one(FieldKind::State), Some(old), Some(new.to_owned()), origin))
     }
@@ -100,8 +98,8 @@ impl Comparison<'_> {
         Some(self.change(field, Some(old.to_owned()), Some(new.to_owned()), origin))
     }
 
-    /// The image differs when Git names another one, or when the name stands for another image by now. An image that is not
-    /// on the host says nothing about a container that runs, and a build is known by its inputs, whatever its tag points at.
+    /// The image differs if Git names another one, or if its name now refers to another image. If an image is not on the host,
+    /// nothing is known about a running container. A build is identified by its inputs, whatever its tag points at.
     fn image(&self) -> Option<FieldChange> {
         let field = Field::one(FieldKind::Image);
         let (old, new) = (&self.container.spec.image, &self.service.spec.image);
@@ -120,8 +118,8 @@ impl Comparison<'_> {
         Some(self.change(field, Some(old), Some(new), origin))
     }
 
-    /// The check that Setpoint makes itself: only what was last asked for is known of it. A container of an earlier version has no
-    /// record of it; it gets one with the next look.
+    /// The check that Setpoint makes itself: only the last request is known. A container of an earlier version has no record of it;
+    /// it gets one after the next observation.
     fn probe(&self) -> Option<FieldChange> {
         let field = Field::one(FieldKind::Probe);
         let (asked, new) = (self.asked.get(FieldKind::Probe.as_str())?, self.own.get(&field)?);
@@ -132,7 +130,7 @@ impl Comparison<'_> {
         Some(self.change(field, Some(old), Some(new.clone()), Origin::Git))
     }
 
-    /// The engine cannot report a file's content, so the digest of what was last applied stands in for it.
+    /// The engine cannot report a file's content, so the digest of the last applied content is used.
     fn configs(&self, changes: &mut Vec<FieldChange>) {
         if self.service.spec.configs.is_empty() && self.asked_configs().next().is_none() {
             return;
@@ -178,7 +176,8 @@ impl Comparison<'_> {
         }
     }
 
-    /// Who made a difference between wish and report; `None` when nobody did: it is what the engine made of the wish.
+    /// The origin of a difference between request and report; `None` if the engine itself reported the request like that from the
+    /// beginning.
     fn origin(&self, field: &Field, old: Option<&str>, new: Option<&str>) -> Option<Origin> {
         if self.asked.is_empty() {
             return Some(Origin::Git);
@@ -200,8 +199,8 @@ impl Comparison<'_> {
         }
     }
 
-    /// The same for a container whose report was never recorded: wish and report are compared, apart from what engines are
-    /// known to add by themselves, and from the image's part when the image is gone.
+    /// The same for a container whose report was never recorded: request and report are compared, except for values that engines
+    /// are known to add, and the image's values if the image no longer exists.
     fn origin_without_record(
         &self,
         field: &Field,
@@ -237,7 +236,7 @@ fn added_by_engines(kind: FieldKind) -> bool {
     matches!(kind, Label | Logging | SecurityOpt | ShmSize | Ulimit)
 }
 
-/// `api:1.5 @bb90c2aa11de`: a reference and the image it stands for.
+/// `api:1.5 @bb90c2aa11de`: a reference and the image that it refers to.
 fn image_text(reference: &str, id: Option<&str>) -> String {
     match id.map(|id| id.trim_start_matches("sha256:")).and_then(|id| id.get(..12)) {
         Some(short) => format!("{reference} @{short}"),

@@ -1,4 +1,4 @@
-//! Steps while their order is still open: they name each other by subject, and get numbers at the end.
+//! Drafts of steps: while their order is still open, they refer to each other by subject; they get numbers at the end.
 
 use super::action::{Action, Guard};
 use super::step::{Disruption, FieldChange, Held, HeldReason, Milestone, Reason};
@@ -6,7 +6,7 @@ use super::subject::Subject;
 use crate::model::DeploymentName;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where a step stands among those that do not need each other: phase, deployment, service, slot.
+/// The position of a step among those that do not depend on each other: phase, deployment, service, slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank(pub(super) Phase, pub(super) usize, pub(super) usize, pub(super) u32);
 
@@ -28,7 +28,7 @@ pub(super) struct Draft {
     pub(super) deployment: Option<DeploymentName>,
     pub(super) action: Action,
     pub(super) guard: Guard,
-    /// Subjects that must have come so far; those without a draft are there already.
+    /// Subjects that must have reached a milestone; those without a draft exist already.
     pub(super) needs: BTreeSet<(Subject, Milestone)>,
     pub(super) changes: Vec<FieldChange>,
     pub(super) reason: Reason,
@@ -41,7 +41,7 @@ pub(super) struct Draft {
 pub(super) struct Drafts {
     pub(super) steps: BTreeMap<Subject, Draft>,
     pub(super) held: Vec<Held>,
-    /// Networks, volumes and images that are not there as they are wanted, so that what needs them cannot be done either.
+    /// Networks, volumes and images that are not as wanted, so steps that need them cannot be done either.
     pub(super) absent: BTreeSet<Subject>,
     /// Who takes over a name or a port from whom.
     pub(super) handovers: Vec<Handover>,
@@ -54,7 +54,7 @@ pub(super) struct Handover {
     pub(super) holder: Subject,
     /// Who is to have it.
     pub(super) heir: Subject,
-    /// The step that makes the holder let go ahead of its own change, when the two wait for each other.
+    /// The step that makes the holder release it before its own change, if the two wait for each other.
     pub(super) room: Option<Subject>,
 }
 

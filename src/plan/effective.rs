@@ -1,4 +1,4 @@
-//! A service's settings over those of its image.
+//! A service's settings, completed with those of its image.
 
 use crate::model::{ContainerSpec, Healthcheck, ImageConfig, Test};
 

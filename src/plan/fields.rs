@@ -1,4 +1,4 @@
-//! What a service wants as fields, computed once for all its replicas.
+//! The wanted fields of a service, computed once for all its replicas.
 
 use super::context::Context;
 use super::effective::effective;
@@ -23,7 +23,8 @@ impl FieldCache {
         Arc::clone(self.own.get_or_init(|| Arc::new(wanted.service.fields())))
     }
 
-    /// The service's settings over those of the image that the container runs; its own alone when that image is gone.
+    /// The service's settings, completed with those of the image that the container runs; only its own if that image no longer
+    /// exists.
     pub(super) fn over_image(&mut self, cx: &Context<'_>, wanted: &Wanted<'_>, container: &Container) -> Arc<Overlay> {
         self.turn_to(&wanted.id.service);
         if let Some(known) = self.over.get(&container.image_id) {
@@ -55,14 +56,13 @@ impl Overlay {
         self.fields.get_or_init(|| self.spec.fields())
     }
 
-    /// Whether the fields need no look, because the settings are the same as they stand. An engine reports nothing of
-    /// config files.
+    /// Whether the fields need not be compared, because the settings are identical. An engine does not report config files.
     pub(super) fn is_met_by(&self, observed: &ContainerSpec) -> bool {
         self.spec.configs.is_empty() && self.spec == *observed
     }
 }
 
-/// Whether the host can change a field of a container that exists. All others stay as the engine made them.
+/// Whether the host can change a field of an existing container. All other fields stay as they were created.
 pub(super) fn is_mutable(field: &Field) -> bool {
     field.kind.change() == Change::InPlace
 }

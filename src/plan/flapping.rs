@@ -1,4 +1,4 @@
-//! Nothing is repaired for ever: what was repaired again and again, and does not stay so, is held.
+//! Limits repairs: an object that was repaired several times without lasting effect is held.
 
 use super::context::Context;
 use super::input::{AllowedGuard, Repair};
@@ -18,7 +18,7 @@ const HELD_DOWN: SignedDuration = SignedDuration::from_mins(30);
 const HELD_FIELDS: SignedDuration = SignedDuration::from_hours(24);
 /// How long a repair has to be remembered.
 pub const REMEMBERED: SignedDuration = SignedDuration::from_hours(25);
-/// How often an unhealthy container is restarted before it is made anew.
+/// How often an unhealthy container is restarted before it is recreated.
 const RESTARTS: usize = 2;
 
 /// Why what the host changed is not changed back now. Concerns repairs only: a commit is never held here.
@@ -36,7 +36,7 @@ pub(super) fn hold_repair(cx: &Context<'_>, subject: &Subject, changes: &[FieldC
     (held && !cx.allows(AllowedGuard::Retry, &subject.to_string())).then_some(HeldReason::Flapping { times })
 }
 
-/// Whether restarting did not help, so that a container is made anew.
+/// Whether restarting did not help, so that a container is recreated.
 pub(super) fn restarts_in_vain(cx: &Context<'_>, subject: &Subject, changes: &[FieldChange]) -> bool {
     row(cx, subject, &fought_over(changes)).times >= RESTARTS
 }
@@ -69,8 +69,8 @@ fn is_state(change: &FieldChange) -> bool {
     change.field.kind == FieldKind::State
 }
 
-/// The fields that a repair changes back, as one text; repeated, they are a fight with somebody on the host. `state` stands for
-/// an object that is gone or does not run.
+/// The fields that a repair reverts, as one text; if the same text is repeated, something on the host keeps changing them. `state`
+/// means an object that no longer exists or is not running.
 pub fn fought_over(changes: &[FieldChange]) -> String {
     let fields: Vec<String> =
         changes.iter().filter(|change| !is_state(change)).map(|change| change.field.to_string()).collect();

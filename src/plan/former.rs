@@ -1,11 +1,11 @@
-//! Volumes of earlier versions, which were not named after their deployment: a deployment goes on using the one it has.
+//! Volumes of earlier versions, which were not named after their deployment: a deployment that has one continues to use it.
 
 use crate::model::{Deployment, Desired, Mount, Observed, OwnerId};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// The desired state with each volume under its former name where that is what the host has: it is ours, it was made for this
-/// deployment, and none of the new name is there. Everything that follows must use the result.
+/// The desired state, with each volume under its former name if the host has that one: it is ours, it was created for this
+/// deployment, and there is none with the new name. All later stages must use the result.
 pub fn keep_former_volumes<'d>(desired: &'d Desired, observed: &Observed, owner: &OwnerId) -> Cow<'d, Desired> {
     let mut result = Cow::Borrowed(desired);
     for (name, deployment) in &desired.deployments {

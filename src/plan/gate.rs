@@ -1,4 +1,4 @@
-//! What an instance must pass before its step is done.
+//! The condition that an instance must meet before its step is complete.
 
 use super::action::Gate;
 use super::context::Context;

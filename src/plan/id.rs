@@ -1,4 +1,4 @@
-//! What a plan is called by.
+//! The id of a plan.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

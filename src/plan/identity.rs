@@ -1,7 +1,7 @@
-//! The identity of a plan: a digest of everything that would be carried out differently, and of nothing else.
+//! The identity of a plan: a digest of everything that affects how it is carried out, and of nothing else.
 //!
-//! Each type is taken apart without `..`, so that the compiler asks about every new field: either it is written, or it is left
-//! out with an underscore. Left out are the time of the observation, the texts for people and the places in files.
+//! Each type is taken apart without `..`, so that the compiler reports every new field: it is either written, or left out with an
+//! underscore. The time of the observation, the texts for people and the places in files are left out.
 
 use super::action::{Action, Gate, Guard, Launch, Update};
 use super::id::PlanId;
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The identity of a plan; its own `id` is not looked at.
+/// The identity of a plan; its own `id` is ignored.
 pub(super) fn identity(plan: &Plan) -> PlanId {
     let Plan { id: _, environment, revision, observed_at: _, missing, steps, held, unchanged: _, strategies } = plan;
     // The commit itself is written with each container that is launched: another one with the same content is the same.
@@ -451,7 +451,7 @@ fn volume(out: &mut Writer, volume: &Volume) {
     out.flag(*external);
 }
 
-/// The files of a build stand in its digest.
+/// The files of a build are part of its digest.
 fn build(out: &mut Writer, build: &ImageBuild) {
     let ImageBuild { repository, tag, context, dockerfile, args, target, no_cache, digest, files: _ } = build;
     for text in [repository, tag, context, dockerfile, digest] {

@@ -1,4 +1,4 @@
-//! What the planner looks at. All of it is data, the time included.
+//! The input of the planner. All of it is data, including the time.
 
 use crate::model::{CommitId, DeploymentName, Desired, InstanceId, NodeName, Observed, OwnerId, Revision, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -9,15 +9,13 @@ use std::str::FromStr;
 /// Everything a plan follows from.
 #[derive(Clone, Copy, Debug)]
 pub struct PlanInput<'a> {
-    /// What the repo wants.
     pub desired: &'a Desired,
-    /// The commit that wants it.
+    /// The commit of `desired`.
     pub revision: &'a Revision,
-    /// What the engine reported.
     pub observed: &'a Observed,
-    /// Whose containers are ours.
+    /// Owner label of the containers that we manage.
     pub owner: &'a OwnerId,
-    /// What was done and learned before.
+    /// What the store remembers.
     pub memory: &'a Memory,
     /// Guards that the caller lifts.
     pub allow: &'a [Allow],
@@ -28,7 +26,7 @@ pub struct PlanInput<'a> {
 pub struct Memory {
     /// What is on record of our containers and networks, by the engine's id.
     pub bases: BTreeMap<String, Base>,
-    /// What failed its gate.
+    /// Instances that did not become healthy with their settings.
     pub quarantine: Vec<Quarantine>,
     /// Deployments that were stopped by hand.
     pub suspended: BTreeSet<DeploymentName>,
@@ -41,9 +39,9 @@ pub struct Memory {
 /// What is on record of an object on the engine: the base that tells drift from a commit. All values are digests, by field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Base {
-    /// What was asked for in place after it was made; overrules its label. Nothing (an empty text) is a field that was unset.
+    /// Fields that were requested in place later; they take precedence over its label. An empty text is a field that was unset.
     pub asked: BTreeMap<String, String>,
-    /// What the engine then reported of the fields that the host can change. A field that is not here was not reported.
+    /// What the engine then reported for the fields that the host can change. A field that is absent was not reported.
     pub reported: BTreeMap<String, String>,
 }
 
@@ -57,15 +55,14 @@ impl Base {
 /// An instance whose settings failed their gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantine {
-    /// The machine that it failed on.
+    /// The node on which it failed.
     pub node: NodeName,
-    /// The instance.
     pub instance: InstanceId,
     /// Digest of all its desired fields ([`crate::plan::spec_digest`]).
     pub spec: String,
     /// The commit that failed.
     pub revision: CommitId,
-    /// What was seen.
+    /// What was observed.
     pub verdict: String,
 }
 
@@ -74,11 +71,10 @@ pub struct Quarantine {
 pub struct Repair {
     /// What was repaired, as the text of its [`Subject`](crate::plan::Subject).
     pub subject: String,
-    /// Which fields were changed back ([`crate::plan::fought_over`]).
+    /// The fields that were reverted ([`crate::plan::fought_over`]).
     pub fields: String,
-    /// Digest of what was wanted of the subject ([`crate::plan::wish`]).
+    /// Digest of the wanted state of the subject ([`crate::plan::wish`]).
     pub wish: String,
-    /// When.
     pub at: Timestamp,
 }
 
@@ -86,7 +82,6 @@ pub struct Repair {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Allow {
-    /// Which guard.
     pub guard: AllowedGuard,
     /// A deployment, service or instance that it is limited to, as text.
     pub scope: Option<String>,
@@ -95,11 +90,11 @@ pub struct Allow {
 /// A guard that a caller may lift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AllowedGuard {
-    /// Removal beyond the budget or against the policy.
+    /// Removal beyond the budget or although pruning is switched off.
     Prune,
-    /// Another try of what is quarantined or flapping.
+    /// Another attempt for what is quarantined or flapping.
     Retry,
-    /// The loss of data. Never without a scope: the instance, or the name of the volume.
+    /// Loss of data. Always with a scope: the instance, or the name of the volume.
     DataLoss,
 }
 

@@ -21,11 +21,11 @@ pub(super) struct Instance<'c, 'a> {
     pub(super) fields: &'c mut FieldCache,
 }
 
-/// The container that stands for an instance, as it will be once its leftovers are settled.
+/// The container of an instance, as it will be after its leftovers were removed or restored.
 pub(super) struct Main<'a> {
     pub(super) container: Cow<'a, Container>,
-    /// Steps that settle its leftovers and must come first.
+    /// Steps for its leftovers that must come first.
     pub(super) after: BTreeSet<(Subject, Milestone)>,
-    /// A set-aside predecessor that goes once this one passed its gate.
+    /// A renamed predecessor that is removed once this one has passed its gate.
     pub(super) predecessor: Option<&'a Container>,
 }

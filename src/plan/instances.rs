@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// What was seen of the wanted instances on the way.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// Instances that are as they should be.
+    /// Instances that are in sync.
     pub(super) unchanged: usize,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn instances(cx: &Context<'_>, drafts: &mut Drafts) -> Seen {
     seen
 }
 
-/// The containers that go with the volumes that are made anew.
+/// The containers that are removed with the volumes that are recreated.
 fn lost_with_volumes(drafts: &Drafts) -> BTreeSet<ContainerId> {
     let users = drafts.steps.values().filter_map(|draft| match &draft.action {
         Action::RecreateVolume { users, .. } => Some(users),
@@ -101,7 +101,7 @@ fn loses_its_container(present: &Present<'_>, lost: &BTreeSet<ContainerId>) -> b
 }
 
 impl<'a> Instance<'_, 'a> {
-    /// Steps or holds that bring the container to what is wanted.
+    /// Steps or holds for the differences between the container and what is wanted.
     fn compare(&mut self, main: &Main<'a>, drafts: &mut Drafts, seen: &mut Seen) {
         let container: &Container = &main.container;
         let mut changes = differences(self.cx, self.wanted, self.fields, container, &asked(self.cx, container));
@@ -154,7 +154,7 @@ impl<'a> Instance<'_, 'a> {
         self.wanted.deployment.strategy.on_failure != OnFailure::Continue
     }
 
-    /// A container that is as it should be but still starting is waited for, as others may depend on it.
+    /// A container that is in sync but still starting is waited for, because others may depend on it.
     fn await_if_unsettled(&self, container: &Container) -> Option<Draft> {
         let unsettled = match self.gate {
             Gate::Started => false,

@@ -1,5 +1,5 @@
-//! Shared namespaces. `container:<name>` stands for the container that had the name when the sharer was created: once that one
-//! is replaced, the sharer holds on to something that is gone, and is replaced as well.
+//! Shared namespaces. `container:<name>` refers to the container that had the name when the sharing container was created. When
+//! that one is replaced, the namespace no longer exists, so the sharing container is replaced too.
 
 use super::action::Action;
 use super::draft::Drafts;
@@ -10,7 +10,6 @@ use crate::model::{Container, Field, FieldKind};
 
 /// A container that will be another one, and whose namespace is shared.
 pub(super) struct Renewed<'a> {
-    /// The instance.
     pub(super) holder: Subject,
     /// The sharer's field, and the name in it.
     kind: FieldKind,
@@ -35,8 +34,8 @@ impl<'a> Instance<'_, 'a> {
         renewed
     }
 
-    /// The namespaces of a container whose holders are gone although the container is not: the apply that renewed a holder ended
-    /// before it came to the sharer, or somebody renewed a foreign one. Such a container cannot start again.
+    /// The namespaces of an existing container whose holders no longer exist: the apply that replaced a holder ended before it
+    /// reached this container, or somebody replaced a foreign holder. Such a container cannot start again.
     fn lost_already(&self, container: &Container) -> impl Iterator<Item = (FieldKind, &'a str, Origin)> {
         let observed = self.cx.observed();
         let wanted = self.wanted.service.spec.joined();
@@ -63,7 +62,7 @@ impl<'a> Instance<'_, 'a> {
             let field = Field::one(kind);
             if changes.iter().all(|change| change.field != field) {
                 changes.push(FieldChange {
-                    old: Some(format!("container:{name} (the one before)")),
+                    old: Some(format!("container:{name} (the previous one)")),
                     new: Some(format!("container:{name}")),
                     origin,
                     at: Some(self.wanted.service.origin(&field).clone()),

@@ -1,4 +1,4 @@
-//! What an interrupted replacement left behind, and which container carries the service meanwhile.
+//! Leftovers of an interrupted replacement, and which container is in service meanwhile.
 
 use super::action::Action;
 use super::draft::{Draft, Drafts, Phase, Rank};
@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 impl<'a> Instance<'_, 'a> {
-    /// Decides which container stands for the instance when an interrupted replacement left more than one.
+    /// Decides which container belongs to the instance if an interrupted replacement left more than one.
     ///
     /// The order of a replacement is: create `….next`, rename the old one `….prev`, rename the new one. So `….next`
     /// never carries the service alone and goes; `….prev` comes back unless its successor runs and is not unhealthy.

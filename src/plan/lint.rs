@@ -1,4 +1,4 @@
-//! A second opinion on a plan: the rules that must always hold, checked by code that shares nothing with the planner.
+//! Checks a plan again: the rules that must always hold, in code that shares nothing with the planner.
 
 use super::action::{Action, Guard};
 use super::input::{AllowedGuard, PlanInput};
@@ -22,10 +22,13 @@ pub fn lint(plan: &Plan, input: &PlanInput<'_>) -> Vec<String> {
 fn order(plan: &Plan, faults: &mut Vec<String>) {
     for (index, step) in plan.steps.iter().enumerate() {
         if step.id != index {
-            faults.push(format!("step {} stands at position {index}", step.id));
+            faults.push(format!("step {} is at position {index}", step.id));
         }
         for need in step.needs.iter().filter(|need| need.step >= index) {
-            faults.push(format!("step {index} ({}) needs step {}, which is not before it", step.subject, need.step));
+            faults.push(format!(
+                "step {index} ({}) needs step {}, which does not come before it",
+                step.subject, need.step
+            ));
         }
     }
 }
@@ -60,16 +63,19 @@ fn ownership(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
             match by_id.get(id) {
                 Some(container) if container.owner.as_ref() == Some(input.owner) => {}
                 Some(container) => {
-                    faults.push(format!("step {} touches `{}`, which is not ours", step.id, container.name));
+                    faults.push(format!(
+                        "step {} changes `{}`, which this environment does not own",
+                        step.id, container.name
+                    ));
                 }
                 None => {
-                    faults.push(format!("step {} touches container {}, which was not observed", step.id, id.short()));
+                    faults.push(format!("step {} changes container {}, which was not observed", step.id, id.short()));
                 }
             }
             if !matches!(step.action, Action::RecreateNetwork { .. } | Action::RecreateVolume { .. })
                 && !matches!(&step.guard, Guard::Ours { container, owner } if container == id && owner == input.owner)
             {
-                faults.push(format!("step {} touches container {} without a guard on it", step.id, id.short()));
+                faults.push(format!("step {} changes container {} without a guard for it", step.id, id.short()));
             }
         }
         let network = match &step.action {
@@ -78,12 +84,12 @@ fn ownership(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
             _ => None,
         };
         if network.is_some_and(|network| network.owner.as_ref() != Some(input.owner)) {
-            faults.push(format!("step {} changes {}, which is not ours", step.id, step.subject));
+            faults.push(format!("step {} changes {}, which this environment does not own", step.id, step.subject));
         }
     }
 }
 
-/// Half a look removes nothing, no plan loses data, and nothing wanted is removed.
+/// With an incomplete observation nothing is removed, no plan loses data without permission, and nothing wanted is removed.
 fn completeness(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
     for step in &plan.steps {
         let removes = matches!(
@@ -91,18 +97,20 @@ fn completeness(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
             Action::RemoveInstance { .. } | Action::RemoveNetwork { .. } | Action::DiscardLeftover { .. }
         );
         if removes && !input.observed.is_complete() {
-            faults
-                .push(format!("step {} removes {} although the engine was not fully observed", step.id, step.subject));
+            faults.push(format!(
+                "step {} removes {} although the engine could not be read in full",
+                step.id, step.subject
+            ));
         }
         if (step.disruption == Disruption::DataLoss || matches!(step.action, Action::RecreateVolume { .. }))
             && !may_lose_data(input, &step.subject)
         {
-            faults.push(format!("step {} ({}) would lose data, which nobody allowed", step.id, step.subject));
+            faults.push(format!("step {} ({}) would lose data without permission", step.id, step.subject));
         }
         if let Action::RecreateVolume { volume, .. } = &step.action
             && input.observed.volumes.get(&volume.name).is_none_or(|state| state.owner.as_ref() != Some(input.owner))
         {
-            faults.push(format!("step {} removes {}, which is not ours", step.id, step.subject));
+            faults.push(format!("step {} removes {}, which this environment does not own", step.id, step.subject));
         }
         if let (Action::RemoveInstance { .. }, Subject::Instance(_, id)) = (&step.action, &step.subject)
             && is_wanted(input, id)
@@ -148,7 +156,7 @@ fn coverage(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
                 let id = reference.instance(slot);
                 let subject = Subject::Instance(input.observed.node.clone(), id.clone());
                 if !there.contains(&id) && !seen.contains(&subject) && !held.contains(&subject) {
-                    faults.push(format!("{id} is wanted, is not there, and is neither planned nor held"));
+                    faults.push(format!("{id} is wanted and does not exist, but is neither planned nor held"));
                 }
             }
         }
@@ -173,15 +181,17 @@ fn ports(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
             let others = held.entry((number, port.protocol.as_str())).or_default();
             let clash = |ip: Option<&str>| ip.is_none() || port.host_ip.is_none() || ip == port.host_ip.as_deref();
             if let Some((_, other)) = others.iter().find(|(ip, other)| clash(*ip) && *other != name) {
-                faults
-                    .push(format!("host port {number}/{} would be held by {other} and {name}", port.protocol.as_str()));
+                faults.push(format!(
+                    "host port {number}/{} would be used by both {other} and {name}",
+                    port.protocol.as_str()
+                ));
             }
             others.push((port.host_ip.as_deref(), name.clone()));
         }
     }
 }
 
-/// The container that is gone, or stopped for good, after the step.
+/// The container that no longer exists, or stays stopped, after the step.
 fn leaves(step: &Step) -> Option<&ContainerId> {
     match &step.action {
         Action::ReplaceInstance { old, .. } => Some(old),

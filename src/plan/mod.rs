@@ -1,8 +1,8 @@
 //! Desired × Observed → Plan: what will be done, in which order, why, and at what cost.
 //!
-//! In: the compiled repo, one look at the engine, what the store remembers ([`PlanInput`]). Out: a [`Plan`] whose steps
-//! leave no choice to whoever carries them out. Pure: the same input gives the same plan, and nothing is logged, read or
-//! asked for. Rules that must always hold stand in [`lint()`], which shares no code with the planner.
+//! In: the compiled repo, one observation of the engine, the data of the store ([`PlanInput`]). Out: a [`Plan`] that leaves no
+//! decision to the code that carries it out. Pure: the same input gives the same plan, and nothing is logged or read. The rules
+//! that must always hold are in [`lint()`], which shares no code with the planner.
 
 mod action;
 mod anonymous;

@@ -1,4 +1,4 @@
-//! Networks, volumes and images: what instances need before they can be.
+//! Networks, volumes and images: the objects that must exist before an instance.
 
 use super::action::{Action, Guard};
 use super::context::Context;
@@ -16,7 +16,7 @@ use crate::model::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Networks that are to be made, made anew, or held.
+/// Networks that are to be created, recreated, or held.
 pub(super) fn networks(cx: &Context<'_>, drafts: &mut Drafts) {
     for (index, deployment) in cx.desired().deployments.values().enumerate() {
         for network in deployment.networks.values() {
@@ -106,7 +106,7 @@ fn recreate_network(
     drafts.steps.insert(subject, draft);
 }
 
-/// Volumes that are to be made, or held. None is ever removed or changed: that would lose data.
+/// Volumes that are to be created or held. None is ever removed or changed, because that would lose data.
 pub(super) fn volumes(cx: &Context<'_>, drafts: &mut Drafts) {
     for (index, deployment) in cx.desired().deployments.values().enumerate() {
         for volume in deployment.volumes.values() {
@@ -158,7 +158,7 @@ pub(super) fn volumes(cx: &Context<'_>, drafts: &mut Drafts) {
     }
 }
 
-/// A volume that is made anew; the caller allowed the loss.
+/// A volume that is recreated; the caller allowed the loss of its data.
 fn recreate_volume(
     cx: &Context<'_>,
     deployment: &DeploymentName,
@@ -174,8 +174,8 @@ fn recreate_volume(
     Draft { changes, disruption: Disruption::DataLoss, ..object(deployment, action, Reason::Changed, rank) }
 }
 
-/// What Git asks of a volume that it did not ask for when the volume was made. A volume stays as it was made, so what the engine
-/// reports of it decides only where there is no record.
+/// Settings of a volume that Git did not request when the volume was created. A volume cannot be changed later, so the engine's
+/// report is used only if there is no record.
 fn volume_changes(volume: &Volume, state: &VolumeState) -> Vec<FieldChange> {
     let (wanted, observed) = (
         volume_settings(volume),
@@ -256,8 +256,8 @@ pub(super) fn images(cx: &Context<'_>, drafts: &mut Drafts) {
     }
 }
 
-/// Whether an image is on the host. A build counts only when it was made from the inputs that its name stands for, since anybody
-/// can point a tag at another image.
+/// Whether an image is on the host. A build counts only if it was made from the inputs that its name refers to, because a tag can
+/// be moved to another image.
 fn is_here(cx: &Context<'_>, image: &Image, reference: &str) -> bool {
     let Some(state) = cx.observed().images.get(reference) else { return false };
     match image {
@@ -266,7 +266,7 @@ fn is_here(cx: &Context<'_>, image: &Image, reference: &str) -> bool {
     }
 }
 
-/// Networks of ours that nothing wants any more; they go when all that was on them has gone.
+/// Networks of ours that are no longer wanted; they are removed after everything that was connected to them.
 pub(super) fn unused_networks(cx: &Context<'_>, drafts: &mut Drafts) {
     let wanted: BTreeSet<&String> = cx.desired().deployments.values().flat_map(|one| one.networks.keys()).collect();
     let mut users: BTreeMap<&String, Vec<&Container>> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! From drafts that name each other to numbered steps that stand after what they need.
+//! From drafts that refer to each other to numbered steps, each after the steps that it needs.
 
 use super::draft::{Draft, Drafts, Rank};
 use super::step::{Held, HeldReason, Need, Step, StepId};

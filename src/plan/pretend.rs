@@ -1,5 +1,5 @@
-//! The host after a plan was carried out perfectly: what `diff` compares two revisions on without any host, and what the
-//! properties of the planner are stated over.
+//! The host after a plan was carried out without failures: `diff` compares two revisions with it, without a host, and the
+//! properties of the planner are checked with it.
 
 use super::action::{Action, Gate, Launch, Update};
 use super::input::{Base, Memory};
@@ -19,7 +19,7 @@ pub struct Pretended {
     pub observed: Observed,
     /// What the store would remember.
     pub memory: Memory,
-    /// What an engine would have refused. Always empty for a plan that `lint` finds nothing in and whose input was true.
+    /// What an engine would have refused. Always empty for a plan without findings of `lint`, if the input was correct.
     pub refused: Vec<String>,
 }
 

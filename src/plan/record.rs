@@ -1,6 +1,6 @@
-//! What is on record of an object: the base of drift. Its own label holds a digest of each setting as it was asked for; the
-//! store holds what was asked for in place later, and what the engine made of all that. Git changed a field when the wish
-//! differs from the recorded wish; the host changed it when the report differs from the recorded report.
+//! The recorded settings of an object, on which drift detection is based. Its own label contains a digest of each requested
+//! setting; the store contains what was requested in place later, and what the engine reported for all of that. Git changed a field
+//! if the request differs from the recorded request; the host changed it if the report differs from the recorded report.
 
 use super::context::Context;
 use super::diff::differences;
@@ -52,8 +52,8 @@ pub fn not_granted(wanted: &ContainerSpec, made: &Container) -> Vec<String> {
         wanted.iter().filter(|(field, _)| exact(field)).filter(|(field, value)| reports.get(field) != Some(value));
     differing
         .map(|(field, value)| match reports.get(field) {
-            Some(report) => format!("the engine made {field} {report}, not {value}"),
-            None => format!("the engine did not apply {field} {value}"),
+            Some(report) => format!("the engine set {field} to {report} instead of {value}"),
+            None => format!("the engine did not apply {field}: {value}"),
         })
         .collect()
 }
@@ -70,8 +70,8 @@ pub(super) fn asked<'c>(cx: &Context<'_>, container: &'c Container) -> Cow<'c, B
     asked
 }
 
-/// Whether the check that a service wants setpoint to make is the one that was last asked for of this container. One of an earlier
-/// version has none on record, and is checked as it is wanted.
+/// Whether the check that a service wants Setpoint to make is the one that was last requested for this container. A container of an
+/// earlier version has no record, and is checked as wanted.
 pub fn check_is_in_force(service: &Service, container: &Container, bases: &BTreeMap<String, Base>) -> bool {
     let name = FieldKind::Probe.as_str();
     let later = bases.get(container.id.as_str()).and_then(|base| base.asked.get(name));
@@ -80,9 +80,9 @@ pub fn check_is_in_force(service: &Service, container: &Container, bases: &BTree
     asked.is_none_or(|asked| *asked == digest(&wanted))
 }
 
-/// What is to be put on record although no step is to be done, by the id of the object: an object that is as it should be and
-/// has no record yet (the write was lost, or an earlier version made it), and values that a container has and a commit asks
-/// for, but that no apply put there. A later commit that changes such a field again is then not taken for drift.
+/// What must be recorded although there is no step, by the id of the object: objects that are in sync and have no record yet (the
+/// write was lost, or an earlier version created them), and values that a commit requests and a container already has, but that no
+/// apply set. Otherwise a later commit that changes such a field would be mistaken for drift.
 pub fn found_in_place(input: &PlanInput<'_>) -> BTreeMap<String, Base> {
     let cx = Context::new(*input);
     let mut fields = FieldCache::default();

@@ -1,4 +1,4 @@
-//! What is there and no longer wanted: dropped services and surplus replicas.
+//! Containers that exist and are no longer wanted: those of removed services, and surplus replicas.
 
 use super::action::{Action, Guard};
 use super::context::Context;

@@ -1,4 +1,4 @@
-//! The settings of networks and volumes, and what differs of them.
+//! The settings of networks and volumes, and their differences.
 
 use super::context::Context;
 use super::step::{FieldChange, Origin};
@@ -16,7 +16,7 @@ pub fn network_settings(network: &Network) -> BTreeMap<String, String> {
     settings
 }
 
-/// The settings of a volume by name, as remembered in its label. Its content is no setting.
+/// The settings of a volume by name, as stored in its label. Its content is not a setting.
 pub fn volume_settings(volume: &Volume) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::from([("driver".to_owned(), volume.driver.clone())]);
     settings.extend(volume.options.iter().map(|(key, value)| (format!("option {key}"), value.clone())));
@@ -41,9 +41,9 @@ fn observed_settings(state: &NetworkState, wanted: &Network) -> BTreeMap<String,
     })
 }
 
-/// What differs of a network. A network stays as it was made, so one that is on record differs only where the wish does; of
-/// one that is not (somebody may have made it anew), the settings that are or were asked for are compared with the report.
-/// What the engine adds by itself is never a difference.
+/// The differences of a network. A network cannot be changed later, so a recorded one differs only if the request does. For one
+/// without a record (somebody may have recreated it), the settings that are or were requested are compared with the report. Values
+/// that the engine adds are never a difference.
 pub(super) fn network_changes(cx: &Context<'_>, network: &Network, state: &NetworkState) -> Vec<FieldChange> {
     let (wanted, observed) = (network_settings(network), observed_settings(state, network));
     let recorded = cx.input.memory.bases.contains_key(&state.id);

@@ -1,4 +1,4 @@
-//! The plan as data: what will be done, in which order, why, and what it costs. Whoever carries it out has no choice left.
+//! The plan as data: what will be done, in which order, why, and what it costs. The code that carries it out makes no decisions.
 
 use super::action::{Action, Guard};
 use super::id::PlanId;
@@ -14,19 +14,18 @@ use std::collections::BTreeMap;
 pub struct Plan {
     /// Digest of all that would be carried out; equal ids mean the same plan.
     pub id: PlanId,
-    /// The environment it is for.
     pub environment: String,
-    /// The commit it carries out.
+    /// The commit that it applies.
     pub revision: Revision,
-    /// When the engine was looked at.
+    /// When the engine was observed.
     pub observed_at: Timestamp,
     /// What could not be observed; not empty means nothing is removed.
     pub missing: Vec<String>,
-    /// The steps, sorted so that each stands after those it needs.
+    /// The steps; each one comes after those that it needs.
     pub steps: Vec<Step>,
-    /// What is wanted and not done now.
+    /// Changes that are wanted but not made now.
     pub held: Vec<Held>,
-    /// Instances that are as they should be.
+    /// Instances that are in sync.
     pub unchanged: usize,
     /// The strategy of each deployment that has steps.
     pub strategies: BTreeMap<DeploymentName, Strategy>,
@@ -38,23 +37,18 @@ pub type StepId = usize;
 /// One node of the plan's graph.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Its position.
+    /// Its position in [`Plan::steps`].
     pub id: StepId,
-    /// What it is about.
     pub subject: Subject,
     /// The deployment whose strategy and limits it follows.
     pub deployment: Option<DeploymentName>,
-    /// The engine call.
     pub action: Action,
-    /// What must still hold when it is carried out.
+    /// The condition that is checked again before the step.
     pub guard: Guard,
-    /// The steps that must have come so far before it starts.
+    /// The steps that must have reached a milestone before it starts.
     pub needs: Vec<Need>,
-    /// The fields it changes.
     pub changes: Vec<FieldChange>,
-    /// Why it exists.
     pub reason: Reason,
-    /// What it costs those who use the service.
     pub disruption: Disruption,
 }
 
@@ -73,32 +67,29 @@ pub struct Need {
 pub enum Milestone {
     /// Its container runs.
     Started,
-    /// It ended well: healthy or completed, as its gate asks.
+    /// It succeeded: its container is healthy or has completed, as its gate requires.
     Done,
 }
 
-/// One difference between what is wanted and what is there.
+/// One difference between the wanted and the current state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldChange {
-    /// The field.
     pub field: Field,
-    /// What is there; `None` is the default.
+    /// The current value; `None` is the default.
     pub old: Option<String>,
-    /// What is wanted; `None` is the default.
+    /// The wanted value; `None` is the default.
     pub new: Option<String>,
-    /// Who made the difference.
     pub origin: Origin,
     /// The place in the repo that sets it.
     pub at: Option<Location>,
-    /// Whether its values are not shown, whatever they are.
+    /// Whether its values are always hidden.
     pub hidden: bool,
 }
 
-/// Who made a difference.
+/// The origin of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
-    /// A commit.
     Git,
     /// Somebody or something on the host.
     Drift,
@@ -109,45 +100,39 @@ pub enum Origin {
 /// Why a step exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// Git names it and it was never there.
+    /// It is in Git and has never existed.
     New,
     /// More replicas are wanted.
     ScaledUp {
-        /// How many there are.
         from: u32,
-        /// How many are wanted.
         to: u32,
     },
-    /// It was there and was removed on the host.
+    /// It existed and was removed on the host.
     Vanished,
-    /// Fields differ; they stand in the step's changes.
+    /// Fields differ; see the step's changes.
     Changed,
-    /// It is there and does not run.
+    /// It exists but is not running.
     NotRunning(Status),
-    /// Its health check went bad.
     Unhealthy,
-    /// Git no longer names it.
+    /// It is no longer in Git.
     Dropped,
     /// Fewer replicas are wanted.
     ScaledDown {
-        /// How many there are.
         from: u32,
-        /// How many are wanted.
         to: u32,
     },
     /// An interrupted replacement left it.
     Interrupted,
-    /// A service needs it and it is not there.
+    /// A service needs it and it does not exist.
     NeededBy(ServiceRef),
-    /// Nothing uses it any more.
     Unused,
-    /// It holds a port or a name that this instance is to have.
+    /// It has a port or a name that this instance needs.
     MakesRoom(InstanceId),
     /// Others depend on it and it is still starting.
     Awaited,
-    /// Its deployment was stopped by hand, and it runs again all the same.
+    /// Its deployment was stopped by hand, but it is running again.
     Suspended,
-    /// Somebody asked for it on the command line.
+    /// It was requested on the command line.
     Asked,
 }
 
@@ -155,63 +140,56 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Disruption {
-    /// Nobody notices.
+    /// Nothing is disrupted.
     None,
-    /// Changed while it runs.
+    /// It is changed while it runs.
     InPlace,
-    /// The process starts again.
+    /// The process is restarted.
     Restart,
     /// A new container takes over before the old one stops.
     RecreateStartFirst,
     /// The old container stops before the new one starts, or it is removed.
     RecreateDowntime,
-    /// Data is lost.
     DataLoss,
 }
 
 /// Something wanted that is not done now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// What it is about.
     pub subject: Subject,
     /// What would be done (`remove`, `replace`, …).
     pub wanted: &'static str,
-    /// Why it is not.
     pub why: HeldReason,
-    /// The fields that differ.
     pub changes: Vec<FieldChange>,
 }
 
 /// Why something is wanted and not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeldReason {
-    /// It failed its gate with these settings and is not tried again until Git changes them.
+    /// It did not become healthy with these settings; they are not tried again until Git changes them.
     Quarantined {
-        /// Commit that failed.
+        /// The commit that failed.
         revision: CommitId,
-        /// What was seen.
+        /// What was observed.
         verdict: String,
     },
-    /// Policy says nothing is pruned.
+    /// Pruning is switched off.
     PruneDisabled,
-    /// More would be removed than one plan may.
+    /// More would be removed than one plan may remove.
     PruneBudget {
-        /// How many instances would go.
+        /// How many instances would be removed.
         wanted: usize,
-        /// How many may.
+        /// How many may be removed.
         allowed: usize,
     },
-    /// Policy says drift is reported and not repaired.
+    /// Drift is reported and not repaired.
     DriftReported,
-    /// The engine was not fully observed: nothing is removed on half a look, and nothing made that may be there.
+    /// The engine could not be read in full: nothing is removed, and nothing is created that may already exist.
     Incomplete,
     /// The deployment was stopped by hand.
     Suspended,
     /// A container that is not ours has the name.
-    NameTaken {
-        /// The name.
-        name: String,
-    },
+    NameTaken { name: String },
     /// A container that is not ours has the port.
     PortTaken {
         /// `8080/tcp`.
@@ -221,39 +199,35 @@ pub enum HeldReason {
     },
     /// A network or volume of that name exists and is not ours.
     Foreign,
-    /// It is declared external and does not exist.
+    /// It is declared external but does not exist.
     ExternalMissing,
-    /// The image may not be pulled and is not on the host.
-    ImageMissing {
-        /// The reference.
-        reference: String,
-    },
+    /// The image is not on the host and must not be pulled.
+    ImageMissing { reference: String },
     /// Something it needs is itself held.
     Needs(Subject),
-    /// Something it needs is there and has not come as far as it must.
+    /// Something it needs exists but has not reached the required state.
     NotReached {
-        /// What it needs.
         needs: Subject,
-        /// How far that must come.
+        /// The required state.
         condition: Condition,
     },
-    /// Its container is being removed by somebody; it is created anew once that is over.
+    /// Its container is being removed by somebody; it is created after that.
     BeingRemoved,
-    /// Its step waits for itself, through these others. The planner makes no such plan; if it does, nothing of it is done.
+    /// Its step waits for itself, through these others. This is a bug in the planner; nothing of such a plan is carried out.
     Circle(Vec<Subject>),
-    /// It was repaired again and again and does not stay so.
+    /// It was repaired several times without lasting effect.
     Flapping {
-        /// How often within the window.
+        /// How often it was repaired within the window.
         times: u32,
     },
-    /// Doing it would lose data, which needs an explicit word.
+    /// It would lose data, which must be allowed explicitly.
     DataLoss {
-        /// What would be lost, as a noun: `its content`, `what is at /data`.
+        /// What would be lost, as a noun: `its content`, `the data at /data`.
         lost: String,
     },
     /// Containers that are not ours are connected to it.
     InUseByForeign {
-        /// One of them.
+        /// One of these containers.
         holder: String,
     },
 }

@@ -1,11 +1,10 @@
-//! What was stopped by hand stays stopped.
+//! Deployments that were stopped by hand stay stopped.
 
 use super::action::{Action, Guard};
 use super::context::Context;
 use super::draft::{Draft, Drafts, Phase, Rank};
 use super::flapping::hold_repair;
 use super::step::{Disruption, FieldChange, Origin, Reason};
-use super::subject::Subject;
 use super::wanted::Wanted;
 use super::wanted::grace;
 use crate::model::{Container, Field, FieldKind, Restart, Status};

@@ -1,5 +1,5 @@
-//! How a host stands to a commit, in one word for each deployment and one for all: what exit codes, status, and «in force» follow
-//! from. Pure, and decided nowhere else.
+//! The state of a host relative to a commit, one for each deployment and one for the whole host: exit codes, status and the
+//! activation of schedules follow from it. Pure, and decided only here.
 
 use super::input::PlanInput;
 use super::objects::needed_by;
@@ -9,19 +9,19 @@ use crate::model::{Container, Deployment, DeploymentName, FieldKind, Health, Obs
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How something stands to what Git wants of it; the later ones are worse.
+/// The state of something relative to Git, from good to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sync {
-    /// It is as the commit wants it, and runs.
+    /// It matches the commit and runs.
     InSync,
-    /// Steps are to be done, or something is still starting.
+    /// There are steps to do, or something is still starting.
     Progressing,
-    /// Something is wanted and not done; the holds say why.
+    /// A wanted change is held; the holds say why.
     Held,
-    /// Something that should run does not, or its health is bad, and no step can change that now.
+    /// Something that should run is not running or is unhealthy, and no step can change that now.
     Degraded,
-    /// The newest commit, or the plan for it, may not be carried out.
+    /// The newest commit, or the plan for it, must not be carried out.
     Refused,
     /// The engine could not be read in full.
     Unknown,
@@ -44,14 +44,14 @@ impl Sync {
 /// The state of affairs: of each deployment that Git names, and of the whole, which is at least as bad as the worst of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Syncs {
-    /// Of everything.
+    /// The state of the whole host.
     pub whole: Sync,
-    /// Of each deployment.
+    /// The state of each deployment.
     pub deployments: BTreeMap<DeploymentName, Sync>,
 }
 
-/// How the host stands, by a plan and what it was made from. `failing` are the subjects whose steps failed and wait for another
-/// try; empty where nobody keeps account of that.
+/// The state of the host, by a plan and its input. `failing` are the subjects whose steps failed and wait for another attempt;
+/// empty if the caller does not track that.
 pub fn sync(plan: &Plan, input: &PlanInput<'_>, failing: &BTreeSet<Subject>) -> Syncs {
     let unknown = !plan.missing.is_empty();
     let mut whole = if unknown { Sync::Unknown } else { Sync::InSync };

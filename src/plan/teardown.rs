@@ -1,11 +1,10 @@
-//! Stopping, starting and removing what is there, from the live labels alone: the repo need not be readable for it.
+//! Stops, starts and removes existing deployments, using only the labels on the engine, so that the repo need not be readable.
 
 use super::action::{Action, Gate, Guard, Update};
 use super::context::Context;
 use super::draft::{Draft, Drafts, Phase, Rank};
 use super::input::PlanInput;
 use super::step::{Disruption, Milestone, Plan, Reason};
-use super::subject::Subject;
 use super::wanted::grace;
 use crate::model::{Container, DeploymentName, ServiceRef, Status};
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,7 +94,7 @@ fn edges<'a>(containers: &[&'a Container]) -> Vec<(&'a Container, &'a Container)
     edges
 }
 
-/// The networks of the chosen deployments, once every container of ours on them is gone.
+/// The networks of the chosen deployments, after all our containers on them were removed.
 fn networks(cx: &Context<'_>, chosen: &impl Fn(&DeploymentName) -> bool, drafts: &mut Drafts) {
     for (name, state) in &cx.observed().networks {
         let of_chosen = state.deployment.as_ref().is_some_and(chosen);

@@ -1,5 +1,5 @@
-//! A need is met by a state, not by the absence of a step: what waits for something that is held, that failed, or that has not
-//! come as far as it must is held as well, in this plan and in every later one.
+//! A dependency is satisfied by a state, not by the absence of a step: a step is held if its dependency is held, has failed, or has
+//! not reached the required state, in this plan and in every later one.
 
 use super::action::{Action, Update};
 use super::context::Context;
@@ -39,7 +39,7 @@ fn unmet(
     let Subject::Instance(_, instance) = need else {
         return drafts.absent.contains(need).then(|| HeldReason::Needs(need.clone()));
     };
-    // A container that only has to run again was made for what is there; new settings were made for what is wanted.
+    // A container that only has to run again was created for the current state; new settings were made for the wanted state.
     if held.contains(need) && !only_runs_again(draft) {
         return Some(HeldReason::Needs(need.clone()));
     }

@@ -1,4 +1,4 @@
-//! What it takes to change one field of one container, and the calls that change many at once.
+//! The calls that change one field of a container, and those that change several fields together.
 
 use super::action::Update;
 use super::step::FieldChange;
@@ -88,7 +88,7 @@ pub(super) fn updates(changes: &[FieldChange], service: &Service, container: &Co
         Status::Created | Status::Exited { .. } | Status::Dead if has(&[FieldKind::State]) => {
             updates.push(Update::Start);
         }
-        // The engine is at it, or nobody asked for it to run.
+        // The engine is already doing it, or it was not requested to run.
         _ => {}
     }
     updates

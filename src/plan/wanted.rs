@@ -1,4 +1,4 @@
-//! Desired as a list of instances, and the containers that stand for them now.
+//! The desired instances, and the containers that now belong to each of them.
 
 use crate::model::{Container, Deployment, Desired, InstanceId, NEXT, Observed, OwnerId, PREV, Service, ServiceRef};
 use std::collections::BTreeMap;
@@ -10,11 +10,8 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 /// One replica that should be there.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted<'a> {
-    /// Which.
     pub(super) id: InstanceId,
-    /// Its deployment.
     pub(super) deployment: &'a Deployment,
-    /// Its service.
     pub(super) service: &'a Service,
     /// The name its container should have.
     pub(super) name: String,
@@ -48,7 +45,7 @@ pub(super) struct Present<'a> {
 }
 
 impl<'a> Present<'a> {
-    /// The container that stands for the instance: the one with the name that it should have, else the first.
+    /// The container of the instance: the one with the right name, else the first.
     pub(super) fn standing(&self, name: &str) -> Option<&'a Container> {
         self.main.iter().copied().find(|one| one.name == name).or_else(|| self.main.first().copied())
     }

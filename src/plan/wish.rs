@@ -1,12 +1,12 @@
-//! What a commit wants of one object, as a digest: repairs count for the settings that they brought back, so that other settings
-//! begin anew.
+//! The wanted state of one object as a digest: repairs are counted for the settings that they restored, and the count starts again
+//! for other settings.
 
 use super::diff::spec_digest;
 use super::settings::{network_settings, volume_settings};
 use super::subject::Subject;
 use crate::model::{Desired, digest};
 
-/// Digest of what is wanted of `subject` (twelve hexadecimal digits); empty for what no commit names.
+/// Digest of the wanted state of `subject` (twelve hexadecimal digits); empty if it is in no commit.
 pub fn wish(desired: &Desired, subject: &Subject) -> String {
     let deployments = || desired.deployments.values();
     match subject {

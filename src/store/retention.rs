@@ -1,7 +1,7 @@
 //! How long events, histories and commits are kept.
 
 use super::{Store, StoreError, time_text};
-use crate::model::{CommitId, Timestamp};
+use crate::model::Timestamp;
 use crate::process::clock;
 use jiff::SignedDuration;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -106,7 +106,7 @@ fn remove(db: &mut Connection, table: &str, oldest: &str, rows: i64) -> rusqlite
 mod tests {
     use super::*;
     use crate::event::{Event, Fact};
-    use crate::model::Revision;
+    use crate::model::{CommitId, Revision};
     use crate::store::{EventFilter, Ledger, RevisionOutcome};
 
     const YEAR: i64 = 365 * 24 * 3600;

@@ -1,4 +1,5 @@
-//! Which paths a Rust file names. A scanner of tokens is enough: comments and texts are skipped, `use` trees unfolded.
+//! Which paths a Rust file names, and which of its public items have no docs. A scanner of tokens is enough: comments and texts are
+//! skipped, `use` trees unfolded.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,6 +18,10 @@ pub(crate) struct Source {
     pub(crate) lines: usize,
     /// Its functions: the name of each and how many lines it has.
     pub(crate) functions: Vec<(String, usize)>,
+    /// Its public types, functions and other items without docs: the line and name of each.
+    pub(crate) undocumented: Vec<(usize, String)>,
+    /// Whether it begins with a comment about itself (`//!`).
+    pub(crate) says_what_it_is: bool,
 }
 
 /// A path with at least two segments, or an imported crate.
@@ -76,7 +81,7 @@ pub(crate) fn scan(file: &str, code: &str, is_test: bool) -> Source {
     let module = file.split('/').next().unwrap_or(file).trim_end_matches(".rs").to_owned();
     let depth = file.trim_end_matches("/mod.rs").trim_end_matches(".rs").split('/').count();
     let tokens = tokens(code);
-    let mut found = Vec::new();
+    let (mut found, mut undocumented) = (Vec::new(), Vec::new());
     let (mut at, mut braces, mut test_until) = (0, 0usize, None);
     let text = |index: usize| tokens.get(index).map_or("", |(text, _)| text.as_str());
     while at < tokens.len() {
@@ -94,6 +99,9 @@ pub(crate) fn scan(file: &str, code: &str, is_test: bool) -> Source {
             }
             word if is_word(word) && !matches!(at.checked_sub(1).map(text), Some("::" | "." | "'")) => {
                 let line = tokens[at].1;
+                if word == "pub" && !is_test && test_until.is_none() {
+                    undocumented.extend(without_docs(&tokens, at).map(|name| (line, name)));
+                }
                 let imported = at.checked_sub(1).map(text) == Some("use");
                 let handed_on = imported && matches!(at.checked_sub(2).map(text), Some("pub" | ")"));
                 let mut leaves = Vec::new();
@@ -110,7 +118,31 @@ pub(crate) fn scan(file: &str, code: &str, is_test: bool) -> Source {
         at += 1;
     }
     let (lines, functions) = (code.lines().count(), functions(&tokens));
-    Source { file: file.to_owned(), module, paths: found, is_test, lines, functions }
+    let says_what_it_is = code.starts_with("//!");
+    Source { file: file.to_owned(), module, paths: found, is_test, lines, functions, undocumented, says_what_it_is }
+}
+
+/// The name of the item whose `pub` stands at `at`, if it has no docs. Fields are not items, and a module has its docs in its own file.
+fn without_docs(tokens: &[(String, usize)], at: usize) -> Option<String> {
+    let text = |index: usize| tokens.get(index).map_or("", |(text, _)| text.as_str());
+    let is_qualifier = |word: &str| matches!(word, "async" | "unsafe" | "extern" | "const" | "static" | "mut");
+    let keyword = (at + 1..tokens.len()).find(|index| !is_qualifier(text(*index)))?;
+    let named = match text(keyword) {
+        "fn" | "struct" | "enum" | "union" | "trait" | "type" => text(keyword + 1),
+        // A constant has no keyword of its own after its qualifiers.
+        name if keyword > at + 1 => name,
+        _ => return None,
+    };
+    let mut first = at;
+    while first > 0 {
+        match text(first - 1) {
+            // `$(#[…])*` in a macro passes the docs of its caller on.
+            DOC | "*" => return None,
+            "]" => first = (0..first).rev().find(|index| text(*index) == "#" && text(index + 1) == "[")?,
+            _ => break,
+        }
+    }
+    Some(named.to_owned())
 }
 
 /// The name of each function, and how many lines it has.
@@ -184,7 +216,10 @@ fn is_word(text: &str) -> bool {
     text.starts_with(|first: char| first.is_alphabetic() || first == '_')
 }
 
-/// Words, `::` and single signs with their lines; comments, texts, characters and numbers are left out.
+/// The token of a line of docs.
+const DOC: &str = "///";
+
+/// Words, `::`, single signs and [`DOC`] with their lines; other comments, texts, characters and numbers are left out.
 fn tokens(code: &str) -> Vec<(String, usize)> {
     let mut found = Vec::new();
     let mut rest = code;
@@ -192,6 +227,9 @@ fn tokens(code: &str) -> Vec<(String, usize)> {
     while let Some(first) = rest.chars().next() {
         let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
         let length = if rest.starts_with("//") {
+            if rest.starts_with("///") {
+                found.push((DOC.to_owned(), line(rest)));
+            }
             rest.find('\n').unwrap_or(rest.len())
         } else if rest.starts_with("/*") {
             block_comment(rest)

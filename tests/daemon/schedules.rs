@@ -155,7 +155,7 @@ async fn a_daemon_that_is_killed_during_a_run_starts_nothing_twice_and_says_what
         let runs = ended(&rig, "long", 1).await;
         let [run] = &runs[..] else { panic!("{runs:#?}") };
         assert_eq!((run.run.state, run.run.verdict), (RunState::Interrupted, Some(RunVerdict::Aborted)));
-        assert!(run.run.note.as_deref().unwrap().contains("not started again"), "{run:#?}");
+        assert!(run.run.note.as_deref().unwrap().contains("not restarted"), "{run:#?}");
         let verdicts: Vec<Option<Verdict>> = run.tasks.iter().map(|task| task.verdict).collect();
         assert_eq!(verdicts, [Some(Verdict::Succeeded), None], "{run:#?}");
         tokio::time::sleep(Duration::from_millis(500)).await;

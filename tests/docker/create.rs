@@ -46,7 +46,7 @@ async fn a_foreign_container_is_listed_and_keeps_its_name() {
     let launch = rig.launch("web");
     let id = foreign(&rig, &launch.name).await;
     let error = rig.act(Action::CreateInstance(Box::new(launch.clone()))).await.unwrap_err();
-    assert!(matches!(&error, ActError::Stale(text) if text.contains("not ours")), "{error}");
+    assert!(matches!(&error, ActError::Stale(text) if text.contains("not managed by setpoint")), "{error}");
     let seen = rig.one(&launch.name).await;
     assert_eq!((seen.id.as_str(), seen.owner, seen.spec.image), (id.as_str(), None, image()));
     assert_eq!(seen.spec.command, None);
@@ -136,7 +136,7 @@ async fn a_file_for_a_read_only_root_is_refused_with_a_remedy() {
     let error = rig.act(Action::CreateInstance(Box::new(launch.clone()))).await.unwrap_err();
     let ActError::Engine(error) = error else { panic!("{error}") };
     assert!(error.to_string().contains("/data/web.conf"));
-    assert!(error.hint().unwrap().contains("on a volume"), "{error:?}");
+    assert!(error.hint().unwrap().contains("mount a volume"), "{error:?}");
     assert_eq!(rig.names().await, Vec::<String>::new());
     let volume = setpoint::model::Mount::Volume { name: rig.name("data"), read_only: false };
     launch.spec.mounts.insert("/data".to_owned(), volume);

@@ -329,7 +329,10 @@ fn anonymous_volumes_go_over_to_the_replacement() {
     // Something else mounted there would leave the content behind.
     host.want(&[("db", &format!("image: {image}\nvolumes: ['fresh:/data']"))]);
     let out = host.held(&[]);
-    assert!(out.contains("it would lose what is at /data") && out.contains("--allow data-loss:"), "{out}");
+    assert!(
+        out.contains("the data at /data (in an anonymous volume) would be lost") && out.contains("--allow data-loss:"),
+        "{out}"
+    );
     assert_eq!(volume(&host), first);
     let out = host.ok(&["apply", "--yes", "--allow", &format!("data-loss:{}/db/1", host.name)]);
     assert!(out.contains("DATA LOSS: 1"), "{out}");

@@ -134,7 +134,7 @@ async fn an_application_that_listens_late_is_starting_and_not_unhealthy() {
     assert!(evidence.starts_with("healthy for 200ms"), "{evidence}");
     let said =
         |line: &str| rig.news.lock().unwrap().iter().any(|one| matches!(one, News::Line(text) if text.contains(line)));
-    assert!(said("not healthy yet: ") && said("waits up to 30s"), "what is waited for is said");
+    assert!(said("not healthy yet: ") && said("waiting for up to 30s"), "what is waited for is said");
 
     // A check that came too early is made again soon, and not after a whole interval.
     let mut soon =
@@ -164,7 +164,7 @@ async fn a_container_that_cannot_be_reached_from_here_is_asked_from_inside_or_no
     };
     let web = alone("httpd -f -p 80 -h /etc", "web");
     let evidence = create(&rig, &web).await.unwrap().evidence.unwrap();
-    assert!(evidence.ends_with("asked inside the container"), "{evidence}");
+    assert!(evidence.ends_with("checked inside the container"), "{evidence}");
     let seen = rig.one(&web.name).await;
     let nothing = rig.docker.probe(&seen, &probe(Some("/nothing"))).await;
     assert!(matches!(&nothing, ProbeResult::Bad(what) if what.ends_with("answered 404")), "{nothing:?}");

@@ -152,7 +152,7 @@ fn a_removal_beyond_the_budget_waits_for_a_word() {
     host.commit("without the second");
     let run = host.run(&["plan", "--detailed-exitcode"]);
     assert_eq!(run.code, Some(3), "{}", run.out);
-    assert!(run.out.contains("3 instances would be pruned, the budget allows 1"), "{}", run.out);
+    assert!(run.out.contains("3 instances would be removed, but the prune budget allows 1"), "{}", run.out);
     assert!(run.out.contains(&format!("setpoint apply --allow prune:{second}/x")), "{}", run.out);
     host.held(&[]);
     assert_eq!(host.containers().len(), 4, "nothing held is removed");
@@ -199,10 +199,14 @@ fn what_is_not_ours_is_in_the_way() {
         let row = plan["held"].as_array().unwrap().iter().find(|row| text(&row["subject"]).contains(subject));
         row.map(|row| text(&row["why"]).to_owned()).unwrap_or_default()
     };
-    assert!(held("/named/1").contains(&format!("container `{}` exists and is not ours", foreign.name)), "{}", run.out);
-    assert!(held("/port/1").contains(&format!("host port {port}/tcp is held by `{holder}`")), "{}", run.out);
-    assert!(held("network ").contains("exists and is not ours"), "{}", run.out);
-    assert!(held("volume ").contains("exists and is not ours"), "{}", run.out);
+    assert!(
+        held("/named/1").contains(&format!("container `{}` already exists and is not managed", foreign.name)),
+        "{}",
+        run.out
+    );
+    assert!(held("/port/1").contains(&format!("host port {port}/tcp is used by `{holder}`")), "{}", run.out);
+    assert!(held("network ").contains("exists and is not managed"), "{}", run.out);
+    assert!(held("volume ").contains("exists and is not managed"), "{}", run.out);
     assert!(held("/net/1").contains("needs network"), "{}", run.out);
     assert!(held("/vol/1").contains("needs volume"), "{}", run.out);
     host.held(&[]);

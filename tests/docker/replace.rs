@@ -201,7 +201,7 @@ async fn one_host_port_goes_from_the_old_to_the_new() {
     // A plan that overlooked the port: the old one goes on.
     let error = replace(&rig, &old, &new, false, true).await.unwrap_err();
     let ActError::Engine(error) = error else { panic!("{error}") };
-    assert!(error.hint().unwrap().contains("free it"), "{error:?}");
+    assert!(error.hint().unwrap().contains("choose another port"), "{error:?}");
     assert_eq!(rig.one(&launch.name).await.id, old);
     let outcome = replace(&rig, &old, &new, true, true).await.unwrap();
     assert_eq!(Some(rig.one(&launch.name).await.id), outcome.container);

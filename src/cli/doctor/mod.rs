@@ -12,14 +12,14 @@ use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Check this machine: engine, permissions, git, disk, limits, clock; say what is wrong and what to do
+/// Check this machine: engine, permissions, git, disk, limits, clock; report what is wrong and how to fix it
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   setpoint doctor
   setpoint doctor --config /etc/setpoint/daemon.kdl     as the user that the daemon runs as")]
 pub(super) struct DoctorArgs {
-    /// Settings of a daemon: checks its repo, log-in, folders and limits too
+    /// Settings file of a daemon: also checks its repo, login, folders and limits
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
 }

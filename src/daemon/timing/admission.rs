@@ -167,20 +167,20 @@ impl Desk {
         let may = |schedule: &Schedule| run.process.is_none() && (!late || (schedule.missed != Missed::Skip && !asked));
         match schedule.filter(|schedule| !run.began && may(schedule)) {
             Some(schedule) => {
-                tracing::info!(run = %run.run, "a run was fired before the daemon ended and had not begun");
+                tracing::info!(run = %run.run, "a run was due before the daemon ended and had not started");
                 self.admit_one(loaded, schedule, &run.due, Some(&run.run), late, now)?;
             }
             None => {
                 let note = if run.process.is_some() {
-                    "its process ended before the run did"
+                    "its process ended during the run"
                 } else if run.began {
-                    "the daemon ended before the run did; its tasks were not started again"
+                    "the daemon ended during the run; its tasks were not restarted"
                 } else if schedule.is_none() {
-                    "the daemon ended before the run began, and its schedule is gone"
+                    "the daemon ended before the run started, and its schedule no longer exists"
                 } else if asked {
-                    "the daemon ended before the run began, and it was asked for too long ago"
+                    "the daemon ended before the run started, and it was requested too long ago"
                 } else {
-                    "the daemon ended before the run began, and its schedule skips what is missed"
+                    "the daemon ended before the run started, and its schedule skips missed runs"
                 };
                 loaded.ledger.settle_interrupted(&run.run, RunVerdict::Aborted, note, now)?;
                 tracing::warn!(run = %run.run, note, "a run was interrupted");

@@ -134,10 +134,10 @@ impl Desk {
         let error = chain(&error);
         let lately = |told: Timestamp| told <= now && now.duration_since(told) < TOLD;
         if self.told.is_some_and(lately) {
-            tracing::debug!(error, "the ledger of due times fails again");
+            tracing::debug!(error, "the ledger of due times still fails");
         } else {
             self.told = Some(now);
-            tracing::error!(error, "the ledger of due times does not work; it is tried again");
+            tracing::error!(error, "the ledger of due times cannot be used; trying again");
         }
         false
     }
@@ -256,7 +256,14 @@ impl Desk {
         if let Some(span) = missed {
             let outcome = FireOutcome::Missed { missed_from: span.first, missed: span.count };
             ledger.fire(name, &DueKey::Instant(span.last), outcome, None, now)?;
-            left_out(ledger, name, &DueKey::Instant(span.last), span.count, "missed: nobody was there in time", now);
+            left_out(
+                ledger,
+                name,
+                &DueKey::Instant(span.last),
+                span.count,
+                "missed: no daemon was running at the due time",
+                now,
+            );
         }
         self.admit_all(loaded, schedule, &run, until, now)?;
         for _ in 0..TAKEN {
@@ -288,7 +295,7 @@ impl Desk {
 
 /// Reports that due times do not run; the ledger has it already.
 pub(super) fn left_out(ledger: &Ledger, name: &ScheduleName, due: &DueKey, count: u64, because: &str, at: Timestamp) {
-    tracing::warn!(schedule = %name, %due, count, because, "a due time does not run");
+    tracing::warn!(schedule = %name, %due, count, because, "a due time was not run");
     let (schedule, due, because) = (name.clone(), due.to_string(), because.to_owned());
     event(ledger, &Event { at, fact: Fact::RunLeftOut { schedule, due, count, because } });
 }

@@ -20,7 +20,7 @@ impl EndedRun {
         match pruned {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(error = chain(&error), "old runs were not removed"),
-            Err(error) => tracing::warn!(error = chain(&error), "the removal of old runs broke off"),
+            Err(error) => tracing::warn!(error = chain(&error), "the removal of old runs was aborted"),
         }
     }
 }

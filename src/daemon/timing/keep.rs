@@ -156,7 +156,7 @@ impl Timing {
             }
         };
         if tokio::time::timeout(self.farewell, all).await.is_err() {
-            tracing::warn!("runs under way did not end in time; the next start of the daemon closes them");
+            tracing::warn!("runs in progress did not end in time; the next daemon marks them as interrupted");
         }
     }
 }

@@ -51,8 +51,8 @@ impl Launch {
         }
         match tokio::task::spawn_blocking(move || self.conduct()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(run = %id, error = chain(&error), "a run could not be written down"),
-            Err(error) => tracing::error!(run = %id, error = chain(&error), "a run broke off"),
+            Ok(Err(error)) => tracing::error!(run = %id, error = chain(&error), "a run could not be recorded"),
+            Err(error) => tracing::error!(run = %id, error = chain(&error), "a run was aborted"),
         }
         over
     }
@@ -77,7 +77,7 @@ impl Launch {
                     recorder.follow(&mut moments, |_| {}, drop)
                 });
                 let conducted = ready.conduct(planned, &self.hand);
-                let broke_off = |_| vec!["writing it down broke off".to_owned()];
+                let broke_off = |_| vec!["its recording was aborted".to_owned()];
                 let notes = recording.join().unwrap_or_else(broke_off);
                 conducted.map(|run| (run, notes))
             })
@@ -132,7 +132,7 @@ impl Launch {
     /// Says that it began.
     fn begun(&self, started_at: Timestamp) {
         let Begin { id, schedule, due, revision, .. } = &self.begin;
-        tracing::info!(run = %id, %due, "run begins");
+        tracing::info!(run = %id, %due, "run started");
         let begun = Fact::RunBegun { run: id.clone(), schedule: schedule.name.clone(), revision: revision.clone() };
         self.event(begun, started_at);
     }

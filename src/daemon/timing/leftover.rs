@@ -72,7 +72,7 @@ impl Leftover {
             }
         };
         futures_util::join!(programs, self.follow(begin, tls, stop));
-        tracing::info!(run = %self.id, "nothing of the interrupted run is under way any more");
+        tracing::info!(run = %self.id, "no task of the interrupted run is in progress any more");
         let keep = self.schedule.as_deref().map_or(usize::MAX, runs_kept);
         EndedRun { schedule: self.name, id: self.id, ledger: self.ledger, keep }
     }
@@ -126,14 +126,14 @@ impl Leftover {
             // A process that is executing another program shows no environment for a moment: it takes two looks to be sure.
             if found.is_empty() && none_found {
                 if !asked.is_empty() {
-                    tracing::warn!(run = %self.id, ?asked, "programs of a daemon that was killed were ended");
+                    tracing::warn!(run = %self.id, ?asked, "programs of a killed daemon were stopped");
                 }
                 return;
             }
             none_found = found.is_empty();
             if gone >= grace.saturating_add(STUCK) && !found.is_empty() {
                 let left: Vec<i32> = found.iter().map(Marked::number).collect();
-                return tracing::error!(run = %self.id, ?left, "programs of a daemon that was killed do not end");
+                return tracing::error!(run = %self.id, ?left, "programs of a killed daemon do not stop");
             }
             for program in &found {
                 let done = if gone >= grace {
@@ -144,7 +144,7 @@ impl Leftover {
                     Ok(())
                 };
                 if let Err(error) = done {
-                    tracing::debug!(run = %self.id, program = program.number(), error = chain(&error), "not ended");
+                    tracing::debug!(run = %self.id, program = program.number(), error = chain(&error), "not stopped");
                 }
             }
             tokio::time::sleep(SWEEP).await;

@@ -23,19 +23,19 @@ pub struct Asked {
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// The schedules of no commit are in force.
-    #[error("no commit is applied yet, so no schedule is in force")]
+    #[error("no commit has been applied yet, so no schedule is active")]
     NothingInForce,
     /// There is no such schedule.
-    #[error("the commit in force has no schedule `{0}`")]
+    #[error("the active commit has no schedule `{0}`")]
     NoSchedule(ScheduleName),
     /// As its `overlap` says, or because very many run.
-    #[error("earlier runs have not ended, so that `{0}` does not run now")]
+    #[error("`{0}` is not run now, because earlier runs have not ended")]
     UnderWay(ScheduleName),
     /// The daemon is about to end.
-    #[error("the daemon ends")]
+    #[error("the daemon is shutting down")]
     Ending,
     /// The store failed.
-    #[error("the store does not work")]
+    #[error("the database cannot be used")]
     Store(#[from] StoreError),
 }
 

@@ -1,4 +1,4 @@
-//! What the client library's errors mean.
+//! The meaning of the client library's errors.
 
 use crate::engine::error::{Cause, CauseKind};
 use bollard::errors::Error;
@@ -22,7 +22,7 @@ impl From<Error> for Cause {
     }
 }
 
-/// What an engine says of a version that it does not speak.
+/// The engine's error for an API version that it does not support.
 fn is_of_version(text: &str) -> bool {
     text.contains("client version") && (text.contains("too old") || text.contains("too new"))
 }
@@ -42,11 +42,11 @@ pub(super) fn is_gone(cause: &Error) -> bool {
 
 /// Whether the engine says that a name is taken or that the object's state does not allow it.
 pub(super) fn is_conflict(cause: &Error) -> bool {
-    // Podman says 500 of a name that is taken.
+    // Podman answers 500 if a name is taken.
     status(cause) == Some(409) || status(cause) == Some(500) && cause.to_string().contains("is already in use")
 }
 
-/// The operating system's own reason, wherever it stands in the chain.
+/// The operating system's own reason, anywhere in the chain of causes.
 fn io_kind(cause: &Error) -> Option<ErrorKind> {
     if let Error::IOError { err } = cause {
         return Some(err.kind());

@@ -1,5 +1,5 @@
-//! The connection: which endpoint, what it says of itself. It is agreed on anew after each break, because another engine, or
-//! another version of it, may answer then.
+//! The connection: the endpoint, and what the engine reports about itself. The API version is negotiated again after each break,
+//! because another engine, or another version of it, may answer then.
 
 use super::defaults::{Defaults, TIMEOUT};
 use super::podman::PODMAN_GAPS;
@@ -10,11 +10,11 @@ use bollard::API_DEFAULT_VERSION;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where Docker's engine listens when nothing else is named.
+/// Docker's default endpoint.
 const DEFAULT_ENDPOINT: &str = "unix:///var/run/docker.sock";
 
 impl Docker {
-    /// Connects and agrees on the API version. `None` is `DOCKER_HOST` or the default socket.
+    /// Connects and negotiates the API version. `None` is `DOCKER_HOST` or the default socket.
     ///
     /// # Errors
     /// When no engine answers at the endpoint, or its API version is not supported.
@@ -40,7 +40,7 @@ impl Docker {
         Ok(Self { api, link: Arc::new(link), credentials: Credentials::default() })
     }
 
-    /// Agrees on the API version and reads the engine's settings; again at any time, as after a break.
+    /// Negotiates the API version and reads the engine's settings; can be repeated at any time, for example after a break.
     ///
     /// # Errors
     /// When the engine does not answer or speaks no version that is spoken here.
@@ -59,7 +59,7 @@ impl Docker {
         let agreed = newest.min(ours);
         if let Some(before) = self.link.speak(agreed).filter(|before| *before != agreed) {
             let engine = there.version.unwrap_or_default();
-            tracing::info!(engine, api = %agreed, before = %before, "the engine speaks another version of its API");
+            tracing::info!(engine, api = %agreed, before = %before, "the engine now uses another API version");
         }
         let info = self.api.info().await.map_err(|source| EngineError::Info { source: source.into() })?;
         self.link.learn(Defaults {
@@ -81,12 +81,12 @@ impl Docker {
         &self.link.endpoint
     }
 
-    /// What the engine's own settings make of an absent value, as of the last agreement.
+    /// The engine's own defaults, as they were read at the last negotiation.
     pub(super) fn defaults(&self) -> Arc<Defaults> {
         self.link.defaults()
     }
 
-    /// The same connection with a way to look up passwords that registries name by environment variable.
+    /// The same connection, with a way to look up the passwords that registries refer to by environment variable.
     #[must_use]
     pub fn with_credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = credentials;
@@ -120,7 +120,7 @@ impl Docker {
         })
     }
 
-    /// The same connection for a call whose first answer may take so long.
+    /// The same connection for a call whose first answer may take this long.
     pub(super) fn patient(&self, patience: Duration) -> bollard::Docker {
         self.api.clone().with_timeout(patience + Duration::from_secs(TIMEOUT))
     }
@@ -139,7 +139,7 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The endpoint when none is named. A context of the `docker` command may lead to another host: that is not passed over.
+/// The endpoint if none is given. A context of the `docker` command may name another host, so it is refused and not ignored.
 fn default_endpoint() -> Result<String, EngineError> {
     if let Some(host) = variable("DOCKER_HOST") {
         return Ok(host);

@@ -1,4 +1,4 @@
-//! Calls that a person asks for and no plan ever makes.
+//! Calls that a person requests and that no plan ever contains.
 
 use super::Docker;
 use super::labels::{IMAGE_OWNER, OWNER};
@@ -15,8 +15,8 @@ use std::io::Read;
 use std::net::IpAddr;
 
 impl Docker {
-    /// The addresses of the engine's host in its bridge networks. One that is an address of this machine too says that
-    /// containers can be reached from here.
+    /// The addresses of the engine's host in its bridge networks. If one of them is also an address of this machine, containers can
+    /// be reached from here.
     ///
     /// # Errors
     /// When the networks cannot be listed.
@@ -28,7 +28,7 @@ impl Docker {
         Ok(pools.filter_map(|pool| pool.gateway?.split('/').next()?.parse().ok()).collect())
     }
 
-    /// Removes the volumes and images that carry this owner's label, whatever their names; returns what could not be removed.
+    /// Removes all volumes and images with this owner's label; returns what could not be removed.
     ///
     /// # Errors
     /// When they cannot be listed.
@@ -77,7 +77,7 @@ impl Docker {
         }
     }
 
-    /// One file out of an image that is on the host; `None` when the image has no such regular file.
+    /// Reads a file from an image on the host; `None` if the image has no such regular file.
     ///
     /// # Errors
     /// When there is no such image, or the engine breaks off.

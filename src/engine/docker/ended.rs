@@ -1,9 +1,9 @@
-//! When a container that ended has done what it was for, although it was waited for as something that runs.
+//! Decides whether a container that ended has completed its work, although its gate waits for a running container.
 
 use crate::model::{Container, Probe, Restart, Status, Test};
 
-/// Whether a container ended well and is not to run again: its restart policy says so, and there is no check that was to find it
-/// healthy.
+/// Whether a container ended successfully and is not to run again: its restart policy allows that, and it has no check that must
+/// find it healthy.
 pub(super) fn has_done_its_work(container: &Container, probe: Option<&Probe>) -> bool {
     let check = container.spec.healthcheck.as_ref().filter(|check| check.test != Test::Disabled);
     matches!(container.status, Status::Exited { code: 0, oom: false })

@@ -1,4 +1,4 @@
-//! What happens on the engine, filtered by the engine itself.
+//! The events of the engine, filtered by the engine itself.
 
 use super::{Docker, labels};
 use crate::engine::EngineEvent;
@@ -25,8 +25,8 @@ const CONTAINER: &[&str] =
 const OTHER: &[&str] = &["connect", "disconnect", "destroy", "tag", "untag", "delete"];
 
 impl Docker {
-    /// What happens to our objects from now on. Begins with [`EngineEvent::Gap`] once it is open, never ends, opens
-    /// itself again with growing pauses when it breaks, and says `Gap` then too.
+    /// Events of our objects from now on. The stream begins with [`EngineEvent::Gap`] once it is open and never ends. When it
+    /// breaks, it is reopened after increasing pauses and reports `Gap` again.
     pub fn events(&self, owner: &OwnerId) -> BoxStream<'static, EngineEvent> {
         let state = State {
             docker: self.clone(),

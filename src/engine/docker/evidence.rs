@@ -1,4 +1,4 @@
-//! What a container that failed has to say for itself.
+//! Collects the evidence of a failed container: its log and the output of its check.
 
 use super::Docker;
 use crate::engine::LogOptions;
@@ -8,14 +8,14 @@ use std::time::Duration;
 
 /// Lines of the log that are kept.
 const LINES: u32 = 20;
-/// Bound on reading them: a log driver that hangs must not hold up the way back.
+/// Time limit for reading them: a log driver that hangs must not delay the roll-back.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A line or a check's output is cut here, in characters.
 const WIDTH: usize = 2000;
 
 impl Docker {
-    /// The verdict with the last log lines and the last output of the health check. Never fails: what cannot be read is
-    /// said instead.
+    /// The verdict with the last log lines and the last output of the health check. Never fails: if something cannot be read, the
+    /// report says so.
     pub(super) async fn report(&self, container: &ContainerId, verdict: String) -> HealthReport {
         let (log, check) = tokio::join!(self.last_lines(container), self.last_check(container));
         HealthReport { verdict, log, check }

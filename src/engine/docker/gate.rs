@@ -1,4 +1,4 @@
-//! What a container must pass before its step is done. Every wait is bounded, and ends at once when it is hopeless.
+//! Waits for a container to pass the gate of its step. Every wait has a time limit, and ends early if it cannot succeed any more.
 
 use super::Docker;
 use super::ended::has_done_its_work;
@@ -10,19 +10,17 @@ use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// First and longest pause between two looks.
+/// First and longest pause between two observations.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
-/// First pause before a check that was not answered is made again; it doubles up to the check's interval.
+/// First pause before a check without an answer is repeated; it doubles up to the check's interval.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// How a gate was not passed.
+/// Why a gate was not passed.
 #[derive(Debug)]
 pub(super) enum GateError {
-    /// The container failed.
     Failed(Box<HealthReport>),
-    /// The wait was ended from outside.
+    /// The wait was interrupted.
     Interrupted(Interruption),
-    /// The engine did not answer.
     Engine(EngineError),
 }
 
@@ -32,7 +30,7 @@ impl From<EngineError> for GateError {
     }
 }
 
-/// What one look tells.
+/// The result of one observation.
 enum Look {
     Good(Box<Container>),
     Done,
@@ -42,7 +40,7 @@ enum Look {
 }
 
 impl From<GateError> for ActError {
-    /// For steps that have no old container to put back.
+    /// For steps without an old container to put back.
     fn from(error: GateError) -> Self {
         match error {
             GateError::Failed(report) => Self::Gate { report, rolled_back: false },
@@ -53,8 +51,8 @@ impl From<GateError> for ActError {
 }
 
 impl Docker {
-    /// Waits until `container` passes `gate`; the text is the evidence. `fresh` says that it was just started, so that
-    /// every restart counts against it. `say` is given what is waited for, in words, whenever that changes.
+    /// Waits until `container` passes `gate`; returns the evidence. `fresh` means that it was just started, so that any restart is
+    /// a failure. `say` is called with the reason for waiting whenever that changes.
     pub(super) async fn pass(
         &self,
         container: &ContainerId,
@@ -74,7 +72,7 @@ impl Docker {
                 Gate::Completed { timeout } => self.completed(container, *timeout).await,
             }
         };
-        // Cancel safety: a wait only looks; dropping it changes nothing.
+        // Cancel safety: a wait only reads; dropping it changes nothing.
         tokio::select! {
             biased;
             result = wait => result,
@@ -93,7 +91,7 @@ impl Docker {
         match self.find(id.as_str()).await? {
             Some(container) if container.started_at.is_some() => Ok(None),
             Some(_) => self.fail(id, "was never started".to_owned()).await,
-            None => self.fail(id, "is gone".to_owned()).await,
+            None => self.fail(id, "no longer exists".to_owned()).await,
         }
     }
 
@@ -116,7 +114,7 @@ impl Docker {
                 Status::Created => return self.fail(id, "was never started".to_owned()).await,
                 Status::Restarting if !retried => {
                     let verdict =
-                        "ended and was restarted by the engine; a job needs the restart policy `no` or `on-failure`";
+                        "exited and was restarted by the engine; a job needs the restart policy `no` or `on-failure`";
                     return self.fail(id, verdict.to_owned()).await;
                 }
                 Status::Running | Status::Paused | Status::Restarting => {}
@@ -129,7 +127,7 @@ impl Docker {
         }
     }
 
-    /// How long a container that ended had run, for people.
+    /// How long a container ran, for people.
     async fn lifetime(&self, id: &ContainerId) -> String {
         let inspect = self.inspect(id.as_str()).await.ok();
         let state = inspect.and_then(|inspect| inspect.state).unwrap_or_default();
@@ -141,7 +139,7 @@ impl Docker {
     }
 }
 
-/// A wait for healthy.
+/// A wait for a container to become healthy.
 struct Wait<'a> {
     docker: &'a Docker,
     container: &'a ContainerId,
@@ -152,7 +150,7 @@ struct Wait<'a> {
 }
 
 impl Wait<'_> {
-    /// The timeout bounds the time until it is healthy; a window that has begun is waited out.
+    /// The timeout limits the time until it is healthy; a stability window that has begun is completed.
     async fn healthy(&self, fresh: bool) -> Result<Option<String>, GateError> {
         let begin = Instant::now();
         let deadline = begin + self.timeout;
@@ -212,8 +210,8 @@ impl Wait<'_> {
     ) -> Result<Look, GateError> {
         let container = match self.docker.find(self.container.as_str()).await {
             Ok(Some(container)) => container,
-            Ok(None) => return Ok(Look::Hopeless("was removed while its health was waited for".to_owned())),
-            // An engine that is being restarted comes back; the deadline bounds the hope.
+            Ok(None) => return Ok(Look::Hopeless("was removed while waiting for it to become healthy".to_owned())),
+            // The engine may be restarting; the deadline limits the wait for it.
             Err(error) if error.is_retryable() && begin.elapsed() < self.timeout => {
                 return Ok(Look::Pending("the engine does not answer".to_owned()));
             }
@@ -222,12 +220,12 @@ impl Wait<'_> {
         let first = if fresh { 0 } else { container.restart_count };
         let (count, started_at) = *base.get_or_insert((first, container.started_at));
         if container.status == Status::Restarting || container.restart_count > count {
-            let code = self.exit_code().await.map(|code| format!(" with exit code {code}")).unwrap_or_default();
-            let verdict = format!("ended{code} and was restarted by the engine, after {}", seconds(begin.elapsed()));
+            let code = self.exit_code().await.map(|code| format!(" with code {code}")).unwrap_or_default();
+            let verdict = format!("exited{code} after {} and was restarted by the engine", seconds(begin.elapsed()));
             return Ok(Look::Hopeless(verdict));
         }
         if container.started_at != started_at {
-            return Ok(Look::Hopeless("was restarted while its health was waited for".to_owned()));
+            return Ok(Look::Hopeless("was restarted while waiting for it to become healthy".to_owned()));
         }
         Ok(match container.status {
             Status::Running => match container.health {
@@ -243,12 +241,12 @@ impl Wait<'_> {
         })
     }
 
-    /// What is waited for, in words; nothing pending means that only the time is left during which it must stay good.
+    /// What is waited for, for people. If nothing is pending, only the rest of the stability window is waited for.
     fn waits_for(&self, pending: Option<String>) -> String {
         match pending {
-            Some(what) => format!("not healthy yet: {what}; waits up to {}", duration_text(self.timeout)),
+            Some(what) => format!("not healthy yet: {what}; waiting for up to {}", duration_text(self.timeout)),
             None if self.window.is_zero() => String::new(),
-            None => format!("must stay so for {}", duration_text(self.window)),
+            None => format!("healthy; must stay healthy for {}", duration_text(self.window)),
         }
     }
 
@@ -256,16 +254,16 @@ impl Wait<'_> {
         let window = duration_text(self.window);
         let times = |count: u32| if count == 1 { "once".to_owned() } else { format!("{count} times") };
         match container.health {
-            Health::Healthy => format!("healthy for {window}, looked at {}", times(looks)),
+            Health::Healthy => format!("healthy for {window}, checked {}", times(looks)),
             _ if self.probe.is_some() => {
                 let note = probing.note.as_ref().map(|note| format!(", {note}")).unwrap_or_default();
                 format!("healthy for {window}, checked {}{note}", times(probing.checks))
             }
-            _ => format!("running for {window}, looked at {}", times(looks)),
+            _ => format!("running for {window}, checked {}", times(looks)),
         }
     }
 
-    /// The code of the last end; unknown once it runs again, when the engine says 0.
+    /// The exit code of the last run; unknown once it runs again, because the engine then reports 0.
     async fn exit_code(&self) -> Option<i64> {
         let inspect = self.docker.inspect(self.container.as_str()).await.ok()?;
         let state = inspect.state?;
@@ -282,19 +280,19 @@ impl Wait<'_> {
 
 type Check<'a> = Pin<Box<dyn Future<Output = ProbeResult> + Send + 'a>>;
 
-/// The check under way and what those before it said. A slow one does not keep the container from being looked at.
+/// The check in progress and the results of earlier ones. A slow check does not delay the observation of the container.
 struct Probing<'a> {
     probe: Option<&'a Probe>,
     running: Option<Check<'a>>,
     next: Instant,
     last: Option<ProbeResult>,
-    /// How it was asked, where that is not plain.
+    /// How it was checked, if that is not obvious.
     note: Option<String>,
-    /// Whether it was good once: from then on silence counts as a failure.
+    /// Whether it was good once: after that, no answer counts as a failure.
     was_good: bool,
     failures: u32,
     checks: u32,
-    /// Pause before the next check while none is answered.
+    /// Pause before the next check while there is no answer.
     again: Duration,
 }
 
@@ -313,7 +311,7 @@ impl<'a> Probing<'a> {
         }
     }
 
-    /// What the checks so far say of a container that runs; starts the next one when it is due.
+    /// The result of the checks so far for a running container; starts the next check when it is due.
     fn judge(&mut self, docker: &'a Docker, container: Container, begin: Instant) -> Look {
         let Some(probe) = self.probe else { return Look::Good(Box::new(container)) };
         if self.running.is_none() && Instant::now() >= self.next {
@@ -331,11 +329,11 @@ impl<'a> Probing<'a> {
                 Look::Hopeless(format!("unhealthy: its health check failed {times} times in a row: {what}"))
             }
             Some(ProbeResult::Bad(what) | ProbeResult::Silent(what)) => Look::Pending(what.clone()),
-            None => Look::Pending("its health check has not been answered yet".to_owned()),
+            None => Look::Pending("its health check has no answer yet".to_owned()),
         }
     }
 
-    /// Takes a result over and says when the next check is due: after the interval, but soon while nothing answers.
+    /// Records a result and returns when the next check is due: after the interval, but sooner while there is no answer.
     fn take(&mut self, result: ProbeResult) {
         let interval = self.probe.map(|probe| probe.interval).unwrap_or_default();
         self.checks += 1;
@@ -357,7 +355,7 @@ impl<'a> Probing<'a> {
         self.next = Instant::now() + pause;
     }
 
-    /// Sleeps, and takes the answer of a check when there is one before.
+    /// Sleeps, and records the answer of a check that arrives before the end.
     async fn rest_until(&mut self, wake: Instant) {
         let Some(check) = &mut self.running else { return tokio::time::sleep_until(wake).await };
         // Cancel safety: the check stays in `self.running` when the sleep wins.

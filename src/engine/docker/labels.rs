@@ -1,11 +1,11 @@
-//! The labels by which what is ours is found again, and what they remember.
+//! The labels by which our objects are recognised, and the data that they store.
 
 use crate::model::{CommitId, DeploymentName, InstanceId, Network, OwnerId, ServiceId, ServiceRef, Volume, digest};
 use crate::plan::{Launch, network_settings, volume_settings};
 use std::collections::{BTreeMap, HashMap};
 
 const PREFIX: &str = "dev.setpoint.";
-/// Whose it is (`<installation>/<environment>`).
+/// The owner (`<installation>/<environment>`).
 pub(super) const OWNER: &str = "dev.setpoint.owner";
 /// The deployment it was made for.
 pub(super) const DEPLOYMENT: &str = "dev.setpoint.deployment";

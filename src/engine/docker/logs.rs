@@ -1,4 +1,4 @@
-//! What containers write, line by line.
+//! The output of containers, line by line.
 
 use super::Docker;
 use crate::engine::{EngineError, LogLine, LogOptions, LogStream};

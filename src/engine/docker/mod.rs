@@ -1,8 +1,8 @@
-//! The Docker Engine over its API: looks at it ([`Docker::observe`]), carries out one step ([`Docker::act`]), tells when
-//! something happened ([`Docker::events`]).
+//! The Docker Engine through its API: observes it ([`Docker::observe`]), carries out one step ([`Docker::act`]), and reports events
+//! ([`Docker::events`]).
 //!
-//! It makes no choice of its own: a step says what is to be done and what must still hold. Every container, network and
-//! volume that it makes carries labels ([`labels`]) by which it is found again, and it changes nothing without them.
+//! Nothing is decided here: a step says what is to be done and which condition must still hold. Every container, network and volume
+//! that is created here has labels ([`labels`]) by which it is recognised; objects without them are not changed.
 
 mod act;
 mod cause;

@@ -1,4 +1,4 @@
-//! One look at the engine: a list of everything, and in full what is ours.
+//! Observes the engine: it lists all objects, and reads ours in full.
 
 use super::cause::is_gone;
 use super::{Docker, labels, translate};
@@ -11,11 +11,11 @@ use bollard::query_parameters::{ListNetworksOptions, ListVolumesOptions};
 use futures_util::stream::{self, StreamExt};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Inspect calls under way at once.
+/// Number of inspect calls at the same time.
 const INSPECTS: usize = 8;
 
 impl Docker {
-    /// One look at the engine. Health is what the engine itself checks; see [`Docker::probe`] for checks from outside.
+    /// Observes the engine. Health is the result of the engine's own checks; see [`Docker::probe`] for checks from outside.
     ///
     /// # Errors
     /// When the engine does not answer at all; what single objects did not answer stands in `missing`.
@@ -94,9 +94,9 @@ impl Docker {
                     observed.containers.push(container);
                     continue;
                 }
-                // It vanished since the list was made.
+                // It was removed after it was listed.
                 Err(error) if is_gone(&error) => continue,
-                Ok(None) => "the engine left out its id".to_owned(),
+                Ok(None) => "the engine did not report its id".to_owned(),
                 Err(error) => error.to_string(),
             };
             observed.missing.push(format!("container {}: {why}", name().trim_start_matches('/')));
@@ -109,7 +109,7 @@ impl Docker {
         labels
     }
 
-    /// Each image by the reference or id that was asked for; `None` is not on the host.
+    /// Each image by the requested reference or id; `None` means that it is not on the host.
     async fn images(
         &self,
         references: impl Iterator<Item = String>,
@@ -158,8 +158,8 @@ impl Docker {
     }
 }
 
-/// Takes away from us what somebody started from an image that was committed from one of our containers: its labels are those of
-/// its image, while ours are written for each container.
+/// Excludes containers that were started from an image that was committed from one of our containers: their labels are those of the
+/// image, while ours are written for each container.
 fn disown_copies(observed: &mut Observed, labels: &BTreeMap<ContainerId, BTreeMap<String, String>>) {
     for container in &mut observed.containers {
         let inherited = observed.images.get(&container.image_id).map(|image| &image.inherited);
@@ -170,7 +170,7 @@ fn disown_copies(observed: &mut Observed, labels: &BTreeMap<ContainerId, BTreeMa
     }
 }
 
-/// `container:<id>` says the same as `container:<name>`, which is what people write.
+/// `container:<id>` means the same as `container:<name>`, which people write.
 fn name_joined_networks(containers: &mut [Container]) {
     let names: BTreeMap<String, String> =
         containers.iter().map(|one| (one.id.as_str().to_owned(), one.name.clone())).collect();
@@ -184,7 +184,7 @@ fn name_joined_networks(containers: &mut [Container]) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a look is stamped with the time at which it was taken")]
+#[expect(clippy::disallowed_methods, reason = "an observation has the time at which it was made")]
 fn now() -> Timestamp {
     Timestamp::now()
 }

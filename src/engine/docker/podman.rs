@@ -1,4 +1,4 @@
-//! Podman's service for clients of Docker: the same API, with gaps.
+//! Podman's Docker-compatible service: the same API, with gaps.
 
 use super::Docker;
 use crate::engine::Gap;
@@ -7,7 +7,8 @@ use bollard::models::{ContainerInspectResponse, ContainerSummary};
 use bollard::query_parameters::ListContainersOptions;
 use std::time::Duration;
 
-/// Between the end of a process and its clean-up Podman reports a state that Docker does not have; it lasts for a moment.
+/// Between the end of a process and its clean-up, Podman briefly reports a state that Docker does not have: number of further
+/// attempts, and the pause between them.
 const CLEAN_UP: (u32, Duration) = (40, Duration::from_millis(50));
 
 const fn gap(what: &'static str, instead: &'static str) -> Gap {
@@ -17,46 +18,46 @@ const fn gap(what: &'static str, instead: &'static str) -> Gap {
 /// What does not work on Podman, as of 4.3. `docs/engines.md` has the same list.
 pub const PODMAN_GAPS: &[Gap] = &[
     gap(
-        "changes of limits and of the restart policy in place",
-        "its service cannot update containers, so such a step fails: change a setting with them that makes the container anew, or remove it",
+        "changing limits or the restart policy in place",
+        "its service cannot update containers, so such a step fails: also change a setting that recreates the container, or remove the container",
     ),
     gap(
-        "health checks where systemd does not run",
-        "Podman runs checks by timers of systemd; elsewhere they stay undecided and the wait for them ends at its limit",
+        "health checks on machines without systemd",
+        "Podman runs checks with systemd timers; without systemd a check has no result, and the wait for it ends at its time limit",
     ),
     gap(
         "`init: true` without the package catatonit",
-        "the container is not made: install the package, or leave `init` out",
+        "the container is not created: install the package, or remove `init`",
     ),
-    gap("stopping a paused container", "its service refuses that, so the step fails: run `podman unpause`"),
+    gap("stopping a paused container", "its service refuses it, so the step fails: run `podman unpause`"),
     gap(
-        "the keeping of a network that is in use",
-        "its service removes a network together with its connections: what is not of Setpoint must not use networks of its deployments",
-    ),
-    gap(
-        "the renewal of a container whose namespace another one shares",
-        "Podman removes no container that others depend on, so the step fails: remove the sharer first",
+        "protection of networks that are in use",
+        "its service removes a network together with its connections: do not connect other containers to networks of deployments",
     ),
     gap(
-        "drift of a container whose step failed half-way",
-        "what Podman adds by itself shows as drift until the container is made anew: let an apply end well",
+        "replacement of a container whose namespace another one shares",
+        "Podman does not remove a container that others depend on, so the step fails: remove the other container first",
+    ),
+    gap(
+        "drift of a container whose step failed",
+        "values that Podman adds are shown as drift until the container is recreated: run an apply until it succeeds",
     ),
 ];
 
 impl Docker {
-    /// What the engine says about a container.
+    /// The engine's report about a container.
     pub(super) async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse, Cause> {
         settled(|| self.api.inspect_container(id, None)).await
     }
 
-    /// Every container in short.
+    /// A summary of every container.
     pub(super) async fn list(&self) -> Result<Vec<ContainerSummary>, Cause> {
         let all = || ListContainersOptions { all: true, ..Default::default() };
         settled(|| self.api.list_containers(Some(all()))).await
     }
 }
 
-/// Asks until no container is being cleaned up.
+/// Repeats a call until no container is being cleaned up.
 async fn settled<T, F: Future<Output = Result<T, Cause>>>(ask: impl Fn() -> F) -> Result<T, Cause> {
     let mut tries = 0;
     loop {

@@ -1,7 +1,8 @@
-//! How calls reach the engine: connections that are kept open, and the version that is spoken now.
+//! How calls reach the engine: open connections, and the API version in use.
 //!
-//! bollard leaves the version out of a request's path, so an engine answers in its newest form, which may be newer than what is
-//! understood here; and what it agrees on it only ever lowers. So the version that was agreed on last is put into each path here.
+//! bollard omits the version from a request's path, so an engine answers in its newest form, which may be newer than this program
+//! supports; and bollard only ever lowers the version that it negotiated. So the version that was negotiated last is inserted into
+//! each path here.
 
 use super::defaults::{Defaults, TIMEOUT};
 use crate::engine::EngineError;

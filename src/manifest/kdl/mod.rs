@@ -36,15 +36,15 @@ pub fn parse(source: &Arc<SourceFile>) -> Result<Document, Vec<Diagnostic>> {
             Refusal::TooDeep => (
                 "too-deep",
                 format!("this is nested more than {DEPTH_LIMIT} levels deep"),
-                "no key of a manifest needs that; look for a missing `}`",
+                "no key needs that; look for a missing `}`",
             ),
             Refusal::OpenString => {
-                ("kdl-syntax", "this text does not end".to_owned(), "close the quotes on the same line")
+                ("kdl-syntax", "this text is not closed".to_owned(), "close the quotes on the same line")
             }
-            Refusal::OpenComment => ("kdl-syntax", "this comment does not end".to_owned(), "close it with `*/`"),
+            Refusal::OpenComment => ("kdl-syntax", "this comment is not closed".to_owned(), "close it with `*/`"),
             Refusal::GluedString => (
                 "kdl-syntax",
-                "a quoted text stands right beside a word".to_owned(),
+                "a quoted text is directly next to a word".to_owned(),
                 "put a space between them, or the whole word in quotes",
             ),
             Refusal::ExtraBrace => {
@@ -61,7 +61,7 @@ pub fn parse(source: &Arc<SourceFile>) -> Result<Document, Vec<Diagnostic>> {
                 .iter()
                 .map(|found| {
                     let span = Span { start: found.span.offset(), end: found.span.offset() + found.span.len() };
-                    let message = found.message.as_deref().unwrap_or("this cannot stand here");
+                    let message = found.message.as_deref().unwrap_or("this is not allowed here");
                     let label = found.label.clone().unwrap_or_else(|| "not valid here".to_owned());
                     let help = if message.contains("closing '}'") {
                         "add the missing `}`"

@@ -198,8 +198,8 @@ impl<'s> Reader<'_, 's> {
             }
             arguments => {
                 if let Some(first) = arguments.first() {
-                    let message = "arguments stand beside properties or children".to_owned();
-                    let help = "write a list (arguments alone) or a map (properties and children)";
+                    let message = "this node has both arguments and properties or children".to_owned();
+                    let help = "write a list (only arguments) or a map (only properties and children)";
                     self.mistake("extra-argument", self.value_span(first), message, help);
                 }
                 let mut entries = Entries::default();
@@ -226,7 +226,8 @@ impl<'s> Reader<'_, 's> {
                 entries.add(self, Key { text: name.as_str().into(), span: node.span }, node, false);
                 if let Some(extra) = extra.first() {
                     let span = self.value_span(extra);
-                    let message = format!("a second argument: the first is `{name}`, and there is no key for another");
+                    let message =
+                        format!("a second argument: the first is `{name}`, and there is no key for a second one");
                     self.mistake("extra-argument", span, message, "write `key=value`, or a child node");
                 }
             }

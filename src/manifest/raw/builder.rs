@@ -10,7 +10,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BuilderFile {
-    /// What is built.
+    /// The images to build.
     pub builder: Builder,
 }
 
@@ -19,7 +19,7 @@ pub struct BuilderFile {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "name"))]
 pub struct Builder {
-    /// Its name; default the file's name.
+    /// Name of this set of images; default the file's name.
     pub name: Option<Text>,
     /// Free text.
     pub description: Option<Text>,
@@ -29,7 +29,7 @@ pub struct Builder {
     pub registry: Option<Registry>,
     /// The images.
     pub images: Vec<BuilderImage>,
-    /// How it is carried out.
+    /// How the images are built and pushed.
     pub settings: Option<BuilderSettings>,
 }
 
@@ -38,10 +38,10 @@ pub struct Builder {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "name"))]
 pub struct BuilderImage {
-    /// Its name, without registry and tag.
+    /// Name of the image, without registry and tag.
     #[schemars(extend("x-aliases" = ["image_name"]))]
     pub name: ImageName,
-    /// Its tag; default `latest`.
+    /// Tag of the image; default `latest`.
     #[schemars(extend("x-aliases" = ["image_tag"]))]
     pub tag: Option<Tag>,
     /// Path of the Dockerfile; default `Dockerfile` in the context.
@@ -53,18 +53,18 @@ pub struct BuilderImage {
     pub no_cache: Option<bool>,
     /// Build arguments.
     pub build_args: Option<Pairs>,
-    /// Stage to stop at.
+    /// Build stage to stop at; default the last.
     pub target: Option<Text>,
 }
 
-/// How a builder file is carried out.
+/// How the images of a builder file are built and pushed.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BuilderSettings {
-    /// Build several images at once; default false.
+    /// Build several images at the same time; default false.
     #[schemars(extend("x-aliases" = ["build_parallel"]))]
     pub parallel: Option<bool>,
-    /// Push what was built; default true.
+    /// Push the images after building them; default true.
     pub push_after_build: Option<bool>,
     /// Remove the registry's name for the image after the push; default false.
     #[schemars(extend("x-aliases" = ["cleanup_local_after_push"]))]

@@ -29,7 +29,7 @@ pub struct Common {
     pub entrypoint: Option<Command>,
     /// Environment variables.
     pub env: Option<Pairs>,
-    /// Files of this repo with lines of `NAME=value`; `env` wins over them.
+    /// Files of this repo with lines of `NAME=value`; `env` takes precedence.
     pub env_file: Option<OneOrMany<Text>>,
     /// Published ports: `"8080:80"`, `"127.0.0.1:8080:80/udp"`, ranges, or maps.
     pub ports: Option<Vec<PortEntry>>,
@@ -37,13 +37,13 @@ pub struct Common {
     pub volumes: Option<Vec<VolumeEntry>>,
     /// Folders in memory.
     pub tmpfs: Option<OneOrMany<TmpfsEntry>>,
-    /// Files of this repo placed into the container; their content is part of the configuration.
+    /// Files of this repo that are placed in the container; a change of their content is a change of the service.
     pub configs: Option<Vec<Config>>,
-    /// Networks to join; without it the deployment's own.
+    /// Networks to join; default the deployment's own.
     pub networks: Option<Networks>,
     /// `host`, `none`, `bridge` or `container:<name>` instead of networks.
     pub network_mode: Option<NetworkMode>,
-    /// Labels on top of the image's.
+    /// Labels in addition to the image's.
     pub labels: Option<Pairs>,
     /// What happens when the process ends: `unless-stopped` (default), `always`, `on-failure[:n]`, `no`.
     pub restart: Option<RestartText>,
@@ -57,9 +57,9 @@ pub struct Common {
     pub domainname: Option<HostName>,
     /// Fixed container name; only with one replica.
     pub container_name: Option<Name>,
-    /// Services that must be there first.
+    /// Services that must be started first.
     pub depends_on: Option<DependsOn>,
-    /// How many containers run.
+    /// Number of containers.
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<u32>,
     /// CPU, memory and process limits.
@@ -78,13 +78,13 @@ pub struct Common {
     pub cap_drop: Option<Vec<Capability>>,
     /// All capabilities and devices.
     pub privileged: Option<bool>,
-    /// Root file system read-only.
+    /// Make the root file system read-only.
     pub read_only: Option<bool>,
-    /// Security options as Docker takes them (`seccomp=unconfined`).
+    /// Security options in Docker's form (`seccomp=unconfined`).
     pub security_opt: Option<Vec<Text>>,
-    /// How health is checked.
+    /// How the container's health is checked.
     pub healthcheck: Option<Healthcheck>,
-    /// Signal that asks the process to stop.
+    /// Signal that requests the process to stop.
     pub stop_signal: Option<Signal>,
     /// Time between that signal and SIGKILL.
     pub stop_grace_period: Option<Seconds>,

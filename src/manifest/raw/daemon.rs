@@ -9,9 +9,9 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DaemonConfig {
-    /// The config repo it follows.
+    /// The config repo that the daemon follows.
     pub repo: Repo,
-    /// The engine it drives.
+    /// The engine that the daemon manages.
     pub engine: Option<Engine>,
     /// Folder for the clone and the database; default `/var/lib/setpoint`.
     pub state_dir: Option<Text>,
@@ -21,9 +21,9 @@ pub struct DaemonConfig {
     pub orchestrator: Option<Orchestrator>,
     /// Logging.
     pub log: Option<Log>,
-    /// Time between full comparisons although nothing happened; a bare number is seconds. Default 60 seconds.
+    /// Time between full comparisons when nothing has been reported; a bare number is seconds. Default 60 seconds.
     pub resync: Option<Seconds>,
-    /// How long a stop may take before the process ends anyway; a bare number is seconds. Default 30 seconds.
+    /// How long a shutdown may take before the process exits anyway; a bare number is seconds. Default 30 seconds.
     pub shutdown_timeout: Option<Seconds>,
 }
 
@@ -38,13 +38,13 @@ pub struct Repo {
     pub branch: Option<Text>,
     /// The tag to follow; a daemon follows a branch or a tag, not both.
     pub tag: Option<Text>,
-    /// The folder of the repo that holds the files; default the root.
+    /// The folder of the repo that contains the files; default the root.
     pub path: Option<Text>,
-    /// How often a remote repo is asked.
+    /// How often a remote repo is polled.
     pub poll: Option<Poll>,
-    /// How long a fetch may make no progress before it is given up; a bare number is seconds. Default 120 seconds.
+    /// A fetch that makes no progress for this long is aborted; a bare number is seconds. Default 120 seconds.
     pub fetch_timeout: Option<Seconds>,
-    /// Take the environment over although it was last applied from another repo (a fork, or a repo that moved); default false.
+    /// Take over an environment that was last applied from another repo (a fork, or a repo that was moved); default false.
     pub adopt: Option<bool>,
     /// How to log in over SSH.
     pub ssh: Option<Ssh>,
@@ -52,50 +52,50 @@ pub struct Repo {
     pub https: Option<Https>,
 }
 
-/// How often a remote repo is asked.
+/// How often a remote repo is polled.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Poll {
     /// The interval; a bare number is seconds.
     Interval(Seconds),
-    /// With a random part.
+    /// An interval with a random part.
     Full(PollSpec),
 }
 
-/// How often a remote repo is asked.
+/// How often a remote repo is polled.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "interval"))]
 pub struct PollSpec {
     /// The interval; a bare number is seconds. Default 60 seconds.
     pub interval: Option<Seconds>,
-    /// Random part of it; default 10 %.
+    /// Random part of the interval; default 10 %.
     pub jitter: Option<Percent>,
 }
 
-/// Log-in over SSH.
+/// Login over SSH.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ssh {
-    /// Private key; default the agent's keys.
+    /// Private key; default the keys of the ssh agent.
     pub key: Option<Text>,
-    /// Environment variable that holds the key's passphrase.
+    /// Environment variable that contains the key's passphrase.
     pub passphrase_env: Option<Text>,
-    /// Known hosts, which the server's key must be among; default `~/.ssh/known_hosts`.
+    /// File of known host keys, which must contain the server's key; default `~/.ssh/known_hosts`.
     pub known_hosts: Option<Text>,
 }
 
-/// Log-in over HTTPS.
+/// Login over HTTPS.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Https {
     /// User name; default `git`.
     pub username: Option<Text>,
-    /// Environment variable that holds the token.
+    /// Environment variable that contains the token.
     pub token_env: Option<Text>,
-    /// File that holds the token.
+    /// File that contains the token; read before each fetch.
     pub token_file: Option<Text>,
-    /// Certificates (PEM) to trust besides the system's.
+    /// Certificates (PEM) to trust in addition to the system's.
     pub ca_file: Option<Text>,
 }
 
@@ -104,24 +104,24 @@ pub struct Https {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "listen"))]
 pub struct Orchestrator {
-    /// Where task servers tell that a task has ended: `host:port`, `tls://host:port` or `unix:/path`; default port 50050 of the loopback address
+    /// Where task servers report that a task has ended: `host:port`, `tls://host:port` or `unix:/path`; default port 50050 of the loopback address
     /// and of the engine's bridge.
     pub listen: Option<TaskAddressText>,
-    /// Scheduling policy of the threads that keep the time: `none` (default), `fifo` or `rr`.
+    /// Scheduling policy of the timekeeper threads: `none` (default), `fifo` or `rr`.
     pub policy: Option<KeeperPolicy>,
-    /// Their priority from 1 to 99; default 50.
+    /// Priority of these threads, from 1 to 99; default 50.
     #[schemars(range(min = 1, max = 99))]
     pub priority: Option<u8>,
-    /// The CPU that they run on.
+    /// The CPU that these threads run on; default any.
     #[schemars(range(min = 0, max = 8191))]
     pub cpu_affinity: Option<u32>,
-    /// Keep the memory of the process from being paged out.
+    /// Prevent the memory of the process from being paged out.
     pub lock_memory: Option<bool>,
     /// Certificate (PEM) of the daemon for addresses with `tls://`, as client and as server.
     pub tls_cert: Option<Text>,
-    /// Its private key (PEM).
+    /// Private key of the certificate (PEM).
     pub tls_key: Option<Text>,
-    /// Certificates (PEM) of which one must have signed a peer's.
+    /// CA certificates (PEM), one of which must have signed the peer's certificate.
     pub tls_ca: Option<Text>,
 }
 
@@ -144,7 +144,7 @@ pub enum KeeperPolicy {
 pub struct Engine {
     /// `docker`.
     pub kind: EngineKind,
-    /// Address of its API; default `unix:///var/run/docker.sock`.
+    /// Address of the engine's API; default `unix:///var/run/docker.sock`.
     pub endpoint: Option<Text>,
 }
 

@@ -21,11 +21,11 @@ pub struct DeploymentFile {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "name"))]
 pub struct Deployment {
-    /// Its name; the identifier is derived from it. Default: the file's name.
+    /// Name; the identifier is derived from it. Default: the file's name.
     pub name: Option<Text>,
     /// Free text.
     pub description: Option<Text>,
-    /// The network that its services join unless they name others.
+    /// The network that the services join unless they name others.
     pub network: Option<Network>,
     /// Further networks by name.
     pub networks: Option<BTreeMap<String, Option<Network>>>,
@@ -37,22 +37,22 @@ pub struct Deployment {
     pub tasks: Option<Vec<Task>>,
     /// The timed orchestrator.
     pub orchestrator: Option<Orchestrator>,
-    /// How steps follow each other.
+    /// How the steps of a plan are carried out.
     pub strategy: Option<Strategy>,
-    /// How the images of tasks and orchestrator are built.
+    /// How the images of `tasks` and `orchestrator` are built.
     pub build: Option<BuildDefaults>,
     /// Registries to log in to.
     pub registries: Option<Vec<Registry>>,
-    /// A GitLab registry that the images of tasks and orchestrator come from.
+    /// GitLab registry from which the images of `tasks` and `orchestrator` are pulled.
     pub gitlab: Option<Gitlab>,
 }
 
-/// Something to keep running.
+/// A service: a template of containers that are to run.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "id"))]
 pub struct Service {
-    /// Its name within the deployment; also its name on the network.
+    /// Name within the deployment and on the network.
     pub id: Name,
     /// The container's settings.
     #[serde(flatten)]
@@ -64,13 +64,13 @@ pub struct Service {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "id"))]
 pub struct Task {
-    /// Its name within the deployment.
+    /// Name within the deployment.
     pub id: Name,
-    /// The Dockerfile its image is built from.
+    /// Dockerfile of the image, in `build.context`; without one, the image is pulled.
     pub dockerfile: Option<Text>,
-    /// Where it listens; default `0.0.0.0:<port>`.
+    /// Address on which it listens; default `0.0.0.0:<port>`.
     pub address: Option<ListenAddress>,
-    /// Its port, published under the same number; default the port of `address`.
+    /// Port on which it listens, published under the same number; default the port of `address`.
     pub port: Option<Port>,
     /// Name of the registered function; default the id.
     pub task_type: Option<Text>,
@@ -86,13 +86,13 @@ pub struct Task {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "id"))]
 pub struct Orchestrator {
-    /// Its name within the deployment; default `orchestrator`.
+    /// Name within the deployment; default `orchestrator`.
     pub id: Option<Name>,
-    /// The Dockerfile its image is built from.
+    /// Dockerfile of the image, in `build.context`; without one, the image is pulled.
     pub dockerfile: Option<Text>,
-    /// Where it listens; default `0.0.0.0:50050`. The port is published under the same number.
+    /// Address on which it listens; default `0.0.0.0:50050`. The port is published under the same number.
     pub address: Option<ListenAddress>,
-    /// The schedule's path in the container.
+    /// Path of the schedule in the container.
     pub schedule_file: Option<Text>,
     /// Real-time settings.
     pub rt_config: Option<RtConfig>,
@@ -110,10 +110,10 @@ pub struct RtConfig {
     /// Priority from 1 to 99.
     #[schemars(range(min = 0, max = 99))]
     pub priority: Option<u8>,
-    /// The CPU to run on; `-1` is any.
+    /// The CPU to run on; `-1` is any CPU.
     #[schemars(range(min = -1, max = 8191))]
     pub cpu_affinity: Option<i32>,
-    /// Keep its memory from being paged out.
+    /// Prevent its memory from being paged out.
     pub lock_memory: Option<bool>,
 }
 
@@ -131,7 +131,7 @@ pub enum RtPolicy {
     Deadline,
 }
 
-/// How steps follow each other.
+/// How the steps of a plan are carried out.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "type"))]
@@ -139,51 +139,51 @@ pub struct Strategy {
     /// `sequential` or `parallel`.
     #[serde(rename = "type")]
     pub kind: Option<StrategyName>,
-    /// Steps at once under `parallel`.
+    /// Maximum number of steps at the same time under `parallel`.
     #[schemars(range(min = 1, max = 1000))]
     pub max_parallel: Option<u32>,
-    /// A step ends only when its container is healthy.
+    /// A step is complete only when its container is healthy.
     pub wait_for_healthy: Option<bool>,
-    /// Bound on that wait; a bare number is seconds.
+    /// Time limit of that wait; a bare number is seconds.
     pub startup_timeout: Option<Seconds>,
-    /// How long a container must stay healthy before it counts; a bare number is seconds.
+    /// How long a container must stay healthy before it counts as healthy; a bare number is seconds.
     pub stability_window: Option<Seconds>,
-    /// What a failed container leads to: `rollback`, `halt` or `continue`.
+    /// What happens when a container fails: `rollback`, `halt` or `continue`.
     pub on_failure: Option<OnFailureName>,
-    /// Default of the services' `order`.
+    /// Default for the `order` of the services.
     pub order: Option<super::service::StartOrder>,
 }
 
-/// One by one, or several at once.
+/// Whether steps run one by one or several at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StrategyName {
-    /// One by one.
+    /// One step at a time.
     Sequential,
-    /// Several at once.
+    /// Several steps at the same time.
     Parallel,
 }
 
-/// What a failed container leads to.
+/// What happens when a container fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFailureName {
-    /// The old one is put back.
+    /// The old container is put back; steps that do not depend on the new one continue.
     Rollback,
-    /// The old one is put back, and no further step starts.
+    /// The old container is put back, and no further step of the deployment starts.
     Halt,
-    /// It is left as it is.
+    /// The new container replaces the old one although it failed.
     Continue,
 }
 
-/// How the images of tasks and orchestrator are built.
+/// How the images of `tasks` and `orchestrator` are built.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "context"))]
 pub struct BuildDefaults {
     /// Folder in this repo; default the root.
     pub context: Option<Text>,
-    /// Build several images at once; default true.
+    /// Build several images at the same time; default true.
     pub parallel: Option<bool>,
     /// Ignore the engine's build cache.
     pub no_cache: Option<bool>,

@@ -5,34 +5,34 @@ use super::units::{HttpTarget, Port, Seconds};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// How health is checked. One of `command`, `test`, `exec`, `shell`, `http`, `tcp`; none keeps the image's own check
-/// and only changes its timings.
+/// How health is checked: one of `command`, `test`, `exec`, `shell`, `http`, `tcp`. Without one, the image's own check is used
+/// with these timings.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "command"))]
 pub struct Healthcheck {
-    /// A line for the container's shell; exit code 0 is healthy.
+    /// Command line for the container's shell; exit code 0 means healthy.
     pub command: Option<Text>,
     /// As in Compose: a line, or a list that starts with `CMD`, `CMD-SHELL` or `NONE`.
     pub test: Option<Command>,
     /// A program and its arguments, without a shell.
     pub exec: Option<Vec<Text>>,
-    /// A line for the container's shell.
+    /// Command line for the container's shell.
     pub shell: Option<Text>,
-    /// Asked from outside: `":8080/health"`, or `{port, path}`; 200 to 399 is healthy.
+    /// Page that Setpoint requests: `":8080/health"`, or `{port, path}`; status 200 to 399 means healthy.
     pub http: Option<HttpCheck>,
-    /// Opened from outside: a port.
+    /// Port that Setpoint connects to.
     pub tcp: Option<Port>,
     /// Time between checks; a bare number is seconds.
     pub interval: Option<Seconds>,
-    /// Bound on one check; a bare number is seconds.
+    /// Time limit of one check; a bare number is seconds.
     pub timeout: Option<Seconds>,
-    /// Failures in a row that make it unhealthy.
+    /// Number of consecutive failures that make the container unhealthy.
     #[schemars(range(min = 1, max = 1000))]
     pub retries: Option<u32>,
-    /// Failures within this time after the start do not count.
+    /// Failures within this time after the start are ignored.
     pub start_period: Option<Seconds>,
-    /// Switch the image's own check off.
+    /// Disable the image's own check.
     pub disable: Option<bool>,
 }
 
@@ -52,6 +52,6 @@ pub enum HttpCheck {
 pub struct HttpSpec {
     /// Port in the container.
     pub port: Port,
-    /// Path to ask; default `/`.
+    /// Path to request; default `/`.
     pub path: Option<Text>,
 }

@@ -31,10 +31,10 @@ pub(super) fn typed<T: DeserializeOwned>(
 ) -> Result<T, Box<Diagnostic>> {
     serde_json::from_value(json).map_err(|error| {
         let place = Place { source: Arc::clone(source), span };
-        let message = format!("this file fits the schema and cannot be read all the same: {error}");
+        let message = format!("this file matches the schema but cannot be read: {error}");
         Box::new(
             Diagnostic::new("internal", Certainty::Format, &place, message)
-                .help("please report this file; it is a fault of setpoint"),
+                .help("please report this file; this is a bug in setpoint"),
         )
     })
 }

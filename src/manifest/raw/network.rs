@@ -17,7 +17,7 @@ pub struct Network {
     pub driver: Option<Text>,
     /// Options of the driver.
     pub driver_opts: Option<BTreeMap<String, Text>>,
-    /// No way out.
+    /// No access to other networks.
     pub internal: Option<bool>,
     /// Fixed subnet.
     pub subnet: Option<Subnet>,
@@ -25,7 +25,7 @@ pub struct Network {
     pub gateway: Option<IpAddress>,
     /// Labels.
     pub labels: Option<Pairs>,
-    /// It must exist already; it is never created, changed or removed.
+    /// The network must already exist; Setpoint never creates, changes or removes it.
     pub external: Option<bool>,
 }
 
@@ -34,7 +34,7 @@ pub struct Network {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "name"))]
 pub struct Volume {
-    /// Name on the engine, when it differs from the key.
+    /// Name on the engine, if it differs from the key.
     pub name: Option<Name>,
     /// Driver; default `local`.
     pub driver: Option<Text>,
@@ -42,7 +42,7 @@ pub struct Volume {
     pub driver_opts: Option<BTreeMap<String, Text>>,
     /// Labels.
     pub labels: Option<Pairs>,
-    /// It must exist already; it is never created or removed.
+    /// The volume must already exist; Setpoint never creates or removes it.
     pub external: Option<bool>,
 }
 
@@ -57,7 +57,7 @@ pub struct Registry {
     pub project: Option<Text>,
     /// User name.
     pub username: Option<Text>,
-    /// Environment variable that holds the password or token.
+    /// Environment variable that contains the password or token.
     pub password_env: Option<Text>,
 }
 
@@ -65,7 +65,7 @@ pub struct Registry {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Gitlab {
-    /// Whether images come from it; default false in a deployment file, true in a builder file.
+    /// Whether this registry is used; default false in a deployment file, true in a builder file.
     pub enabled: Option<bool>,
     /// Address of the registry.
     pub registry_url: Option<RegistryAddress>,
@@ -73,8 +73,8 @@ pub struct Gitlab {
     pub project_path: Option<Text>,
     /// User name; default `gitlab-ci-token`.
     pub username: Option<Text>,
-    /// A token. It should not stand in a file: name an environment variable in `registries` instead.
+    /// A token. It does not belong in a file: name an environment variable in `registries` instead.
     pub access_token: Option<Text>,
-    /// Take the token from the environment variable `CI_JOB_TOKEN`.
+    /// Use the token in the environment variable `CI_JOB_TOKEN`.
     pub use_ci_token: Option<bool>,
 }

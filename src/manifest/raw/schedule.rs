@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleFile {
-    /// When it runs.
+    /// The schedule.
     pub schedule: Schedule,
 }
 
@@ -21,25 +21,25 @@ pub struct ScheduleFile {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "name"))]
 pub struct Schedule {
-    /// Its name; the identifier is derived from it. Default: the file's name.
+    /// Name; the identifier is derived from it. Default: the file's name.
     pub name: Option<Text>,
     /// Free text.
     pub description: Option<Text>,
     /// When a run starts: `on_commit` (default), `manual`, `{at: …}` or `{cron: …, zone: …}`.
     pub start: Option<Start>,
-    /// What becomes of due times that passed while no daemon ran: `run_once` (default), `skip` or `{run_all: n}`.
+    /// What happens with due times that passed while no daemon was running: `run_once` (default), `skip` or `{run_all: n}`.
     pub missed: Option<Missed>,
-    /// What happens when a run is due while one has not ended: `skip` (default), `queue`, `replace` or `allow`.
+    /// What happens when a run is due while another one is in progress: `skip` (default), `queue`, `replace` or `allow`.
     pub overlap: Option<OverlapName>,
-    /// A run starts up to this much later, by chance; a text with unit.
+    /// A run starts up to this much later; text with a unit.
     pub jitter: Option<Timespan>,
-    /// How sequential tasks follow each other: `ordered` (default), `serial` or `graph`.
+    /// Order of sequential tasks: `ordered` (default), `serial` or `graph`.
     pub execution: Option<ExecutionName>,
-    /// A run fails when a real-time policy that a task asks for cannot be had.
+    /// A run does not start if the machine cannot provide what its tasks request, such as a real-time policy.
     pub strict: Option<bool>,
-    /// What a schedule that cannot hold its times is: `warn` (default), `error` or `off`.
+    /// How to treat a schedule that cannot meet its times: `warn` (default), `error` or `off`.
     pub feasibility: Option<FeasibilityName>,
-    /// Values of every task that does not set its own.
+    /// Defaults for every task.
     pub defaults: Option<Defaults>,
     /// What runs.
     pub tasks: Option<Vec<Task>>,
@@ -62,7 +62,7 @@ pub enum Start {
 pub enum StartName {
     /// Once for each commit that adds or changes the schedule.
     OnCommit,
-    /// Only when somebody asks for it.
+    /// Only with `setpoint run`.
     Manual,
 }
 
@@ -72,30 +72,30 @@ pub enum StartName {
 pub struct StartTime {
     /// Once, at an instant with its offset: `2026-03-01T06:00:00+01:00`.
     pub at: Option<Instant>,
-    /// At each due time of a cron expression of five fields, or of six with seconds first.
+    /// At the times of a cron expression of five fields, or of six with the seconds first.
     pub cron: Option<Text>,
-    /// Its time zone (`Europe/Berlin`); default `UTC`.
+    /// Time zone of the cron expression (`Europe/Berlin`); default `UTC`.
     pub zone: Option<Text>,
 }
 
-/// What becomes of missed due times.
+/// What happens with missed due times.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Missed {
     /// By name.
     Name(MissedName),
-    /// With a bound.
+    /// With a limit.
     Bound(MissedBound),
 }
 
-/// What becomes of missed due times.
+/// What happens with missed due times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename_all = "snake_case")]
 pub enum MissedName {
-    /// They are recorded and not run.
+    /// They are only recorded.
     Skip,
-    /// The latest of them runs, once.
+    /// The latest one runs.
     RunOnce,
 }
 
@@ -103,49 +103,49 @@ pub enum MissedName {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MissedBound {
-    /// The latest of them run, at most this many.
+    /// The latest ones run, at most this many.
     #[schemars(range(min = 1, max = 1000))]
     pub run_all: u32,
 }
 
-/// What happens when a run is due while one has not ended.
+/// What happens when a run is due while another one is in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename_all = "snake_case")]
 pub enum OverlapName {
-    /// The new one is recorded as skipped.
+    /// The new run is recorded as skipped.
     Skip,
-    /// The new one waits.
+    /// The new run waits.
     Queue,
-    /// The earlier one is stopped.
+    /// The earlier run is stopped.
     Replace,
-    /// Both run.
+    /// Both runs are in progress at the same time.
     Allow,
 }
 
-/// How sequential tasks follow each other.
+/// Order of sequential tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename_all = "snake_case")]
 pub enum ExecutionName {
-    /// One at a time, in the order of the file.
+    /// One task at a time, in the order of the file.
     Serial,
-    /// One that names no dependency follows the one before it in the file; the others wait for what they name.
+    /// A task without dependencies waits for the previous sequential task in the file; the others wait for their dependencies.
     Ordered,
-    /// Each waits for what it names and for nothing else.
+    /// Each task waits only for its dependencies.
     Graph,
 }
 
-/// What a schedule that cannot hold its times is.
+/// How to treat a schedule that cannot meet its times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename_all = "snake_case")]
 pub enum FeasibilityName {
-    /// A mistake.
+    /// A commit with it is refused as invalid.
     Error,
-    /// Told in the plan.
+    /// It gives a warning.
     Warn,
-    /// Not looked at.
+    /// It is not checked.
     Off,
 }
 
@@ -163,76 +163,76 @@ pub struct Defaults {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "id"))]
 pub struct Task {
-    /// Its name within the schedule.
+    /// Name within the schedule.
     pub id: Name,
-    /// Its task server: `host:port` or `unix:/path`.
+    /// Task server: `host:port` or `unix:/path`.
     pub address: Option<TaskAddressText>,
-    /// A task server of a deployment: `deployment/service`, with `:port` when it publishes several.
+    /// Task server of a deployment: `deployment/service`, with `:port` if it publishes several ports.
     pub service: Option<ServicePath>,
-    /// A program for the daemon's own task runner: a line, or its words.
+    /// Program that the daemon starts: a line, or a list of words.
     pub command: Option<Command>,
-    /// Variables of the program; it finds nothing else of the daemon's own than `PATH`, `HOME`, `LANG` and `TZ`.
+    /// Environment variables of the program; of the daemon's own variables it gets only `PATH`, `HOME`, `LANG` and `TZ`.
     pub env: Option<Pairs>,
-    /// `timed` or `sequential`; default `timed` when a time is given.
+    /// `timed` or `sequential`; default `timed` if a time is given.
     pub mode: Option<ModeName>,
-    /// Time after the run's start; a bare number is microseconds.
+    /// Due time, counted from the start of the run; a bare number is microseconds.
     pub scheduled_time_us: Option<Micros>,
-    /// The same as a text with unit.
+    /// The same as text with a unit.
     pub scheduled_time: Option<Timespan>,
-    /// Time between two occurrences; a bare number is microseconds.
+    /// Time between the due times of two occurrences; a bare number is microseconds.
     pub period_us: Option<Micros>,
-    /// The same as a text with unit.
+    /// The same as text with a unit.
     pub period: Option<Timespan>,
     /// Added to the first due time; a bare number is microseconds.
     pub offset_us: Option<Micros>,
-    /// The same as a text with unit.
+    /// The same as text with a unit.
     pub offset: Option<Timespan>,
-    /// How many occurrences a periodic task has.
+    /// Number of occurrences of a periodic task.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub count: Option<u32>,
-    /// A periodic task is not released at or after this time; a bare number is microseconds.
+    /// A periodic task has no occurrence at or after this time; a bare number is microseconds.
     pub until_us: Option<Micros>,
-    /// The same as a text with unit.
+    /// The same as text with a unit.
     pub until: Option<Timespan>,
-    /// What must have ended first: an id, a list of ids or of `{task, on}`, or a map of id and `on`.
+    /// Tasks that must have ended first: an id, a list of ids or of `{task, on}`, or a map of id and `on`.
     pub depends_on: Option<DependsOn>,
-    /// What the task is given; its values keep their types.
+    /// Parameters of the task; values keep their types.
     pub parameters: Option<Parameters>,
-    /// Its settings.
+    /// Settings.
     #[serde(flatten)]
     pub settings: TaskSettings,
 }
 
-/// What a task has of its own or takes from the defaults.
+/// Settings that a task has itself or takes from the defaults.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct TaskSettings {
-    /// It must have ended this long after its due time; a bare number is microseconds.
+    /// The task must have ended this long after its due time; a bare number is microseconds.
     pub deadline_us: Option<Micros>,
-    /// The same as a text with unit.
+    /// The same as text with a unit.
     pub deadline: Option<Timespan>,
-    /// What the deadline counts from: `release` (default) is its due time, `run` the start of the run.
+    /// What the deadline counts from: `release` (default) is the task's due time, `run` the start of the run.
     pub deadline_from: Option<DeadlineFromName>,
     /// What happens when the deadline has passed: `cancel` (default), `warn`, `kill` or `abort`.
     pub on_deadline: Option<OnDeadlineName>,
-    /// How long it is expected to run; a bare number is microseconds.
+    /// Expected duration; a bare number is microseconds.
     pub estimated_duration_us: Option<Micros>,
-    /// The same as a text with unit.
+    /// The same as text with a unit.
     pub estimated_duration: Option<Timespan>,
-    /// The longest it may run at all; a text with unit, default `1h`.
+    /// Maximum duration of an attempt; text with a unit, default `1h`.
     pub timeout: Option<Timespan>,
-    /// Bound on the acknowledgement of its start; a text with unit, default `5s`.
+    /// Time within which the task server must acknowledge the start; text with a unit, default `5s`.
     pub start_timeout: Option<Timespan>,
-    /// Its state is asked for after this long without a sign of it; a text with unit, default `10s`.
+    /// After this long without a report about the task, its state is requested; text with a unit, default `10s`.
     pub lease: Option<Timespan>,
-    /// Time between the request to stop and the forced end; a text with unit, default `5s`.
+    /// Time between the request to stop and the forced end; text with a unit, default `5s`.
     pub grace: Option<Timespan>,
-    /// Who goes first when two are due at once: 0 to 100, more is first; default 50.
+    /// Which task starts first if several are due at the same time: 0 to 100, the highest first; default 50.
     #[schemars(range(min = 0, max = 100))]
     pub priority: Option<u8>,
-    /// Further attempts after a failed one; default 0.
+    /// Maximum number of further attempts after a failure; default 0.
     #[schemars(range(min = 0, max = 1000))]
     pub max_retries: Option<u32>,
-    /// Pause before the first further attempt, doubled for each one after it; a text with unit, default `1s`.
+    /// Pause before the first further attempt, doubled for each next one; text with a unit, default `1s`.
     pub retry_delay: Option<Timespan>,
     /// Its failure ends the whole run.
     pub critical: Option<bool>,
@@ -241,26 +241,26 @@ pub struct TaskSettings {
     /// Priority from 1 to 99 for `fifo` and `rr`; default 50.
     #[schemars(range(min = 0, max = 99))]
     pub rt_priority: Option<u8>,
-    /// CPU time in each period under `deadline`; a text with unit, default the estimated duration.
+    /// CPU time in each period under `deadline`; text with a unit, default the estimated duration.
     pub rt_runtime: Option<Timespan>,
-    /// Relative deadline under `deadline`; a text with unit, default the task's deadline.
+    /// Relative deadline under `deadline`; text with a unit, default the task's deadline.
     pub rt_deadline: Option<Timespan>,
-    /// Period under `deadline`; a text with unit, default the task's period, else the relative deadline.
+    /// Period under `deadline`; text with a unit, default the task's period, else the relative deadline.
     pub rt_period: Option<Timespan>,
-    /// The CPU to run on; `-1` (default) is any.
+    /// The CPU to run on; `-1` (default) is any CPU.
     #[schemars(range(min = -1, max = 8191))]
     pub cpu_affinity: Option<i32>,
-    /// How parameters travel: `json` (default), or `map` for older task servers.
+    /// Form of the parameters: `json` (default), or `map` for older task servers.
     pub protocol: Option<ProtocolName>,
 }
 
-/// When a task is released.
+/// When a task starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ModeName {
     /// At a time.
     Timed,
-    /// When what it needs has ended.
+    /// When its dependencies have ended.
     Sequential,
 }
 
@@ -280,25 +280,25 @@ pub enum DeadlineFromName {
 pub enum OnDeadlineName {
     /// It is recorded.
     Warn,
-    /// The task is asked to stop, then ended by force.
+    /// The task is asked to stop, then stopped by force.
     Cancel,
-    /// The task is ended by force.
+    /// The task is stopped by force.
     Kill,
     /// The whole run is stopped.
     Abort,
 }
 
-/// How parameters travel.
+/// Form of the parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ProtocolName {
-    /// As JSON texts.
+    /// As JSON text.
     Json,
-    /// As maps of texts.
+    /// As a map of text.
     Map,
 }
 
-/// What must have ended first.
+/// Tasks that must have ended first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum DependsOn {

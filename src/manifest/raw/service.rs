@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PullPolicy {
-    /// When it is not on the host.
+    /// If the host does not have it.
     Missing,
     /// Before each change of the service.
     Always,
@@ -54,11 +54,11 @@ pub struct BuildSpec {
     pub dockerfile: Option<Text>,
     /// Build arguments.
     pub args: Option<Pairs>,
-    /// Stage to stop at.
+    /// Build stage to stop at; default the last.
     pub target: Option<Text>,
     /// Ignore the engine's build cache.
     pub no_cache: Option<bool>,
-    /// Tag that is kept pointing at the newest build; default `latest`.
+    /// Tag that always points at the newest build; default `latest`.
     pub tag: Option<Tag>,
 }
 
@@ -81,7 +81,7 @@ pub struct PortSpec {
     pub target: Port,
     /// Port on the host; without it the engine chooses one.
     pub published: Option<Port>,
-    /// Host address; default every address.
+    /// Address of the host; default all addresses.
     pub host_ip: Option<IpAddress>,
     /// Transport; default `tcp`.
     pub protocol: Option<ProtocolName>,
@@ -114,14 +114,14 @@ pub enum VolumeEntry {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "source"))]
 pub struct VolumeSpec {
-    /// `volume`, `bind` or `tmpfs`; default by what the source looks like.
+    /// `volume`, `bind` or `tmpfs`; the default depends on the form of `source`.
     #[serde(rename = "type")]
     pub kind: Option<MountKind>,
     /// Name of the volume, or absolute path of the host.
     pub source: Option<Text>,
     /// Path in the container.
     pub target: TargetPath,
-    /// Mounted read-only.
+    /// Mount read-only.
     pub read_only: Option<bool>,
 }
 
@@ -175,11 +175,11 @@ pub struct Config {
     pub uid: Option<u32>,
     /// Group; default 0.
     pub gid: Option<u32>,
-    /// What a change of the content leads to: `recreate` (default), `restart`, `none` or `{signal: SIGHUP}`.
+    /// What happens when the content changes: `recreate` (default), `restart`, `none` or `{signal: SIGHUP}`.
     pub on_change: Option<OnChange>,
 }
 
-/// What a changed config file leads to.
+/// What happens when a config file changes.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum OnChange {
@@ -189,15 +189,15 @@ pub enum OnChange {
     Signal(OnChangeSignal),
 }
 
-/// What a changed config file leads to.
+/// What happens when a config file changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnChangeName {
-    /// A new container.
+    /// The container is recreated.
     Recreate,
-    /// The file is replaced and the container restarted.
+    /// The file is replaced and the container is restarted.
     Restart,
-    /// The file is replaced.
+    /// Only the file is replaced.
     None,
 }
 
@@ -219,11 +219,11 @@ pub enum Networks {
     Map(BTreeMap<String, Option<NetworkAttachment>>),
 }
 
-/// How a service takes part in a network.
+/// Settings of a service in a network.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkAttachment {
-    /// Names it answers to besides its own.
+    /// Additional names on the network.
     pub aliases: Option<Vec<HostName>>,
     /// Fixed IPv4 address.
     pub ipv4_address: Option<IpAddress>,
@@ -231,7 +231,7 @@ pub struct NetworkAttachment {
     pub ipv6_address: Option<IpAddress>,
 }
 
-/// Services that must be there first.
+/// Services that must be started first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum DependsOn {
@@ -239,11 +239,11 @@ pub enum DependsOn {
     One(Text),
     /// Several.
     List(Vec<Text>),
-    /// Each with what is waited for.
+    /// Each with its condition.
     Map(BTreeMap<String, DependsOnEntry>),
 }
 
-/// What is waited for.
+/// The condition of a dependency.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum DependsOnEntry {
@@ -253,7 +253,7 @@ pub enum DependsOnEntry {
     Spec(DependsOnSpec),
 }
 
-/// What is waited for.
+/// The condition of a dependency.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DependsOnSpec {
@@ -261,7 +261,7 @@ pub struct DependsOnSpec {
     pub condition: ConditionName,
 }
 
-/// What is waited for.
+/// The condition of a dependency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename_all = "snake_case")]
@@ -288,11 +288,11 @@ pub struct Resources {
     pub cpu: Option<Cpus>,
     /// Memory; a bare number is megabytes.
     pub memory: Option<Megabytes>,
-    /// Memory that is kept for it under pressure; a bare number is megabytes.
+    /// Memory that the container keeps when the host runs short of memory; a bare number is megabytes.
     pub memory_reservation: Option<Megabytes>,
-    /// Memory and swap together; a bare number is megabytes, `-1` is unlimited swap.
+    /// Memory plus swap; a bare number is megabytes, `-1` is unlimited swap.
     pub memory_swap: Option<Swap>,
-    /// Processes and threads.
+    /// Number of processes and threads.
     #[schemars(range(min = 1))]
     pub pids: Option<u64>,
     /// CPUs by number: `"0-2,4"`.
@@ -308,9 +308,9 @@ pub struct Resources {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum UlimitValue {
-    /// Soft and hard alike.
+    /// The same soft and hard limit.
     Both(Limit),
-    /// One each.
+    /// A soft and a hard limit.
     Split(UlimitSpec),
 }
 
@@ -318,9 +318,9 @@ pub enum UlimitValue {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UlimitSpec {
-    /// What the process starts with.
+    /// The limit with which the process starts.
     pub soft: Limit,
-    /// What it may raise it to.
+    /// The maximum to which the process may raise it.
     pub hard: Limit,
 }
 

@@ -5,7 +5,7 @@ use super::units::{Name, Percent, Seconds, TaskAddressText};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Policy of a config repo.
+/// Settings of a config repo.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SettingsFile {
@@ -13,7 +13,7 @@ pub struct SettingsFile {
     pub environment: Option<Environment>,
     /// How plans are carried out.
     pub apply: Option<Apply>,
-    /// Where task servers find their orchestrator, when their deployment has none of its own.
+    /// Address at which task servers reach their orchestrator, if their deployment has none of its own.
     pub orchestrator: Option<OrchestratorEntry>,
 }
 
@@ -22,7 +22,7 @@ pub struct SettingsFile {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "address"))]
 pub struct OrchestratorEntry {
-    /// Its address as containers reach it; the default is port 50050 of their host.
+    /// Its address, as reachable from containers; default port 50050 of their host.
     pub address: TaskAddressText,
 }
 
@@ -31,7 +31,7 @@ pub struct OrchestratorEntry {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "name"))]
 pub struct Environment {
-    /// Its name; part of the owner of everything on the engine.
+    /// Name of the environment; part of the owner label of everything on the engine.
     pub name: Name,
 }
 
@@ -41,17 +41,17 @@ pub struct Environment {
 pub struct Apply {
     /// Default strategy of a deployment.
     pub strategy: Option<StrategyEntry>,
-    /// Default of whether a step ends only when its container is healthy.
+    /// Default: whether a step is complete only when its container is healthy.
     pub wait_for_healthy: Option<bool>,
-    /// Default bound on that wait; a bare number is seconds.
+    /// Default time limit of that wait; a bare number is seconds.
     pub startup_timeout: Option<Seconds>,
-    /// How long a container must stay healthy before it counts; a bare number is seconds.
+    /// How long a container must stay healthy before it counts as healthy; a bare number is seconds.
     pub stability_window: Option<Seconds>,
-    /// Default of what a failed container leads to: `rollback`, `halt` or `continue`.
+    /// Default: what happens when a container fails: `rollback`, `halt` or `continue`.
     pub on_failure: Option<OnFailureName>,
-    /// What is done about drift: `repair` or `report`.
+    /// How drift is handled: `repair` or `report`.
     pub drift: Option<DriftName>,
-    /// Whether and how much may be removed because Git no longer names it.
+    /// Whether and how much may be removed that is no longer in Git.
     pub prune: Option<PruneEntry>,
 }
 
@@ -73,18 +73,18 @@ pub struct StrategySpec {
     /// `sequential` or `parallel`.
     #[serde(rename = "type")]
     pub kind: Option<StrategyName>,
-    /// Steps at once under `parallel`.
+    /// Maximum number of steps at the same time under `parallel`.
     #[schemars(range(min = 1, max = 1000))]
     pub max_parallel: Option<u32>,
 }
 
-/// What is done about drift.
+/// How drift is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DriftName {
-    /// It is changed back.
+    /// It is reverted.
     Repair,
-    /// It is shown.
+    /// It is only reported.
     Report,
 }
 
@@ -92,9 +92,9 @@ pub enum DriftName {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum PruneEntry {
-    /// Whether at all.
+    /// Whether anything is removed.
     Enabled(bool),
-    /// With a bound.
+    /// With a limit.
     Full(PruneSpec),
 }
 
@@ -103,8 +103,8 @@ pub enum PruneEntry {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-kdl-argument" = "enabled"))]
 pub struct PruneSpec {
-    /// Whether at all; default true.
+    /// Whether anything is removed; default true.
     pub enabled: Option<bool>,
-    /// At most this share of the instances in one plan.
+    /// Maximum share of the instances that one plan may remove.
     pub budget: Option<Percent>,
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// A text as written: `no`, `8080` and `1.10` stay what they are, with and without quotes.
+/// Text: `no`, `8080` and `1.10` are read literally, with or without quotes.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Text(pub String);
@@ -44,7 +44,7 @@ impl<T> OneOrMany<T> {
     }
 }
 
-/// A command: a line, split into words as a shell does (nothing is expanded), or the words themselves.
+/// A command: a line, which is split into words as a shell does (without expanding anything), or a list of words.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Command {

@@ -100,9 +100,9 @@ units! {
     Port(u16), "number", [8080], forms::port;
     /// Published ports: `[address:][host:]container[/protocol]`, each a port or a range.
     Ports(forms::PortRange), "number", ["8080:80", "127.0.0.1:5353:53/udp", "8000-8003:80-83"], forms::ports;
-    /// A limit; `-1` or `unlimited` is none.
+    /// A limit; `-1` or `unlimited` means no limit.
     Limit(i64), "number", [65536, "unlimited"], forms::limit;
-    /// Memory that may be locked; a bare number is bytes, `-1` or `unlimited` is no limit.
+    /// Memory that may be locked; a bare number is bytes, `-1` or `unlimited` means no limit.
     Memlock(i64), "number", [67108864, "64MiB", -1], forms::memlock;
     /// Permission bits, octal.
     Mode(u32), "number", ["0644"], forms::mode;
@@ -122,7 +122,7 @@ units! {
     TmpfsText((String, Mount)), "text", ["/run", "/tmp:size=64m"], forms::tmpfs;
     /// A device: `/dev/host[:/dev/container[:rwm]]`.
     DeviceText(Device), "text", ["/dev/fuse"], forms::device;
-    /// What the engine does when the process ends.
+    /// Whether the engine restarts the process when it ends.
     RestartText(Restart), "text", ["unless-stopped", "always", "on-failure:5", "no"], forms::restart;
     /// A signal.
     Signal(String), "number", ["SIGTERM"], forms::signal;
@@ -142,7 +142,7 @@ units! {
     PidMode(String), "text", ["host"], forms::pid_mode;
     /// `private`, `shareable`, `host`, `none` or `container:<name>`.
     IpcMode(String), "text", ["shareable"], forms::ipc_mode;
-    /// A port and an HTTP path to ask.
+    /// A port and an HTTP path to request.
     HttpTarget((u16, String)), "number", [":8080/health"], forms::http_target;
     /// `address:port` to listen on.
     ListenAddress((String, u16)), "text", ["0.0.0.0:50051"], forms::listen_address;
@@ -154,7 +154,7 @@ units! {
     Instant(Timestamp), "text", ["2026-03-01T06:00:00+01:00", "2026-03-01T05:00:00Z"], forms::instant;
     /// The address of a task server: `host:port`, `tls://host:port` or `unix:/path`.
     TaskAddressText(TaskAddress), "text", ["task1:50051", "tls://task1:50051", "unix:/run/task1.sock"], forms::task_address;
-    /// A service of a deployment, with a port of its container when it publishes several.
+    /// A service of a deployment, with a port of its container if it publishes several ports.
     ServicePath((ServiceRef, Option<u16>)), "text", ["grpc/task1", "grpc/task1:50051"], forms::service_path;
     /// The address of a registry: host and port.
     RegistryAddress(String), "text", ["registry.example.org"], forms::registry;

@@ -66,7 +66,7 @@ impl Context<'_> {
             self.mistake(
                 "two-tags",
                 at.key(name_key),
-                format!("`{}` names a tag, and `tag` another", raw.name.0),
+                format!("`{}` contains a tag, and `tag` is another one", raw.name.0),
                 help,
             );
         }

@@ -38,7 +38,7 @@ impl Context<'_> {
                 self.mistake(
                     "reserved-label",
                     at,
-                    format!("the label `{name}` belongs to setpoint"),
+                    format!("the label `{name}` is reserved for setpoint"),
                     "choose another name",
                 );
             }
@@ -124,11 +124,11 @@ impl Context<'_> {
             }
         }
         if draft.spec.stop_grace.is_some_and(|grace| grace.subsec_nanos() != 0) {
-            let help = "write whole seconds: the engine counts in them";
+            let help = "write whole seconds: the engine has no smaller unit";
             self.mistake(
                 "wrong-form",
                 at.key("stop_grace_period"),
-                "`stop_grace_period` is not in whole seconds",
+                "`stop_grace_period` is not a number of whole seconds",
                 help,
             );
         }
@@ -241,7 +241,7 @@ impl Context<'_> {
         };
         for wait in waits {
             if draft.waits.iter().any(|other| other.target == wait.target) {
-                let message = format!("`{}` is waited for twice", wait.target);
+                let message = format!("the dependency `{}` is given twice", wait.target);
                 self.mistake("duplicate-key", wait.at, message, "remove one of the two");
             }
             draft.waits.push(wait);

@@ -65,8 +65,7 @@ impl Context<'_> {
         let files = self.context_files(&context, &dockerfile);
         self.absent_content(&context, &files, request.context_at);
         if context.is_empty() && self.tree.get(".dockerignore").is_none() {
-            let text = "this build sees the whole repo, so every commit builds it again; list what it does not need in \
-                        `.dockerignore`, or give it a folder of its own";
+            let text = "the context of this build is the whole repo, so every commit builds it again; exclude files in `.dockerignore`, or use a separate folder";
             self.notice(request.context_at, text);
         }
         let mut build = ImageBuild {
@@ -112,14 +111,13 @@ impl Context<'_> {
             .collect();
         if let Some(first) = pointers.first() {
             let text = format!(
-                "the build gets pointers of Git LFS in the place of {} of its files (`{first}`): their content is not in this \
-                 repo",
+                "{} of the files of this build are Git LFS pointers (`{first}`): their content is not in this repo",
                 pointers.len()
             );
             self.notice(at, text);
         }
         if let Some(first) = modules.first() {
-            let text = format!("the build does not get the submodule `{first}`: its files are not in this repo");
+            let text = format!("the submodule `{first}` is missing in this build: its files are not in this repo");
             self.notice(at, text);
         }
     }

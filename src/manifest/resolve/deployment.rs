@@ -34,7 +34,7 @@ pub(crate) fn deployment<'a>(cx: &mut Context<'_>, raw: Raw, at: Cursor<'a>, set
     let name = identifier(&title);
     if name.is_empty() {
         let help = "use letters or digits in the name";
-        cx.mistake("wrong-form", at.key("name"), format!("no identifier can be made of the name `{title}`"), help);
+        cx.mistake("wrong-form", at.key("name"), format!("no identifier can be derived from the name `{title}`"), help);
     }
     let seed_form = raw.tasks.is_some() || raw.orchestrator.is_some();
     let strategy = cx.strategy(raw.strategy.as_ref(), at.key("strategy"), settings);
@@ -161,9 +161,8 @@ impl Networks {
             for (key, mut attachment, at) in wanted {
                 let Some(network) = self.declared.get(&key) else {
                     let near = nearest(&key, self.declared.keys().map(String::as_str));
-                    let help = format!(
-                        "declare it: `networks: {{{key}: {{}}}}`, with `external: true` when it exists already"
-                    );
+                    let help =
+                        format!("declare it: `networks: {{{key}: {{}}}}`, with `external: true` if it already exists");
                     let message = format!("there is no network `{key}` in this deployment");
                     cx.add(unknown("unknown-network", at, message, near, &help));
                     continue;
@@ -177,7 +176,12 @@ impl Networks {
                     draft.set_entry(FieldKind::Network, &network.name, at);
                 }
                 if draft.spec.networks.insert(network.name.clone(), attachment).is_some() {
-                    cx.mistake("duplicate-network", at, format!("`{key}` is joined twice"), "remove one of the two");
+                    cx.mistake(
+                        "duplicate-network",
+                        at,
+                        format!("the network `{key}` is listed twice"),
+                        "remove one of the two",
+                    );
                 }
             }
         }
@@ -322,7 +326,7 @@ impl Context<'_> {
             if !seen.insert((registry.address.clone(), registry.project.clone())) {
                 let message = format!("the registry `{}` is listed twice", registry.address);
                 let mistake = meaning("duplicate-registry", &at.place(), message);
-                self.add(mistake.help("keep one of the two, or tell them apart by `project`"));
+                self.add(mistake.help("keep one of the two, or give them different values of `project`"));
             }
             registries.push(registry);
         }
@@ -337,7 +341,7 @@ impl Context<'_> {
         if raw.username.is_some() != raw.password_env.is_some() {
             let (there, lacking) =
                 if raw.username.is_some() { ("username", "password_env") } else { ("password_env", "username") };
-            let help = "a log-in needs both; without them the credentials of Docker's config file are used";
+            let help = "a login needs both; without them the credentials in Docker's config file are used";
             self.mistake("missing-key", at.key(there), format!("`{there}` needs `{lacking}`"), help);
         }
         Registry {
@@ -365,10 +369,9 @@ impl Context<'_> {
         let token = raw.access_token.as_ref().map(|token| token.0.as_str()).filter(|token| !token.is_empty());
         if token.is_some() {
             let text = if use_ci {
-                "`use_ci_token` wins over `access_token`; remove the token from the file and revoke it"
+                "`use_ci_token` takes precedence over `access_token`; remove the token from the file and revoke it"
             } else {
-                "a token stands in this file, where everyone with the repo can read it: revoke it, and name an environment \
-                 variable in `registries` (`password_env`) instead"
+                "this file contains a token, which everyone with access to the repo can read: revoke it, and name an environment variable in `registries` (`password_env`) instead"
             };
             self.notice(at.name("access_token"), text);
         }

@@ -30,7 +30,7 @@ impl Context<'_> {
                         }
                         Some((name, value)) => entries.push((name.to_owned(), value.to_owned(), at)),
                         None => {
-                            let help = format!("write `{}=value`; nothing is taken from the environment", text.0);
+                            let help = format!("write `{}=value`; values are not taken from the environment", text.0);
                             self.mistake("missing-value", at, format!("`{}` has no value", text.0), help);
                         }
                     }

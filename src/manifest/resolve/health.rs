@@ -92,7 +92,7 @@ impl Context<'_> {
                     _ => {
                         let help =
                             "start the list with `CMD`, `CMD-SHELL` or `NONE`, or write `exec: [program, argument]`";
-                        self.mistake("wrong-form", at.key("test"), "this list does not say how it is run", help);
+                        self.mistake("wrong-form", at.key("test"), "this list does not say how the check is run", help);
                         return;
                     }
                 }
@@ -102,7 +102,7 @@ impl Context<'_> {
         if matches!(&test, Test::Exec(words) if words.is_empty())
             || matches!(&test, Test::Shell(line) if line.trim().is_empty())
         {
-            self.mistake("missing-value", at, "the health check runs nothing", "write a command, or `disable: true`");
+            self.mistake("missing-value", at, "the health check has no command", "write a command, or `disable: true`");
             return;
         }
         if test == Test::Inherit
@@ -114,7 +114,7 @@ impl Context<'_> {
             self.mistake(
                 "missing-value",
                 at,
-                "this health check says nothing",
+                "this health check is empty",
                 "add `command`, `http` or `tcp`, or remove it",
             );
             return;

@@ -49,7 +49,7 @@ impl Context<'_> {
         };
         if pull.is_some() {
             let help = "remove `pull_policy`, or remove `build` to pull the image";
-            self.mistake("no-effect", at.name("pull_policy"), "an image that is built is not pulled", help);
+            self.mistake("no-effect", at.name("pull_policy"), "an image that is built cannot be pulled", help);
         }
         draft.set(FieldKind::Image, at.key("build"));
         let spec = match build {

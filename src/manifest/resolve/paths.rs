@@ -22,7 +22,7 @@ impl<'t> Context<'t> {
                 ".." if parts.pop().is_none() => {
                     let help =
                         "paths count from the root of the config folder and cannot leave it; commit the file inside";
-                    self.mistake("path-outside", at, format!("`{text}` leaves the repo"), help);
+                    self.mistake("path-outside", at, format!("`{text}` leads out of the repo"), help);
                     return None;
                 }
                 ".." => {}
@@ -60,7 +60,7 @@ impl<'t> Context<'t> {
             return None;
         }
         if entry.is_lfs_pointer() {
-            let message = format!("the {what} `{path}` is a pointer of Git LFS, whose file is not in this repo");
+            let message = format!("the {what} `{path}` is a Git LFS pointer; the file itself is not in this repo");
             self.mistake("lfs-pointer", at, message, "commit the file itself (`git lfs untrack`, then add it again)");
             return None;
         }
@@ -72,7 +72,7 @@ impl<'t> Context<'t> {
         let ancestors = path.match_indices('/').map(|(end, _)| &path[..end]);
         let link = ancestors.into_iter().find(|folder| self.tree.get(folder).is_some());
         if let Some(link) = link {
-            let message = format!("the {what} `{path}` lies behind `{link}`, which is a link or a submodule");
+            let message = format!("the {what} `{path}` is inside `{link}`, which is a link or a submodule");
             self.mistake("symlink", at, message, "links and submodules are not followed: commit the folder itself");
             return;
         }

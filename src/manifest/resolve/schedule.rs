@@ -19,7 +19,7 @@ pub(crate) fn schedule(cx: &mut Context<'_>, raw: raw::Schedule, at: Cursor<'_>,
     let name = identifier(&title);
     if name.is_empty() {
         let help = "use at least one letter or digit";
-        cx.mistake("bad-name", at.key("name"), format!("no identifier follows from `{title}`"), help);
+        cx.mistake("bad-name", at.key("name"), format!("no identifier can be derived from `{title}`"), help);
     }
     let says_when = raw.start.is_some();
     let mut start = cx.start(raw.start, at.key("start"));
@@ -35,15 +35,14 @@ pub(crate) fn schedule(cx: &mut Context<'_>, raw: raw::Schedule, at: Cursor<'_>,
         written.push(Written { at, needs });
     }
     if tasks.is_empty() {
-        let help = "list what runs: `tasks: [{id: …, address: …}]`";
+        let help = "list the tasks: `tasks: [{id: …, address: …}]`";
         cx.mistake("missing-key", at, "this schedule has no tasks".to_owned(), help);
     }
     if let Some(deployment) = tasks.iter().find_map(|task| servers.conducts(&task.target)).filter(|_| !says_when) {
         // Existing repos keep the schedule beside the orchestrator that runs it.
         start = Start::Manual;
         let text = format!(
-            "`{deployment}` has an orchestrator of its own, so this schedule is started only by hand; write \
-             `start: on_commit` to let the daemon run it"
+            "`{deployment}` has its own orchestrator, so this schedule is only started by hand; write `start: on_commit` to let the daemon run it"
         );
         cx.notice(at, text);
     }
@@ -103,8 +102,8 @@ impl Context<'_> {
             }
             (Some(instant), None) => {
                 if let Some(zone) = time.zone {
-                    let message = format!("`zone` ({}) has no effect beside `at`", zone.0);
-                    self.mistake("no-effect", at.name("zone"), message, "remove it: an instant says its own offset");
+                    let message = format!("`zone` ({}) has no effect with `at`", zone.0);
+                    self.mistake("no-effect", at.name("zone"), message, "remove it: `at` contains its own offset");
                 }
                 return Start::At(instant.0);
             }
@@ -124,7 +123,7 @@ impl Context<'_> {
             (None, None) => {
                 let help = "write `{cron: \"30 2 * * *\", zone: Europe/Berlin}`, `{at: 2026-03-01T06:00:00Z}`, \
                             `on_commit` or `manual`";
-                self.mistake("missing-key", at, "this says no time", help);
+                self.mistake("missing-key", at, "this contains no time", help);
             }
         }
         Start::Manual
@@ -173,7 +172,7 @@ impl Context<'_> {
                 if !index.contains_key(&id) {
                     self.unknown_task(need, &task.id, &ids);
                 } else if let Some(first) = task.needs.iter().find(|other| other.task == id) {
-                    let message = format!("`{id}` is named twice (first in line {})", first.at.line);
+                    let message = format!("`{id}` is listed twice (first in line {})", first.at.line);
                     self.mistake("duplicate-dependency", need.at, message, "keep one of the two");
                 } else {
                     task.needs.push(Need { task: id, on: need.on, implied: false, at: need.at.location() });
@@ -239,7 +238,7 @@ impl Context<'_> {
                 true => "move the task below what it waits for, or write `execution: graph`",
                 false => "remove one of them",
             };
-            let mistake = meaning("dependency-cycle", &at.place(), message).label("one of the circle's waits");
+            let mistake = meaning("dependency-cycle", &at.place(), message).label("part of the cycle");
             self.add(mistake.help(format!("{help}: {}", says.join("; "))));
         }
     }

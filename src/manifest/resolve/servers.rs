@@ -98,7 +98,7 @@ impl Context<'_> {
             [] => {
                 let names: Vec<String> = services.iter().map(ToString::to_string).collect();
                 let text = format!(
-                    "{} does not publish port {port}, so this address works only where the name `{host}` is known",
+                    "{} does not publish port {port}, so this address works only where the name `{host}` can be resolved",
                     names.join(", ")
                 );
                 self.notice(at, text);
@@ -123,8 +123,7 @@ impl Context<'_> {
         };
         let host_port = server.published.get(&port).map_or(port, |(_, host_port)| *host_port);
         let text = format!(
-            "the task server {service} is published at every address of the host: whoever reaches port {host_port} starts and \
-             stops its tasks. If only this host does, write `ports: [\"127.0.0.1:{host_port}:{port}\"]`; else use TLS"
+            "the task server {service} is published on all addresses of the host: anybody who can reach port {host_port} can start and stop its tasks. If only this host uses it, write `ports: [\"127.0.0.1:{host_port}:{port}\"]`; otherwise use TLS"
         );
         if self.notices.iter().all(|notice| notice.text != text) {
             self.notice(at, text);

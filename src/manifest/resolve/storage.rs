@@ -44,12 +44,7 @@ impl Context<'_> {
                 let key = format!("{}/{}", binding.container_port, binding.protocol.as_str());
                 draft.set_entry(K::Port, &key, at);
                 if !draft.spec.ports.insert(binding) {
-                    self.mistake(
-                        "duplicate-port",
-                        at,
-                        format!("`{key}` is published twice alike"),
-                        "remove one of the two",
-                    );
+                    self.mistake("duplicate-port", at, format!("`{key}` is published twice"), "remove one of the two");
                 }
             }
         }
@@ -87,7 +82,8 @@ impl Context<'_> {
                         }
                         (Ok(Mount::Bind { .. }), Some(MountKind::Volume))
                         | (Ok(Mount::Volume { .. }), Some(MountKind::Bind)) => {
-                            let help = "a bind has an absolute path of the host as `source`, a volume a name";
+                            let help =
+                                "the `source` of a bind is an absolute path of the host, that of a volume is a name";
                             self.mistake(
                                 "wrong-form",
                                 at.key("type"),
@@ -119,7 +115,7 @@ impl Context<'_> {
     pub(super) fn mount(&mut self, draft: &mut Draft<'_>, target: String, mount: Mount, at: Cursor<'_>) {
         draft.set_entry(K::Volume, &target, at);
         if draft.spec.mounts.contains_key(&target) {
-            let message = format!("something is mounted at `{target}` already");
+            let message = format!("something is already mounted at `{target}`");
             self.mistake("duplicate-target", at, message, "give one of the two another path");
         }
         draft.spec.mounts.insert(target, mount);
@@ -131,7 +127,7 @@ impl Context<'_> {
             let target = config.target.0;
             draft.set_entry(K::Config, &target, at);
             if draft.spec.configs.contains_key(&target) || draft.spec.mounts.contains_key(&target) {
-                let message = format!("something is placed at `{target}` already");
+                let message = format!("something is already placed at `{target}`");
                 self.mistake("duplicate-target", at.key("target"), message, "give one of the two another path");
             }
             let Some((source, entry)) = self.file(&config.file.0, "config file", at.key("file")) else { continue };

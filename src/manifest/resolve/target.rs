@@ -27,7 +27,7 @@ impl Context<'_> {
                 .filter_map(|(key, there)| there.then_some(key))
                 .collect();
         if let [_, second, ..] = given.as_slice() {
-            let message = format!("`{}` are given, and a task runs in one place", given.join("` and `"));
+            let message = format!("`{}` are given, but a task runs in one place", given.join("` and `"));
             self.mistake("two-targets", at.name(second), message, "keep one of them");
         }
         match (address, service, command) {
@@ -40,8 +40,7 @@ impl Context<'_> {
                 };
                 if let Some(syntax) = line {
                     let text = format!(
-                        "no shell reads this line, so `{syntax}` is handed to the program as it is; write `[sh, -c, \"…\"]` if a \
-                         shell is meant"
+                        "this line is not run by a shell, so `{syntax}` is passed to the program literally; write `[sh, -c, \"…\"]` to use a shell"
                     );
                     self.notice(at.key("command"), text);
                 }
@@ -54,7 +53,7 @@ impl Context<'_> {
             }
             (None, None, None) => {
                 let help = "add `address: host:port`, `service: deployment/task`, or `command: …`";
-                self.mistake("missing-key", at, "this task says not where it runs", help);
+                self.mistake("missing-key", at, "this task does not say where it runs", help);
                 Target::Command(Vec::new())
             }
         }
@@ -80,7 +79,7 @@ impl Context<'_> {
                 || name.starts_with("TASK_")
                 || FILLED_IN_VARIABLES.contains(&&*name)
             {
-                self.notice(at, format!("`{name}` is filled in when the task starts, over what is written here"));
+                self.notice(at, format!("`{name}` is set when the task starts and overrides the value here"));
             }
             environment.insert(name, value);
         }

@@ -61,7 +61,7 @@ impl Context<'_> {
         let listen = match (&address, &port) {
             (Some(address), Some(port)) if address.0.1 != port.0 => {
                 let message = format!("`port` is {} and `address` listens on {}", port.0, address.0.1);
-                let help = "make them equal: the port is published under the same number";
+                let help = "make them equal: a port is published under the same number";
                 self.mistake("port-mismatch", at.key("port"), message, help);
                 Some((address.0.0.clone(), port.0))
             }
@@ -167,8 +167,7 @@ impl Context<'_> {
             allow(draft, "memlock", -1, at.key("lock_memory"));
         }
         if policy == RtPolicy::Deadline {
-            let text = "`deadline` needs a runtime, a deadline and a period, which these files have no keys for; the \
-                        process decides what it makes of the flag";
+            let text = "`deadline` needs a runtime, a deadline and a period, for which there are no keys here; the process decides how to handle the flag";
             self.notice(at.key("policy"), text);
         }
         let Some(cpu) = rt.cpu_affinity.and_then(|cpu| u32::try_from(cpu).ok()) else { return };

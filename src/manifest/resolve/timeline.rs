@@ -106,7 +106,12 @@ impl Context<'_> {
     fn positive(&mut self, scope: &Scope<'_, '_>, key: &str, time: Duration) -> Duration {
         if time.is_zero() {
             let help = "write a time above zero, or remove it";
-            self.mistake("out-of-bounds", scope.at(key), format!("`{key}` is zero, and every wait has a bound"), help);
+            self.mistake(
+                "out-of-bounds",
+                scope.at(key),
+                format!("`{key}` is zero, but every wait needs a time limit"),
+                help,
+            );
         }
         time
     }
@@ -150,7 +155,7 @@ impl Context<'_> {
             Some(raw::ModeName::Sequential) => {
                 if period.is_some() {
                     let help = "write `mode: timed`, or remove the period";
-                    self.mistake("no-effect", at.key("mode"), format!("`{id}` is sequential and has a period"), help);
+                    self.mistake("no-effect", at.key("mode"), format!("`{id}` is sequential but has a period"), help);
                 } else if due.is_some_and(|due| !due.is_zero()) || offset.is_some() {
                     let key = if task.scheduled_time_us.is_some() { "scheduled_time_us" } else { "scheduled_time" };
                     let text =
@@ -165,7 +170,7 @@ impl Context<'_> {
             }
             Some(raw::ModeName::Timed) if !timed => {
                 let help = "add `scheduled_time_us: 0`, the microseconds after the start of the run";
-                self.mistake("missing-key", at.key("mode"), format!("`{id}` is timed and says no time"), help);
+                self.mistake("missing-key", at.key("mode"), format!("`{id}` is timed but has no time"), help);
             }
             _ => {}
         }
@@ -295,8 +300,7 @@ impl Context<'_> {
             RtName::Rr => RtPolicy::RoundRobin { priority },
             RtName::Deadline => {
                 if cpu.is_some() {
-                    let text = "the kernel refuses `deadline` for a thread that is bound to one CPU, unless that CPU is a \
-                                root domain of its own";
+                    let text = "the kernel refuses `deadline` for a thread that is bound to one CPU, unless that CPU is a root domain by itself";
                     self.notice(scope.at("cpu_affinity"), text);
                 }
                 self.reservation(scope, release, deadline, estimate)
@@ -330,17 +334,12 @@ impl Context<'_> {
         };
         if runtime < RUNTIME || runtime > deadline || deadline > period {
             let message = format!(
-                "the kernel takes 1024 ns ≤ runtime ≤ deadline ≤ period, and these are {}, {} and {}",
+                "the kernel requires 1024 ns ≤ runtime ≤ deadline ≤ period, but these are {}, {} and {}",
                 duration_text(runtime),
                 duration_text(deadline),
                 duration_text(period)
             );
-            self.mistake(
-                "impossible-resources",
-                at,
-                message,
-                "write `rt_runtime`, `rt_deadline` and `rt_period` that fit",
-            );
+            self.mistake("impossible-resources", at, message, "correct `rt_runtime`, `rt_deadline` and `rt_period`");
         }
         RtPolicy::Deadline { runtime, deadline, period }
     }
@@ -380,7 +379,7 @@ impl Context<'_> {
         let parameters = raw.unwrap_or_default().0;
         for name in FILLED_IN {
             if parameters.contains_key(name) {
-                let text = format!("`{name}` is filled in when the task starts, over what is written here");
+                let text = format!("`{name}` is set when the task starts and overrides the value here");
                 self.notice(at.key("parameters").name(name), text);
             }
         }

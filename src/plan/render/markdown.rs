@@ -1,5 +1,5 @@
-//! A plan for a pull request: the verdict, a table, and the changed fields in a diff block whose signs stand in column 0,
-//! where the hosts colour them (`!` for a changed value).
+//! A plan for a pull request: the summary, a table, and the changed fields in a diff block whose signs are in column 0, where code
+//! hosts colour them (`!` for a changed value).
 
 use super::view::View;
 use crate::plan::Disruption;
@@ -61,7 +61,7 @@ pub fn markdown(view: &View) -> String {
     if !view.held.is_empty() {
         out.push_str("\n**Held**\n\n");
         for row in &view.held {
-            let release = row.release.as_ref().map(|command| format!(" Release: `{command}`")).unwrap_or_default();
+            let release = row.release.as_ref().map(|command| format!(" To proceed: `{command}`")).unwrap_or_default();
             let _ = writeln!(out, "- `{}` {}: {}.{release}", cell(&row.subject), row.wanted, cell(&row.why));
         }
     }

@@ -1,4 +1,4 @@
-//! A plan for the terminal: the verdict first, then what happens sorted by risk, the changed fields, the order, what is held.
+//! A plan for the terminal: first the summary, then the steps sorted by risk, the changed fields, the order, and what is held.
 
 use super::view::{ChangeRow, StepRow, View};
 use crate::plan::Disruption;
@@ -94,7 +94,7 @@ fn held(out: &mut String, view: &View) {
     let subject = width(view.held.iter().map(|row| row.subject.as_str()));
     let wanted = width(view.held.iter().map(|row| row.wanted));
     for row in &view.held {
-        let release = row.release.as_ref().map(|command| format!("; release: {command}")).unwrap_or_default();
+        let release = row.release.as_ref().map(|command| format!("; to proceed: {command}")).unwrap_or_default();
         let _ = writeln!(
             out,
             "{YELLOW}held{YELLOW:#}    {:<subject$}  {:<wanted$}  {}{release}",

@@ -1,5 +1,5 @@
-//! What every rendering of a plan shows, in the order in which it is shown. Its JSON form is an interface: `version`
-//! goes up when a field changes its meaning or goes; new fields may come at any time.
+//! The content of every rendering of a plan, in the order in which it is shown. Its JSON form is an interface: `version` is raised
+//! when a field is removed or changes its meaning; new fields may be added at any time.
 
 use super::words::{gate_text, held_text, origin_text, reason_text, release, shown, verdict};
 use crate::model::{Revision, StrategyKind};
@@ -12,46 +12,38 @@ use std::collections::BTreeSet;
 pub struct View {
     /// Version of this form.
     pub version: u32,
-    /// The plan's id, for `apply --plan-id`: the first twelve digits of `digest`.
+    /// The plan's id for `apply --plan-id`: the first twelve digits of `digest`.
     pub id: String,
     /// The plan's id in full.
     pub digest: String,
-    /// Environment.
     pub environment: String,
-    /// Commit.
     pub revision: Revision,
-    /// When the engine was looked at.
+    /// When the engine was observed.
     pub observed_at: String,
     /// What could not be observed.
     pub missing: Vec<String>,
-    /// The one line that says it all.
+    /// A summary in one line.
     pub verdict: String,
-    /// Instances that are as they should be.
+    /// Instances that are in sync.
     pub unchanged: usize,
     /// Steps in the order in which they are carried out.
     pub steps: Vec<StepRow>,
     /// Changed fields by subject.
     pub details: Vec<Detail>,
-    /// What runs at once when nothing else limits it, and what it waits for.
+    /// The steps that can run at the same time, and what each wave waits for.
     pub waves: Vec<String>,
-    /// What is wanted and not done.
+    /// Changes that are held.
     pub held: Vec<HeldRow>,
 }
 
 /// One step.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepRow {
-    /// Number.
     pub id: usize,
-    /// What it costs.
     pub disruption: Disruption,
-    /// What is done.
     pub action: &'static str,
-    /// To what.
     pub subject: String,
-    /// Why.
     pub reason: String,
-    /// What it waits for.
     pub needs: Vec<Need>,
     /// The wave it runs in, from 1.
     pub wave: usize,
@@ -60,11 +52,9 @@ pub struct StepRow {
 /// The changed fields of one subject.
 #[derive(Clone, Debug, Serialize)]
 pub struct Detail {
-    /// Whose.
     pub subject: String,
     /// Whether they are held instead of changed.
     pub held: bool,
-    /// The fields.
     pub changes: Vec<ChangeRow>,
 }
 
@@ -73,13 +63,9 @@ pub struct Detail {
 pub struct ChangeRow {
     /// `+` set, `-` unset, `~` changed.
     pub sign: char,
-    /// Field.
     pub field: String,
-    /// Value now.
     pub old: String,
-    /// Value wanted.
     pub new: String,
-    /// Who made the difference.
     pub origin: Origin,
     /// The place that sets it.
     pub at: Option<String>,
@@ -88,13 +74,12 @@ pub struct ChangeRow {
 /// Something held.
 #[derive(Clone, Debug, Serialize)]
 pub struct HeldRow {
-    /// What it is about.
     pub subject: String,
     /// What would be done.
     pub wanted: &'static str,
-    /// Why it is not.
+    /// Why it is held.
     pub why: String,
-    /// The command that lifts the hold.
+    /// The command to proceed.
     pub release: Option<String>,
 }
 
@@ -181,7 +166,7 @@ fn wave_texts(plan: &Plan, waves: &[usize]) -> Vec<String> {
                 plan.steps.iter().zip(waves).filter(|(_, of)| **of == wave).map(|(step, _)| step).collect();
             let names: Vec<String> = steps.iter().map(|step| step.subject.to_string()).collect();
             let shown = if names.len() > 6 {
-                format!("{}, … ({} in all)", names[..5].join(", "), names.len())
+                format!("{}, … ({} in total)", names[..5].join(", "), names.len())
             } else {
                 names.join(", ")
             };
@@ -223,12 +208,12 @@ impl ChangeRow {
 }
 
 impl Plan {
-    /// The steps that change something; waiting for what is already as it should be does not.
+    /// The steps that change something; a wait for an instance that is already in sync changes nothing.
     pub fn changes(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| !matches!(step.action, Action::AwaitInstance { .. }))
     }
 
-    /// The steps during which an instance is down that was up, or after which it is gone.
+    /// The steps during which a running instance is down, or after which it no longer exists.
     pub fn down(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.disruption >= Disruption::RecreateDowntime)
     }

@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 
 /// One line that says it all: `2 to replace · 1 to create · 14 unchanged · down: shop/api/1 · no data loss · 1 held`.
 pub fn verdict(plan: &Plan) -> String {
-    let mut counts: BTreeMap<(u8, &str), usize> = BTreeMap::new();
+    let mut counts: BTreeMap<(u8, &str, &str), usize> = BTreeMap::new();
     for step in plan.changes() {
         *counts.entry(group(step)).or_default() += 1;
     }
-    let mut parts: Vec<String> = counts.iter().map(|((_, name), count)| format!("{count} {name}")).collect();
+    let mut parts: Vec<String> = counts
+        .iter()
+        .map(|((_, one, many), count)| format!("{count} {}", if *count == 1 { one } else { many }))
+        .collect();
     if parts.is_empty() {
         parts.push("no changes".to_owned());
     }
@@ -18,8 +21,8 @@ pub fn verdict(plan: &Plan) -> String {
     let down: Vec<String> = plan.down().map(|step| step.subject.to_string()).collect();
     match down.as_slice() {
         [] => {}
-        some if some.len() <= 3 => parts.push(format!("down meanwhile: {}", some.join(", "))),
-        [first, rest @ ..] => parts.push(format!("down meanwhile: {first} and {} more", rest.len())),
+        some if some.len() <= 3 => parts.push(format!("downtime: {}", some.join(", "))),
+        [first, rest @ ..] => parts.push(format!("downtime: {first} and {} more", rest.len())),
     }
     if plan.changes().next().is_some() {
         let lost = plan.steps.iter().filter(|step| step.disruption == Disruption::DataLoss).count();
@@ -34,22 +37,26 @@ pub fn verdict(plan: &Plan) -> String {
     parts.join(" · ")
 }
 
-/// The group a step is counted in, most disruptive first.
-fn group(step: &Step) -> (u8, &'static str) {
+/// The group a step is counted in, most disruptive first, with its name for one step and for several.
+fn group(step: &Step) -> (u8, &'static str, &'static str) {
+    let same = |rank, name| (rank, name, name);
+    let unfinished = (6, "unfinished replacement", "unfinished replacements");
     match &step.action {
-        Action::ReplaceInstance { .. } if step.reason == Reason::Interrupted => (6, "to settle"),
-        Action::ReplaceInstance { .. } => (0, "to replace"),
-        Action::RemoveInstance { .. } => (1, "to remove"),
-        Action::StopInstance { .. } => (2, "to stop"),
-        Action::CreateInstance(_) => (3, "to create"),
-        Action::UpdateInstance { .. } if step.disruption == Disruption::Restart => (4, "to restart"),
-        Action::UpdateInstance { .. } => (5, "in place"),
-        Action::RestoreInstance { .. } | Action::DiscardLeftover { .. } => (6, "to settle"),
-        Action::BuildImage(_) => (7, "to build"),
-        Action::PullImage { .. } => (8, "to pull"),
-        Action::CreateNetwork { .. } | Action::RecreateNetwork { .. } | Action::RemoveNetwork { .. } => (9, "networks"),
-        Action::CreateVolume { .. } | Action::RecreateVolume { .. } => (10, "volumes"),
-        Action::AwaitInstance { .. } => (11, "to await"),
+        Action::ReplaceInstance { .. } if step.reason == Reason::Interrupted => unfinished,
+        Action::ReplaceInstance { .. } => same(0, "to replace"),
+        Action::RemoveInstance { .. } => same(1, "to remove"),
+        Action::StopInstance { .. } => same(2, "to stop"),
+        Action::CreateInstance(_) => same(3, "to create"),
+        Action::UpdateInstance { .. } if step.disruption == Disruption::Restart => same(4, "to restart"),
+        Action::UpdateInstance { .. } => same(5, "in place"),
+        Action::RestoreInstance { .. } | Action::DiscardLeftover { .. } => unfinished,
+        Action::BuildImage(_) => same(7, "to build"),
+        Action::PullImage { .. } => same(8, "to pull"),
+        Action::CreateNetwork { .. } | Action::RecreateNetwork { .. } | Action::RemoveNetwork { .. } => {
+            (9, "network", "networks")
+        }
+        Action::CreateVolume { .. } | Action::RecreateVolume { .. } => (10, "volume", "volumes"),
+        Action::AwaitInstance { .. } => same(11, "to wait for"),
     }
 }
 
@@ -84,17 +91,20 @@ pub fn reason_text(step: &Step) -> String {
         Reason::ScaledUp { from, to } | Reason::ScaledDown { from, to } => format!("replicas {from} → {to}"),
         Reason::Vanished => "was removed on the host (drift)".to_owned(),
         Reason::Changed => changed_text(&step.changes),
-        Reason::NotRunning(Status::Created) => "was made and never started".to_owned(),
+        Reason::NotRunning(Status::Created) => "was created and never started".to_owned(),
+        Reason::NotRunning(Status::Exited { code, oom }) => {
+            format!("exited with code {code}{} (drift)", if *oom { ", out of memory" } else { "" })
+        }
         Reason::NotRunning(status) => format!("is {status} (drift)"),
         Reason::Unhealthy => "is unhealthy (drift)".to_owned(),
         Reason::Dropped => "no longer in git".to_owned(),
         Reason::Interrupted => "left by an interrupted replacement".to_owned(),
         Reason::NeededBy(service) => format!("needed by {service}"),
-        Reason::Unused => "nothing uses it any more".to_owned(),
+        Reason::Unused => "no longer used".to_owned(),
         Reason::MakesRoom(instance) => format!("makes room for {instance}"),
-        Reason::Awaited => "still starting, and others depend on it".to_owned(),
+        Reason::Awaited => "still starting; others depend on it".to_owned(),
         Reason::Suspended => "its deployment was stopped by hand, and the engine started it again (drift)".to_owned(),
-        Reason::Asked => "asked for".to_owned(),
+        Reason::Asked => "requested on the command line".to_owned(),
     };
     match &step.action {
         _ if step.reason == Reason::Interrupted => {}
@@ -121,38 +131,38 @@ fn changed_text(changes: &[FieldChange]) -> String {
 pub fn held_text(why: &HeldReason) -> String {
     match why {
         HeldReason::Quarantined { revision, verdict } => {
-            format!("failed its health gate at {}: {verdict}", revision.short())
+            format!("did not become healthy at {}: {verdict}", revision.short())
         }
         HeldReason::PruneDisabled => "pruning is switched off in setpoint.kdl".to_owned(),
         HeldReason::PruneBudget { wanted, allowed } => {
-            format!("{wanted} instances would be pruned, the budget allows {allowed}")
+            format!("{wanted} instances would be removed, but the prune budget allows {allowed}")
         }
         HeldReason::DriftReported => "drift is reported, not repaired (setpoint.kdl)".to_owned(),
         HeldReason::Incomplete => {
-            "the engine was not fully observed, so nothing is removed, and nothing made that may be there".to_owned()
+            "the engine could not be read in full, so nothing is removed, and nothing is created that may already exist".to_owned()
         }
         HeldReason::Suspended => "stopped by hand".to_owned(),
-        HeldReason::NameTaken { name } => format!("container `{name}` exists and is not ours"),
-        HeldReason::PortTaken { port, holder } => format!("host port {port} is held by `{holder}`, which is not ours"),
+        HeldReason::NameTaken { name } => format!("container `{name}` already exists and is not managed by this environment"),
+        HeldReason::PortTaken { port, holder } => format!("host port {port} is used by `{holder}`, which is not managed by this environment"),
         HeldReason::Foreign => {
-            "exists and is not ours; remove it, rename ours, or declare it `external: true`".to_owned()
+            "already exists and is not managed by this environment; remove it, choose another name, or declare it `external: true`".to_owned()
         }
-        HeldReason::ExternalMissing => "declared external and does not exist; create it first".to_owned(),
-        HeldReason::ImageMissing { reference } => format!("image {reference} is not on the host and may not be pulled"),
-        HeldReason::Needs(subject) => format!("needs {subject}, which is held or stays as it is"),
+        HeldReason::ExternalMissing => "declared external but does not exist; create it first".to_owned(),
+        HeldReason::ImageMissing { reference } => format!("image {reference} is not on the host and must not be pulled"),
+        HeldReason::Needs(subject) => format!("needs {subject}, which is held or not updated"),
         HeldReason::NotReached { needs, condition } => match condition {
-            Condition::Started => format!("needs {needs}, which does not run"),
+            Condition::Started => format!("needs {needs}, which is not running"),
             Condition::Healthy => format!("needs {needs}, which is not healthy"),
             Condition::Completed => format!("needs {needs}, which has not completed"),
         },
-        HeldReason::BeingRemoved => "its container is being removed; it is created once that is done".to_owned(),
+        HeldReason::BeingRemoved => "its container is being removed; it is created after that".to_owned(),
         HeldReason::Circle(path) => {
             let path: Vec<String> = path.iter().map(ToString::to_string).collect();
-            format!("its step would wait for itself: {}; please report this", path.join(" → "))
+            format!("its step would wait for itself: {}; please report this bug", path.join(" → "))
         }
-        HeldReason::Flapping { times } => format!("repaired {times} times in ten minutes and does not stay so"),
-        HeldReason::DataLoss { lost } => format!("it would lose {lost}"),
-        HeldReason::InUseByForeign { holder } => format!("`{holder}`, which is not ours, is connected to it"),
+        HeldReason::Flapping { times } => format!("repaired {times} times in ten minutes without lasting effect"),
+        HeldReason::DataLoss { lost } => format!("{lost} would be lost"),
+        HeldReason::InUseByForeign { holder } => format!("`{holder}`, which is not managed by this environment, is connected to it"),
     }
 }
 

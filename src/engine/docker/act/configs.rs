@@ -1,4 +1,4 @@
-//! Files of the config repo inside containers, through the engine's archive call.
+//! Writes files of the config repo into containers, with the engine's archive call.
 
 use super::work::Work;
 use crate::engine::{ActError, EngineError};
@@ -45,7 +45,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// An entry for an existing folder would change its mode and owner, so that only missing ones get one.
+    /// An entry for an existing folder would change its mode and owner, so only missing folders get one.
     async fn missing_folders(&self, container: &ContainerId, target: &str, root: &str, missing: &mut BTreeSet<String>) {
         let mut folder = parent(target);
         while let Some(path) = folder.filter(|path| path.len() > root.len() && !missing.contains(*path)) {
@@ -59,7 +59,7 @@ impl Work<'_> {
     }
 }
 
-/// The innermost volume or bind that holds the target, else `/`.
+/// The innermost volume or bind that contains the target, else `/`.
 fn root<'a>(target: &str, mounts: &'a BTreeMap<String, Mount>) -> &'a str {
     let holds = |folder: &str| target.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
     let persistent = mounts.iter().filter(|(_, mount)| !matches!(mount, Mount::Tmpfs { .. }));

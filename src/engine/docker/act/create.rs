@@ -1,4 +1,4 @@
-//! New containers.
+//! Creates containers.
 
 use super::work::Work;
 use crate::engine::docker::cause::{is_conflict, is_gone};
@@ -12,14 +12,14 @@ use std::sync::Mutex;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How long a name may be reserved by a call under way.
+/// How long a name may be reserved by a call in progress.
 const NAME_TRIES: u32 = 50;
 const NAME_PAUSE: Duration = Duration::from_millis(100);
-/// How often a container that ends and is restarted is met between its lives before its state says so.
+/// How often a container may be met between its end and its restart before its state shows the restart.
 const RENAME_TRIES: u32 = 5;
 
 impl Docker {
-    /// Creates a container and does not start it, so that what the engine makes of its settings can be looked at.
+    /// Creates a container and does not start it, so that the engine's report of its settings can be checked.
     ///
     /// # Errors
     /// When the name is taken or the engine refuses the settings.
@@ -32,11 +32,11 @@ impl Docker {
 }
 
 impl Work<'_> {
-    /// Makes, starts and gates a new instance. One that does not pass its gate stays as it is, as evidence.
+    /// Creates and starts a new instance and waits for its gate. An instance that does not pass its gate is kept as evidence.
     pub(super) async fn create_instance(&self, launch: &Launch) -> Result<Outcome, ActError> {
         let id = self.make_ready(launch).await?;
         if let Err(error) = self.start(&id, &launch.name).await {
-            // What never ran would only hold the name. One that was taken over may have run, and may run.
+            // A container that never ran would only block the name. One of an earlier attempt may have run, or may be running.
             if let Ok(Some(found)) = self.docker.find(id.as_str()).await
                 && found.started_at.is_none()
             {
@@ -49,8 +49,8 @@ impl Work<'_> {
         Ok(Outcome { container: Some(id), evidence, ..Outcome::default() })
     }
 
-    /// A container that takes several calls is made under another name and gets its own when it is complete: an
-    /// interruption never leaves half a container under the name that counts.
+    /// A container that needs several calls is created under another name and renamed when it is complete: so an interruption never
+    /// leaves an incomplete container under its final name.
     async fn make_ready(&self, launch: &Launch) -> Result<ContainerId, ActError> {
         if launch.spec.configs.is_empty() && launch.spec.networks.len() <= 1 {
             return self.make(launch, &launch.name).await;
@@ -83,10 +83,10 @@ impl Work<'_> {
             };
             if is_conflict(&source) {
                 match self.docker.find(name).await? {
-                    // Whether a former try completed it cannot be told.
+                    // It is not known whether an earlier attempt completed it.
                     Some(_) if name.ends_with(NEXT) => self.discard_named(name, None).await?,
                     Some(holder) => return self.adopt(launch, name, holder),
-                    // The name is reserved by a call that is still under way: a creation, or a removal.
+                    // The name is reserved by a call that is still in progress: a creation, or a removal.
                     None => {}
                 }
                 if tries < NAME_TRIES {
@@ -121,7 +121,7 @@ impl Work<'_> {
         Ok(id)
     }
 
-    /// A container that a former try of the same launch left is taken over; anything else keeps the name.
+    /// A container that an earlier attempt of the same launch left is used; any other container keeps the name.
     pub(super) fn adopt(&self, launch: &Launch, name: &str, holder: Container) -> Result<ContainerId, ActError> {
         let is_same = holder.owner.as_ref() == Some(&launch.owner)
             && holder.instance.as_ref() == Some(&launch.instance)
@@ -138,7 +138,7 @@ impl Work<'_> {
         }
     }
 
-    /// Removes a container, running or not; its volumes stay. One that is gone already is fine.
+    /// Removes a container, running or not; its volumes are kept. It is not an error if it no longer exists.
     pub(super) async fn remove(&self, id: &ContainerId, name: &str) -> Result<(), EngineError> {
         let options = RemoveContainerOptions { force: true, v: false, link: false };
         match self.docker.api.remove_container(id.as_str(), Some(options)).await {
@@ -149,14 +149,14 @@ impl Work<'_> {
         }
     }
 
-    /// Renames a container; a name that was taken meanwhile makes the plan stale.
+    /// Renames a container; if the name was taken meanwhile, the plan is stale.
     pub(super) async fn rename(&self, id: &ContainerId, name: &str, to: &str) -> Result<(), ActError> {
         let options = RenameContainerOptions { name: to.to_owned() };
         let mut tries = 0;
         let mut stopped = false;
         let result = loop {
             let result = self.docker.api.rename_container(id.as_str(), options.clone()).await;
-            // An engine renames no container that it is about to restart, and the pause before that grows to a minute.
+            // An engine does not rename a container that it is about to restart, and the pause before a restart grows to a minute.
             if stopped || tries == RENAME_TRIES || !result.as_ref().is_err_and(is_between_lives) {
                 break result;
             }
@@ -168,12 +168,12 @@ impl Work<'_> {
             }
         };
         if stopped {
-            // As the engine was about to; a start that fails shows in the state of the container.
+            // The engine was about to start it as well; a failed start is visible in the state of the container.
             let _ = self.start(id, name).await;
         }
         let Err(source) = result else { return Ok(()) };
         match self.docker.find(to).await? {
-            // It has the name already, which the engine calls a mistake.
+            // It already has the name, which the engine reports as an error.
             Some(holder) if holder.id == *id => Ok(()),
             Some(holder) if is_conflict(&source) => Err(self.taken(to, &holder)),
             _ => {
@@ -194,12 +194,12 @@ impl Work<'_> {
     }
 }
 
-/// The container has ended and is not restarted yet: the engine misses its network.
+/// The container has ended and is not restarted yet: the engine reports that it has no network.
 fn is_between_lives(error: &bollard::errors::Error) -> bool {
     is_gone(error) && error.to_string().contains("sandbox")
 }
 
-/// Somebody removes it already.
+/// It is already being removed.
 fn is_being_removed(error: &bollard::errors::Error) -> bool {
     is_conflict(error) && error.to_string().contains("already in progress")
 }

@@ -1,4 +1,4 @@
-//! Carries out one step: checks its guard, does it, waits for its gate.
+//! Carries out one step: checks its guard, makes the engine calls, waits for its gate.
 
 mod configs;
 mod create;
@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use work::Work;
 
 impl Docker {
-    /// Carries out one step. Done again after an interruption it ends in the same state.
+    /// Carries out one step. Repeated after an interruption, it ends in the same state.
     ///
     /// # Errors
     /// See [`ActError`].
@@ -41,7 +41,7 @@ impl Docker {
         if outcome.made.is_none()
             && let Some(container) = &outcome.container
         {
-            // What is not on record is compared with the wish instead; the step itself went well.
+            // Without a record the report is compared with the request instead; the step itself succeeded.
             outcome.made = self.find(container.as_str()).await.ok().flatten().map(Box::new).map(Made::Container);
         }
         work.reached(Milestone::Done).await;

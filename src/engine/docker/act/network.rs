@@ -1,4 +1,4 @@
-//! Networks.
+//! Creates, recreates and removes networks.
 
 use super::work::Work;
 use crate::engine::docker::cause::is_gone;
@@ -11,7 +11,7 @@ use bollard::query_parameters::ListNetworksOptions;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// The engine lets go of endpoints a moment after their containers are gone.
+/// The engine releases endpoints shortly after their containers were removed.
 const REMOVE_TRIES: u32 = 10;
 const REMOVE_PAUSE: Duration = Duration::from_millis(100);
 
@@ -20,7 +20,7 @@ fn made(network: String) -> Outcome {
 }
 
 impl Work<'_> {
-    /// The engine would make a second network of the same name, so that the first is looked for before.
+    /// The engine would create a second network of the same name, so an existing one is searched for first.
     pub(super) async fn create_network(
         &self,
         network: &Network,
@@ -34,11 +34,11 @@ impl Work<'_> {
                 return Ok(made(id));
             }
             let whose = match present.get(labels::OWNER) {
-                Some(owner) if *owner == self.owner.to_string() => "ours with other settings",
-                Some(_) => "somebody else's",
-                None => "not ours",
+                Some(owner) if *owner == self.owner.to_string() => "managed by this environment, with other settings",
+                Some(_) => "managed by another environment",
+                None => "not managed by setpoint",
             };
-            return Err(ActError::Stale(format!("a network {} is there that is {whose}", network.name)));
+            return Err(ActError::Stale(format!("network {} already exists ({whose})", network.name)));
         }
         let pool = (network.subnet.is_some() || network.gateway.is_some()).then(|| Ipam {
             config: Some(vec![IpamConfig {
@@ -64,8 +64,8 @@ impl Work<'_> {
         Ok(Outcome { warnings, ..made(created.id) })
     }
 
-    /// Detaches our containers, makes the network anew and attaches them again. When the old one cannot be removed, they
-    /// are attached to it again; done again after an interruption it goes on where it was.
+    /// Detaches our containers, recreates the network and attaches them again. If the old network cannot be removed, they are
+    /// attached to it again. Repeated after an interruption, it resumes.
     pub(super) async fn recreate_network(
         &self,
         network: &Network,
@@ -97,7 +97,7 @@ impl Work<'_> {
         Ok(Outcome::default())
     }
 
-    /// Attaches every container that is still there, even when one fails; the first error is told.
+    /// Attaches every container that still exists, even if one fails; returns the first error.
     async fn attach_all(&self, network: &str, attached: &[(ContainerId, Attachment)]) -> Result<(), ActError> {
         let mut first = Ok(());
         for (container, attachment) in attached {
@@ -115,7 +115,7 @@ impl Work<'_> {
         }
     }
 
-    /// Whether the network is there; fails when it is not ours.
+    /// Whether the network exists; fails if it is not ours.
     async fn check_network(&self, name: &str, id: &str) -> Result<bool, ActError> {
         match self.docker.api.inspect_network(id, None).await {
             Ok(found) => {
@@ -123,7 +123,7 @@ impl Work<'_> {
                 if owner.as_deref() == Some(self.owner.as_str()) {
                     Ok(true)
                 } else {
-                    Err(ActError::Stale(format!("network {name} is not ours")))
+                    Err(ActError::Stale(format!("network {name} is not managed by this environment")))
                 }
             }
             Err(error) if is_gone(&error) => Ok(false),
@@ -146,7 +146,7 @@ impl Work<'_> {
         }
     }
 
-    /// The network of exactly this name; the engine's own filter takes a part of a name for it.
+    /// The network of exactly this name; the engine's own filter also matches parts of names.
     async fn network_named(&self, name: &str) -> Result<Option<models::Network>, EngineError> {
         let filters = HashMap::from([("name".to_owned(), vec![name.to_owned()])]);
         let list = self.docker.api.list_networks(Some(ListNetworksOptions { filters: Some(filters) })).await;

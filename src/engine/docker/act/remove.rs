@@ -1,4 +1,4 @@
-//! Stopping, removing, and tidying up after interruptions.
+//! Stops and removes containers, and cleans up after interruptions.
 
 use super::work::Work;
 use crate::engine::docker::cause::{is_gone, status};
@@ -8,7 +8,7 @@ use crate::plan::{Gate, Milestone};
 use bollard::query_parameters::StopContainerOptions;
 use std::time::Duration;
 
-/// Time that a leftover gets to stop.
+/// Time that a leftover has to stop.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(10);
 
 impl Work<'_> {
@@ -28,14 +28,14 @@ impl Work<'_> {
         Ok(Outcome::default())
     }
 
-    /// Only what carries the name of a leftover is discarded as one.
+    /// Only a container with the name of a leftover is discarded.
     pub(super) async fn discard_leftover(&self, id: &ContainerId) -> Result<Outcome, ActError> {
         match self.docker.find(id.as_str()).await? {
             None => Ok(Outcome::default()),
             Some(found) if found.name.ends_with(NEXT) || found.name.ends_with(PREV) => {
                 self.remove_instance(id, LEFTOVER_GRACE).await
             }
-            Some(found) => Err(ActError::Stale(format!("container {} is no leftover any more", found.name))),
+            Some(found) => Err(ActError::Stale(format!("container {} is no longer a leftover", found.name))),
         }
     }
 
@@ -58,7 +58,8 @@ impl Work<'_> {
         Ok(Outcome { container: Some(id.clone()), evidence, ..Outcome::default() })
     }
 
-    /// Asks a container to stop and kills it after `grace` (whole seconds, rounded up). One that does not run is fine.
+    /// Asks a container to stop and kills it after `grace` (whole seconds, rounded up). It is not an error if the container is not
+    /// running.
     pub(super) async fn stop(&self, id: &ContainerId, name: &str, grace: Duration) -> Result<(), EngineError> {
         let seconds = grace.as_secs() + u64::from(grace.subsec_nanos() > 0);
         let options = StopContainerOptions { t: Some(i32::try_from(seconds).unwrap_or(i32::MAX)), signal: None };

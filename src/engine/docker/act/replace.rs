@@ -13,14 +13,14 @@ use crate::model::{ContainerId, NEXT, PREV, Status};
 use crate::plan::{Gate, Launch, Milestone};
 use std::time::Duration;
 
-/// How a replacement goes.
+/// The options of a replacement.
 #[derive(Clone, Copy)]
 pub(super) struct Order {
     /// The old one stops before the new one starts.
     pub stop_first: bool,
     /// How long the old one may take to stop.
     pub grace: Duration,
-    /// Whether a failed new one makes way for the old one; else it takes its place all the same.
+    /// Whether a failed new container is removed for the old one; otherwise it replaces the old one although it failed.
     pub rollback: bool,
 }
 
@@ -32,7 +32,7 @@ struct Old<'a> {
     ran: bool,
 }
 
-/// The names that take part.
+/// The names of a replacement.
 struct Names {
     main: String,
     next: String,
@@ -49,7 +49,7 @@ impl Work<'_> {
         let found = self.ours(old).await?;
         let main = launch.name.clone();
         let names = Names { next: format!("{main}{NEXT}"), prev: format!("{main}{PREV}"), main };
-        // Set aside by a former try that was interrupted, and perhaps stopped by it as well.
+        // Renamed by an earlier attempt that was interrupted, and perhaps stopped by it as well.
         let found_name = found.name;
         let was_aside = found_name == names.prev;
         let is_job = matches!(launch.gate, Gate::Completed { .. });
@@ -64,7 +64,7 @@ impl Work<'_> {
             return self.finish(&old, &new, launch, &names, order).await;
         }
         if found_name == names.next {
-            // That name is about to be cleared.
+            // That name is about to become free.
             self.rename(old.id, &names.next, &names.main).await?;
         }
         self.discard_named(&names.next, Some(old.id)).await?;
@@ -94,7 +94,7 @@ impl Work<'_> {
         match &passed {
             Ok(_) => {}
             Err(GateError::Failed(_)) if !order.rollback => {}
-            // The old one was not touched: removing the new one is all it takes.
+            // The old container was not changed: it is enough to remove the new one.
             Err(_) => {
                 let removed = self.remove(new, &names.next).await.map_err(ActError::from);
                 return passed.map(|_| Outcome::default()).map_err(|error| put_back_error(error, removed));
@@ -105,11 +105,11 @@ impl Work<'_> {
             return Err(error);
         }
         self.retire(old, names, order).await?;
-        // Without a roll-back the new one stays in any case, and only the result says whether it is healthy.
+        // Without a roll-back the new container is kept in any case, and only the result says whether it is healthy.
         Ok(Outcome { container: Some(new.clone()), evidence: passed?, ..Outcome::default() })
     }
 
-    /// The end of the old container, once the new one carries the service.
+    /// Stops and removes the old container, after the new one is in service.
     async fn retire(&self, old: &Old<'_>, names: &Names, order: Order) -> Result<(), ActError> {
         self.stop(old.id, &names.prev, order.grace).await?;
         Ok(self.remove(old.id, &names.prev).await?)
@@ -135,7 +135,7 @@ impl Work<'_> {
         self.finish(old, new, launch, names, order).await
     }
 
-    /// The new one has its name: what is left is its start, its gate, and the end of the old one.
+    /// The new container has its name: what remains is its start, its gate, and the removal of the old one.
     async fn finish(
         &self,
         old: &Old<'_>,
@@ -170,13 +170,13 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Removes the new container and gives the old one its name and its life back. Each part is tried even when the one
-    /// before failed; the first error is told.
+    /// Removes the new container, renames the old one back and starts it again. Each part is tried even if the one before failed;
+    /// returns the first error.
     async fn put_back(&self, old: &Old<'_>, new: &ContainerId, names: &Names) -> Result<(), ActError> {
         self.line(format!("putting {} back", old.name));
         let mut first = self.remove(new, &names.main).await.map_err(ActError::from);
         if first.is_err() {
-            // What cannot be removed must at least not keep the name.
+            // A container that cannot be removed must at least not keep the name.
             let _ = self.rename(new, &names.main, &names.next).await;
         }
         first = first.and(self.rename(old.id, &names.prev, &old.name).await);
@@ -187,7 +187,7 @@ impl Work<'_> {
     }
 }
 
-/// The error of a replacement whose gate was not passed; says so when the old container could not be put back.
+/// The error of a replacement that did not pass its gate; it says so if the old container could not be put back.
 fn put_back_error(error: GateError, put_back: Result<(), ActError>) -> ActError {
     match (error, put_back) {
         (GateError::Failed(report), Ok(())) => ActError::Gate { report, rolled_back: true },

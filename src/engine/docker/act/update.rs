@@ -1,4 +1,4 @@
-//! Changes of a container that stays the same container.
+//! Changes a container without recreating it.
 
 use super::work::{Work, gone};
 use crate::engine::docker::cause::is_gone;
@@ -96,7 +96,7 @@ impl Work<'_> {
         Ok(updated.map_err(|source| EngineError::UpdateContainer { name: name.to_owned(), source: source.into() })?)
     }
 
-    /// Connects a container; one that is connected in another way is disconnected first.
+    /// Connects a container; a container that is connected with other settings is disconnected first.
     pub(super) async fn connect(
         &self,
         id: &ContainerId,
@@ -121,7 +121,7 @@ impl Work<'_> {
         })?)
     }
 
-    /// Disconnects a container; one that is not connected is fine.
+    /// Disconnects a container; it is not an error if it is not connected.
     pub(super) async fn disconnect(&self, id: &ContainerId, name: &str, network: &str) -> Result<(), ActError> {
         if !self.ours(id).await?.spec.networks.contains_key(network) {
             return Ok(());

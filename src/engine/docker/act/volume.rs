@@ -1,4 +1,4 @@
-//! Volumes: made, and made anew only where the loss of their content was allowed.
+//! Creates volumes, and recreates them only if the loss of their content was allowed.
 
 use super::work::Work;
 use crate::engine::docker::cause::is_gone;
@@ -10,7 +10,7 @@ use bollard::query_parameters::RemoveVolumeOptions;
 use std::time::Duration;
 
 impl Work<'_> {
-    /// The engine takes the creation of an existing volume for done, whoever made it, so that it is looked for before.
+    /// The engine accepts the creation of an existing volume, whoever created it, so an existing one is searched for first.
     pub(super) async fn create_volume(
         &self,
         volume: &Volume,
@@ -20,7 +20,12 @@ impl Work<'_> {
             Ok(present) if present.labels.get(labels::OWNER).map(String::as_str) == Some(self.owner.as_str()) => {
                 return Ok(Outcome::default());
             }
-            Ok(_) => return Err(ActError::Stale(format!("a volume {} is there that is not ours", volume.name))),
+            Ok(_) => {
+                return Err(ActError::Stale(format!(
+                    "volume {} already exists and is not managed by this environment",
+                    volume.name
+                )));
+            }
             Err(error) if is_gone(&error) => {}
             Err(source) => {
                 return Err(
@@ -40,8 +45,8 @@ impl Work<'_> {
         Ok(Outcome::default())
     }
 
-    /// Removes the containers that use a volume, then the volume, and makes it anew. Done again after an interruption it goes on
-    /// where it was; a volume that is not ours is never removed.
+    /// Removes the containers that use a volume, then the volume, and recreates it. Repeated after an interruption, it resumes; a
+    /// volume that is not ours is never removed.
     pub(super) async fn recreate_volume(
         &self,
         volume: &Volume,
@@ -61,7 +66,7 @@ impl Work<'_> {
         };
         let Some(present) = present else { return self.create_volume(volume, deployment).await };
         if present.labels.get(labels::OWNER).map(String::as_str) != Some(self.owner.as_str()) {
-            return Err(ActError::Stale(format!("the volume {} is not ours", volume.name)));
+            return Err(ActError::Stale(format!("volume {} is not managed by this environment", volume.name)));
         }
         if present.labels.get(labels::SPEC) == wanted.get(labels::SPEC) {
             return Ok(Outcome::default());

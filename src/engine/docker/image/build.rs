@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// The engine answers when it has read the whole context.
+/// The engine answers only after it has read the whole context.
 const PATIENCE: Duration = Duration::from_secs(3600);
 /// Lines of the failing step that are kept.
 const LINES: usize = 40;
@@ -36,7 +36,7 @@ impl Docker {
         let reference = build.reference();
         match self.api.inspect_image(&reference).await {
             Ok(_) => {
-                let _ = news.try_send(News::Line(format!("{reference} is built already")));
+                let _ = news.try_send(News::Line(format!("{reference} is already built")));
                 return self.tag(&reference, &build.friendly()).await;
             }
             Err(error) if is_gone(&error) => {}
@@ -77,12 +77,12 @@ impl Docker {
     }
 }
 
-/// Lines of the step under way, the newest ones.
+/// The latest lines of the current step.
 fn keep(step: &mut Vec<String>, line: &str) {
     if line.starts_with("Step ") {
         step.clear();
     }
-    // The builder's own remarks stand between the lines of the program.
+    // The builder's own messages are between the lines of the program.
     if line.is_empty() || line.starts_with(" ---> ") || line.starts_with("Removing intermediate container") {
         return;
     }
@@ -107,7 +107,7 @@ fn options(build: &ImageBuild, owner: &OwnerId) -> BuildImageOptions {
     }
 }
 
-/// The Dockerfile within the tar stream: below the context, or under its own path when it lies outside.
+/// The path of the Dockerfile in the tar stream: below the context, or its own path if it is outside of the context.
 fn dockerfile(build: &ImageBuild) -> &str {
     let folder = build.context.trim_start_matches("./").trim_end_matches('/');
     let path = build.dockerfile.trim_start_matches("./");

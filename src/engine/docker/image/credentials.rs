@@ -1,4 +1,4 @@
-//! Logins for registries: from the files by way of an environment variable, else from Docker's own config file.
+//! Logins for registries: from the files with an environment variable, else from Docker's own config file.
 
 use super::{helper, reference};
 use crate::engine::EngineError;
@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The declared registry that an image comes from: of those at its host, the one whose project is the longest part of its
-/// path; one without a project stands for all of the host.
+/// The declared registry of an image: of those at its host, the one with the longest project that its path begins with; a registry
+/// without a project matches every path.
 fn declared<'a>(reference: &str, host: &str, registries: &'a [Registry]) -> Option<&'a Registry> {
     let path = reference.strip_prefix(host).map_or(reference, |path| path.trim_start_matches('/'));
     let holds = |project: &String| path.strip_prefix(project.as_str()).is_some_and(|rest| rest.starts_with('/'));
@@ -25,11 +25,11 @@ fn declared<'a>(reference: &str, host: &str, registries: &'a [Registry]) -> Opti
         .max_by_key(|registry| registry.project.as_ref().map_or(0, String::len))
 }
 
-/// The key under which Docker's config file keeps the login of Docker Hub.
+/// The key of the login for Docker Hub in Docker's config file.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
 
-/// Where logins are looked up. By default no environment variable is known, and Docker's config file is where Docker has
-/// it (`$DOCKER_CONFIG`, else `~/.docker`).
+/// Where logins are looked up. By default no environment variables are read, and Docker's config file is at Docker's own path
+/// (`$DOCKER_CONFIG`, else `~/.docker`).
 #[derive(Clone, Default)]
 pub struct Credentials {
     lookup: Option<Arc<Lookup>>,
@@ -39,7 +39,7 @@ pub struct Credentials {
 type Lookup = dyn Fn(&str) -> Option<SecretString> + Send + Sync;
 
 impl Credentials {
-    /// Looks passwords up by the name of the environment variable that holds them.
+    /// Looks up passwords by the name of the environment variable that contains them.
     pub fn new(lookup: impl Fn(&str) -> Option<SecretString> + Send + Sync + 'static) -> Self {
         Self { lookup: Some(Arc::new(lookup)), docker_config: None }
     }
@@ -73,7 +73,7 @@ impl fmt::Debug for Credentials {
 }
 
 impl Docker {
-    /// The login for the registry of an image; `None` asks it without one.
+    /// The login for the registry of an image; `None` means without a login.
     pub(super) async fn login(
         &self,
         reference: &str,
@@ -84,7 +84,7 @@ impl Docker {
             && let Some(password) = self.password(registry, host)?
         {
             return Ok(Some(DockerCredentials {
-                // GitLab and GitHub take any user name with a token.
+                // GitLab and GitHub accept any user name with a token.
                 username: Some(registry.username.clone().unwrap_or_else(|| "token".to_owned())),
                 password: Some(password.expose_secret().to_owned()),
                 serveraddress: Some(host.to_owned()),
@@ -118,7 +118,7 @@ async fn from_docker_config(credentials: &Credentials, host: &str) -> Result<Opt
     let name = path.display().to_string();
     let failed =
         |reason: String| EngineError::Credentials { registry: host.to_owned(), reason: format!("{name}: {reason}") };
-    // A credential helper is a program that is waited for.
+    // A credential helper is a program; waiting for it blocks.
     let found = tokio::task::spawn_blocking(move || match std::fs::read_to_string(path) {
         Ok(config) => look_up(&config, &key, helper::PATIENCE),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -1,5 +1,5 @@
-//! Docker's credential helpers: a program that is given a registry and prints a login. It may ask a person for a passphrase,
-//! and nobody is there: so it has a bound, and is killed at its end.
+//! Docker's credential helpers: programs that get a registry and print a login. A helper may ask a person for a passphrase, but
+//! nobody can answer: so it has a time limit, and is killed after that.
 
 use crate::process::clock;
 use docker_credential::DockerCredential;
@@ -9,11 +9,11 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// How long a helper may take.
+/// Time limit of a helper.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-/// A login is no larger than this.
+/// Maximum size of a login.
 const LIMIT: u64 = 64 << 10;
-/// How often it is asked whether a helper has ended.
+/// Interval at which the end of a helper is checked.
 const LOOK: Duration = Duration::from_millis(10);
 
 #[derive(Deserialize)]
@@ -23,7 +23,7 @@ struct Answer {
     secret: String,
 }
 
-/// Asks the helper `docker-credential-<name>` for the login of a registry; `None` is that it has none. Blocks.
+/// Asks the helper `docker-credential-<name>` for the login of a registry; `None` if it has none. Blocks.
 pub(super) fn ask(name: &str, registry: &str, patience: Duration) -> Result<Option<DockerCredential>, String> {
     run(&format!("docker-credential-{name}"), registry, patience)
 }
@@ -34,7 +34,7 @@ fn run(program: &str, registry: &str, patience: Duration) -> Result<Option<Docke
     let mut child =
         piped(Command::new(program).arg("get")).map_err(|error| format!("the helper {program}: {error}"))?;
     if let Some(mut input) = child.stdin.take() {
-        // One that does not read its input may still answer.
+        // A helper that does not read its input may still answer.
         drop(input.write_all(registry.as_bytes()));
     }
     let (sender, printed) = mpsc::channel();
@@ -55,8 +55,7 @@ fn run(program: &str, registry: &str, patience: Duration) -> Result<Option<Docke
                 drop(child.kill());
                 drop(child.wait());
                 return Err(format!(
-                    "the helper {program} did not answer within {} s; it may be asking for a passphrase. Use a login that needs \
-                     nobody: `password_env`, or one in Docker's config file",
+                    "the helper {program} did not answer within {} s; it may be asking for a passphrase. Use a login that needs no input: `password_env`, or one in Docker's config file",
                     patience.as_secs()
                 ));
             }
@@ -65,11 +64,11 @@ fn run(program: &str, registry: &str, patience: Duration) -> Result<Option<Docke
     };
     let text = printed.recv_timeout(LOOK.max(until.saturating_duration_since(clock::monotonic()))).unwrap_or_default();
     if !status.success() {
-        // One that knows nothing about this registry says so with a failure; what it prints otherwise may be secret.
+        // A helper without a login for this registry reports that as a failure; any other output may be secret.
         return if text.contains("not found") { Ok(None) } else { Err(format!("the helper {program} failed")) };
     }
     let answer: Answer =
-        serde_json::from_str(&text).map_err(|_| format!("the helper {program} printed no login that can be read"))?;
+        serde_json::from_str(&text).map_err(|_| format!("the helper {program} printed no readable login"))?;
     Ok(Some(match answer.username.as_str() {
         "<token>" => DockerCredential::IdentityToken(answer.secret),
         _ => DockerCredential::UsernamePassword(answer.username, answer.secret),

@@ -1,4 +1,4 @@
-//! Images: pulled, built, tagged, pushed.
+//! Pulls, builds, tags and pushes images.
 
 mod build;
 mod credentials;

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// Least time between two lines of one layer that differ in numbers only.
+/// Minimum time between two lines of one layer that differ only in numbers.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// Turns status messages into lines, not more often than somebody can read them.
+/// Converts status messages to lines, at a rate that can be read.
 pub(super) struct Progress<'a> {
     news: &'a mpsc::Sender<News>,
     layers: HashMap<String, (String, Instant)>,

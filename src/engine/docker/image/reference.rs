@@ -1,6 +1,6 @@
-//! Image references, as far as the API wants them taken apart.
+//! Splits image references into the parts that the API needs.
 
-/// The host that Docker means when a reference names none.
+/// The registry of references that name none.
 pub(super) const DOCKER_HUB: &str = "docker.io";
 
 /// Repository and tag; a digest stays with the repository, and an absent tag is `latest`.

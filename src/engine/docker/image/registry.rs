@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// The engine answers when the registry does.
+/// The engine answers only after the registry has answered.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Docker {
@@ -53,7 +53,7 @@ impl Docker {
         }
     }
 
-    /// Sends an image to its registry.
+    /// Pushes an image to its registry.
     ///
     /// # Errors
     /// When the login is not known, the registry refuses or the transfer breaks.
@@ -67,7 +67,7 @@ impl Docker {
             reference: reference.to_owned(),
             source: source.into(),
         };
-        // The engine insists on a login, if only an empty one.
+        // The engine requires a login, but accepts an empty one.
         let login = self.login(reference, registries).await?.unwrap_or_else(DockerCredentials::default);
         let (repository, tag) = reference::split(reference);
         let options = PushImageOptions { tag: tag.map(str::to_owned), platform: None };
@@ -81,7 +81,7 @@ impl Docker {
         Ok(())
     }
 
-    /// Points another name at an image.
+    /// Adds a name to an image.
     ///
     /// # Errors
     /// When there is no such image or the name is none.
@@ -93,7 +93,7 @@ impl Docker {
         tagged.map_err(|source| EngineError::Tag { reference, tag, source: source.into() })
     }
 
-    /// Takes a name off an image; the image goes with its last name, unless a container uses it.
+    /// Removes a name of an image; the image is removed with its last name, unless a container uses it.
     ///
     /// # Errors
     /// When a container uses the last name. A name that is not there is fine.
@@ -107,7 +107,7 @@ impl Docker {
     }
 }
 
-/// The engine answers 200 before it begins; what goes wrong stands inside the stream.
+/// The engine answers 200 before it starts; errors are reported in the stream.
 pub(super) fn refuse(detail: Option<ErrorDetail>) -> Result<(), Cause> {
     match detail {
         Some(detail) => Err(Cause::DockerStreamError { error: detail.message.unwrap_or_default() }),

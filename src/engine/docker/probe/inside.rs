@@ -1,5 +1,5 @@
-//! A check by a program inside the container, where no connection from here can lead: `curl`, `wget` or `nc`, whichever the image
-//! has.
+//! A health check by a program inside the container, if no connection from here is possible: `curl`, `wget` or `nc`, whichever the
+//! image has.
 
 use super::judged;
 use crate::engine::ProbeResult;
@@ -11,16 +11,16 @@ use futures_util::StreamExt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// What the script ends with when the image has no program to ask with. Shells end with 126 or 127 where the program that was
-/// to be run is missing.
+/// The exit code of the script if the image has no program for the check. Shells exit with 126 or 127 if the program to run is
+/// missing.
 const NO_PROGRAM: i64 = 125;
 /// How long the engine may take to start the program, on top of the check's own timeout.
 const START: Duration = Duration::from_secs(3);
-/// More output than this says nothing more.
+/// Output beyond this is ignored.
 const OUTPUT: usize = 16 << 10;
 
-/// Arguments: address, port, seconds, path. Each program prints the head of the answer. Where `wget` cannot run (a static build
-/// without the libraries that it wants), `nc` is asked.
+/// Arguments: address, port, seconds, path. Each program prints the head of the answer. If `wget` cannot run (a static build
+/// without its libraries), `nc` is used.
 const HTTP: &str = r#"
 has() { command -v "$1" >/dev/null 2>&1; }
 has curl && exec curl -s -o /dev/null -D - -m "$3" "http://$1:$2$4"
@@ -33,8 +33,8 @@ has nc || exit 125
 printf 'GET %s HTTP/1.0\r\nHost: %s:%s\r\n\r\n' "$4" "$1" "$2" | nc -w "$3" "$1" "$2"
 "#;
 
-/// Arguments: address, port, seconds. Where `nc` knows no `-z` it stays connected until the server closes: still connected when the
-/// time to connect is over is connected too.
+/// Arguments: address, port, seconds. An `nc` without `-z` stays connected until the server closes: if it is still connected after
+/// the time to connect, the check has succeeded too.
 const TCP: &str = r#"
 has() { command -v "$1" >/dev/null 2>&1; }
 if has nc; then
@@ -70,21 +70,21 @@ impl Docker {
             Err(_) => {
                 let within = duration_text(probe.timeout);
                 return ProbeResult::Silent(format!(
-                    "{target} did not answer within {within}, asked inside the container"
+                    "{target} did not answer within {within}, checked inside the container"
                 ));
             }
         };
         match (code, status(&output)) {
             (NO_PROGRAM..=127, None) => unreachable_from_here(why),
             (_, Some(status)) if probe.http_path.is_some() => {
-                let place = format!("http://{target}, asked inside the container,");
+                let place = format!("http://{target}, checked inside the container,");
                 match judged(&place, status) {
-                    ProbeResult::Good(_) => ProbeResult::Good(Some("asked inside the container".to_owned())),
+                    ProbeResult::Good(_) => ProbeResult::Good(Some("checked inside the container".to_owned())),
                     other => other,
                 }
             }
-            (0, _) => ProbeResult::Good(Some("asked inside the container".to_owned())),
-            _ => ProbeResult::Silent(format!("{target} did not answer, asked inside the container")),
+            (0, _) => ProbeResult::Good(Some("checked inside the container".to_owned())),
+            _ => ProbeResult::Silent(format!("{target} did not answer, checked inside the container")),
         }
     }
 
@@ -116,7 +116,7 @@ impl Docker {
     }
 }
 
-/// The engine refuses to start what the image does not have; nothing but the text tells it from other refusals.
+/// The engine refuses to start a program that the image does not have; only the text distinguishes this from other refusals.
 fn is_missing_program(error: &bollard::errors::Error) -> bool {
     matches!(error, bollard::errors::Error::DockerResponseServerError { message, .. }
         if message.contains("executable file not found") || message.contains("no such file or directory"))
@@ -124,12 +124,11 @@ fn is_missing_program(error: &bollard::errors::Error) -> bool {
 
 fn unreachable_from_here(why: &str) -> ProbeResult {
     ProbeResult::Unreachable(format!(
-        "its check cannot be made from here: {why}, and its image has no program to ask with (sh with curl, wget or nc). Run \
-         setpoint in the network of the engine's host, publish the port, or write the check as `test`"
+        "its health check is not possible from here: {why}, and its image has no program for the check (sh with curl, wget or nc). Run setpoint in the network of the engine's host, publish the port, or write the check as `test`"
     ))
 }
 
-/// The status of the first HTTP answer in what a program printed.
+/// The status of the first HTTP answer in the output of a program.
 fn status(output: &str) -> Option<u16> {
     let (_, rest) = output.split_once("HTTP/")?;
     rest.split_whitespace().nth(1)?.parse().ok()

@@ -1,5 +1,5 @@
-//! A health check that Setpoint makes itself (`http`, `tcp`): chooses a way that can work from here ([`reach`]), asks, and tells
-//! «says that it is bad» from «does not answer» and from «cannot be asked from here».
+//! A health check that Setpoint makes itself (`http`, `tcp`). It chooses a way that is possible from here ([`reach`]), and
+//! distinguishes a bad answer, no answer, and a container that cannot be reached from here.
 
 mod inside;
 mod reach;
@@ -43,19 +43,19 @@ impl Docker {
         };
         match self.find(other).await {
             Ok(Some(holder)) => Ok(Cow::Owned(holder)),
-            Ok(None) => Err(ProbeResult::Bad(format!("the container {other} whose network it uses is gone"))),
+            Ok(None) => Err(ProbeResult::Bad(format!("container {other}, whose network it uses, no longer exists"))),
             Err(error) => Err(ProbeResult::Silent(error.to_string())),
         }
     }
 
-    /// Where this process stands towards the engine's host.
+    /// Where this process runs, relative to the engine's host.
     fn vantage(&self) -> Vantage {
         let defaults = self.defaults();
         Vantage::new(self.endpoint(), &defaults.hostname, defaults.apart)
     }
 }
 
-/// Asks at an address.
+/// Makes the check at an address.
 async fn ask(target: SocketAddr, probe: &Probe) -> ProbeResult {
     let stream = match TcpStream::connect(target).await {
         Ok(stream) => stream,
@@ -68,7 +68,7 @@ async fn ask(target: SocketAddr, probe: &Probe) -> ProbeResult {
     }
 }
 
-/// What an HTTP status says.
+/// The result that an HTTP status stands for.
 fn judged(place: &str, status: u16) -> ProbeResult {
     if (200..400).contains(&status) {
         ProbeResult::Good(None)
@@ -80,7 +80,7 @@ fn judged(place: &str, status: u16) -> ProbeResult {
 async fn get(stream: TcpStream, target: SocketAddr, path: &str) -> Result<u16, hyper::Error> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let mut request = Request::new(Empty::<Bytes>::new());
-    // The manifest takes only paths that are one.
+    // The manifest accepts only valid paths.
     if let Ok(uri) = path.parse() {
         *request.uri_mut() = uri;
     }

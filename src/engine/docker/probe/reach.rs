@@ -1,22 +1,22 @@
-//! Which way leads to a port of a container from here. Its own address where this process is in the same network as the container
-//! (on the engine's host, or connected to that network); else the port that is published on the host; else a program inside the
+//! Chooses how to reach a port of a container from here: at the container's own address, if this process is in the same network (on
+//! the engine's host, or connected to that network); else at the port that is published on the host; else with a program inside the
 //! container.
 
 use crate::model::Container;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// Where this process stands towards the engine's host.
+/// Where this process runs, relative to the engine's host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Vantage {
-    /// Where ports that are published on every address of the engine's host are reached; `None` is not known.
+    /// Where ports that are published on all addresses of the engine's host can be reached; `None` if not known.
     host: Option<IpAddr>,
     /// Whether this process uses the network of the engine's host.
     on_host: bool,
 }
 
 impl Vantage {
-    /// From the engine's endpoint, the name that it says its host has, and whether it has a network apart from its host's. A
-    /// container has a host name of its own unless it uses the host's network.
+    /// Determined from the engine's endpoint, the host name that it reports, and whether its network is separate from its host's. A
+    /// container has its own host name unless it uses the host's network.
     pub(super) fn new(endpoint: &str, hostname: &str, apart: bool) -> Self {
         let Some(remote) = endpoint.strip_prefix("tcp://").or_else(|| endpoint.strip_prefix("http://")) else {
             let here = rustix::system::uname().nodename().to_bytes() == hostname.as_bytes();
@@ -42,26 +42,25 @@ impl Vantage {
     }
 }
 
-/// A way to ask.
+/// A way to make the check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     /// By a connection from here.
     Dial {
-        /// Where to.
         target: SocketAddr,
-        /// How, for people; absent for the container's own address.
+        /// A note about the way, for people; absent for the container's own address.
         note: Option<String>,
     },
     /// By a program in the container.
     Inside {
-        /// The address to ask at within the container's network.
+        /// The address to check within the container's network.
         address: IpAddr,
-        /// Why no connection from here can work.
+        /// Why no connection from here is possible.
         why: String,
     },
 }
 
-/// Chooses. `source` says from which address of this process a packet to another address leaves.
+/// Chooses the way. `source` returns the local address from which packets to another address are sent.
 pub(super) fn way(holder: &Container, port: u16, from: &Vantage, source: impl Fn(IpAddr) -> Option<IpAddr>) -> Way {
     let inside = |address: IpAddr, why: &str| Way::Inside { address, why: why.to_owned() };
     if holder.spec.network_mode.as_deref() == Some("host") {
@@ -90,14 +89,14 @@ pub(super) fn way(holder: &Container, port: u16, from: &Vantage, source: impl Fn
     Way::Inside { address, why }
 }
 
-/// The address from which packets to `target` leave, as the kernel's routes say. Sends nothing.
+/// The local address from which packets to `target` are sent, according to the kernel's routes. Sends nothing.
 pub(super) fn source(target: IpAddr) -> Option<IpAddr> {
     let any: IpAddr = match target {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     let socket = UdpSocket::bind((any, 0)).ok()?;
-    // Any port: a datagram socket that is connected only looks up the route.
+    // The port does not matter: connecting a datagram socket only looks up the route.
     socket.connect((target, 9)).ok()?;
     Some(socket.local_addr().ok()?.ip())
 }

@@ -2,7 +2,7 @@
 
 use super::{health, mounts, resources};
 use crate::engine::docker::labels;
-use crate::model::{Attachment, CommitId, ContainerSpec, Mount};
+use crate::model::{Attachment, ContainerSpec, Mount};
 use crate::plan::Launch;
 use bollard::models::{
     ContainerCreateBody, DeviceMapping, EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigLogConfig,
@@ -15,7 +15,7 @@ use std::collections::HashMap;
 pub(in super::super) fn create_body(launch: &Launch) -> (ContainerCreateBody, Vec<String>) {
     let spec = &launch.spec;
     let mut names: Vec<String> = spec.networks.keys().cloned().collect();
-    // The default bridge knows neither aliases nor fixed addresses: it comes last, so that the mode names a network that does.
+    // The default bridge supports neither aliases nor fixed addresses: it comes last, so that the mode names another network.
     names.sort_by_key(|name| name == "bridge");
     let first = (!names.is_empty() && spec.network_mode.is_none()).then(|| names.remove(0));
     if spec.network_mode.is_some() {
@@ -38,7 +38,7 @@ pub(in super::super) fn create_body(launch: &Launch) -> (ContainerCreateBody, Ve
         healthcheck: spec.healthcheck.as_ref().map(health::write),
         image: Some(spec.image.clone()),
         working_dir: spec.working_dir.clone(),
-        // The one form of «none» that every engine takes: an empty list would mean the image's.
+        // The only form of «none» that every engine accepts: an empty list would mean the image's.
         entrypoint: spec.entrypoint.clone().map(|words| if words.is_empty() { vec![String::new()] } else { words }),
         labels: Some(labels::of_launch(launch)),
         stop_signal: spec.stop_signal.clone(),
@@ -50,7 +50,7 @@ pub(in super::super) fn create_body(launch: &Launch) -> (ContainerCreateBody, Ve
     (body, names)
 }
 
-/// How a container takes part in a network, in Docker's form.
+/// The settings of a container in a network, in Docker's form.
 pub(in super::super) fn endpoint(attachment: &Attachment) -> EndpointSettings {
     let fixed = attachment.ipv4.is_some() || attachment.ipv6.is_some();
     EndpointSettings {
@@ -143,7 +143,7 @@ fn list<T>(items: Vec<T>) -> Option<Vec<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{OwnerId, PortBinding as Port, Protocol};
+    use crate::model::{CommitId, OwnerId, PortBinding as Port, Protocol};
     use crate::plan::Gate;
     use std::collections::BTreeMap;
 

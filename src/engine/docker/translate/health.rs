@@ -4,7 +4,7 @@ use crate::model::{Healthcheck, Test};
 use bollard::models::HealthConfig;
 use std::time::Duration;
 
-/// Docker's form: a first word that says how the rest is run, and nanoseconds, of which 0 means «the image's».
+/// Docker's form: the first word says how the rest is run; times are in nanoseconds, and 0 means the image's value.
 pub(super) fn write(check: &Healthcheck) -> HealthConfig {
     let nanos = |time: Option<Duration>| time.map(|time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
     let test = match &check.test {
@@ -23,7 +23,7 @@ pub(super) fn write(check: &Healthcheck) -> HealthConfig {
     }
 }
 
-/// Docker's form back; a check that says nothing is none.
+/// From Docker's form; an empty check is absent.
 pub(in super::super) fn read(check: &HealthConfig) -> Option<Healthcheck> {
     let time = |nanos: Option<i64>| {
         nanos.and_then(|nanos| u64::try_from(nanos).ok()).filter(|nanos| *nanos > 0).map(Duration::from_nanos)

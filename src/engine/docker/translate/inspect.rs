@@ -15,10 +15,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Size of /dev/shm that Docker gives by itself.
+/// Docker's default size of /dev/shm.
 const SHM_SIZE: u64 = 64 << 20;
 
-/// A container in full. `None` when the engine left out its id.
+/// A container in full. `None` if the engine did not report its id.
 pub(in super::super) fn container(inspect: ContainerInspectResponse, defaults: &Defaults) -> Option<Container> {
     let id = ContainerId::new(inspect.id.clone()?);
     let none = HashMap::new();
@@ -51,7 +51,7 @@ pub(in super::super) fn container(inspect: ContainerInspectResponse, defaults: &
     })
 }
 
-/// The address of an endpoint: of version 4 if it has one.
+/// The address of an endpoint: the IPv4 address if it has one.
 fn address(endpoint: &EndpointSettings) -> Option<Address> {
     let of = |ip: &Option<String>, prefix: Option<i64>| {
         Some(Address { ip: ip.as_deref()?.parse().ok()?, prefix: u8::try_from(prefix?).ok()? })
@@ -76,8 +76,8 @@ fn published(ports: &PortMap) -> BTreeMap<u16, SocketAddr> {
     all
 }
 
-/// The volumes that nobody declared: those that were carried over from the container before, and those that the engine made for the
-/// image. The former stand among what was asked for at creation and are taken out there.
+/// The anonymous volumes: those that were carried over from the previous container, and those that the engine created for the
+/// image. The former are among the requested mounts, and are removed from them.
 fn anonymous_volumes(
     inspect: &ContainerInspectResponse,
     ours: &Ours,
@@ -137,7 +137,7 @@ pub(in super::super) fn foreign(summary: ContainerSummary) -> Option<Container> 
     })
 }
 
-/// What a container does.
+/// The status of a container.
 fn status(state: &ContainerState) -> Status {
     match state.status {
         Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::STOPPING) => Status::Running,
@@ -152,7 +152,7 @@ fn status(state: &ContainerState) -> Status {
     }
 }
 
-/// What the engine's own health check says.
+/// The result of the engine's own health check.
 fn health(state: &ContainerState) -> Health {
     match state.health.as_ref().and_then(|health| health.status) {
         None | Some(HealthStatusEnum::EMPTY | HealthStatusEnum::NONE) => Health::Unchecked,
@@ -162,7 +162,7 @@ fn health(state: &ContainerState) -> Health {
     }
 }
 
-/// `KEY=value` lines as a map; a line without a value unsets and does not count.
+/// `KEY=value` lines as a map; a line without a value unsets a variable and is left out.
 pub(in super::super) fn env_map(lines: Option<&Vec<String>>) -> BTreeMap<String, String> {
     let pairs = lines.into_iter().flatten().filter_map(|line| line.split_once('='));
     pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
@@ -222,7 +222,7 @@ fn spec(
     } else {
         spec.networks = attachments(networks, id, bridged);
         drop_hostname(&mut spec.networks, config.hostname.as_deref().unwrap_or_default(), ours);
-        // Nobody disconnects the default bridge but by hand; it cannot be said as a network that is missing.
+        // The default bridge is only ever disconnected by hand; it cannot be expressed as a missing network.
         if bridged && !networks.contains_key("bridge") && spec.networks.is_empty() {
             spec.network_mode = Some("none".to_owned());
         }
@@ -251,7 +251,7 @@ fn kernel_settings(spec: &mut ContainerSpec, host: &HostConfig, written: &dyn Fn
     spec.ipc_mode = non_empty(host.ipc_mode.clone()).filter(|mode| written("ipc") || !usual_ipc(mode));
     let shm = host.shm_size.and_then(|bytes| u64::try_from(bytes).ok()).filter(|bytes| *bytes > 0);
     spec.shm_size = shm.filter(|bytes| written("shm_size") || *bytes != SHM_SIZE);
-    // With the host's namespaces Docker switches labelling off by itself.
+    // With the host's namespaces Docker itself switches labelling off.
     let shares_host = |mode: &Option<String>| mode.as_deref().is_some_and(|mode| mode == "host");
     let unlabelled = host.privileged.unwrap_or(false) || shares_host(&spec.pid_mode) || shares_host(&spec.ipc_mode);
     if unlabelled && !written("security_opt label=disable") {
@@ -266,8 +266,8 @@ fn resolver_settings(spec: &mut ContainerSpec, host: &HostConfig) {
     spec.dns_options = host.dns_options.clone().unwrap_or_default();
 }
 
-/// By default the host name is the beginning of the id, and on the host's network the one that the host had when the container
-/// was created; the host may have another since.
+/// By default the host name is the beginning of the id. On the host's network it is the name that the host had when the container
+/// was created, which may have changed since.
 fn hostname(config: &ContainerConfig, network_mode: Option<&str>, id: &ContainerId, written: bool) -> Option<String> {
     let name = non_empty(config.hostname.clone())?;
     if network_mode.is_some_and(|mode| mode.starts_with("container:")) {
@@ -277,8 +277,8 @@ fn hostname(config: &ContainerConfig, network_mode: Option<&str>, id: &Container
     (written || !usual).then_some(name)
 }
 
-/// The engine adds its own driver and that driver's default options, which it tells nobody; a container that was
-/// created without the setting has none, whatever the engine filled in.
+/// The engine adds its own driver and that driver's default options, which it does not report as defaults; a container that was
+/// created without the setting counts as having none.
 fn logging(host: &HostConfig, ours: &Ours, defaults: &Defaults) -> Option<Logging> {
     let config = host.log_config.clone()?;
     let driver = non_empty(config.typ)?;
@@ -300,7 +300,7 @@ fn capabilities(list: Option<&Vec<String>>) -> BTreeSet<String> {
     list.into_iter().flatten().map(plain).collect()
 }
 
-/// What was asked for, not what the engine allotted.
+/// The requested ports, not those that the engine chose.
 fn ports(map: &PortMap) -> BTreeSet<PortBinding> {
     let mut ports = BTreeSet::new();
     for (key, bindings) in map {
@@ -312,7 +312,7 @@ fn ports(map: &PortMap) -> BTreeSet<PortBinding> {
         };
         let Ok(container_port) = number.parse() else { continue };
         for binding in bindings.iter().flatten() {
-            // What the engine wrote down is what was asked for: `::` is another wish than every address.
+            // The engine records what was requested: `::` is a different request than all addresses.
             let host_ip = non_empty(binding.host_ip.clone()).filter(|ip| ip != "0.0.0.0");
             let host_port = binding.host_port.as_deref().and_then(|port| port.parse().ok()).filter(|port| *port > 0);
             ports.insert(PortBinding { container_port, protocol, host_ip, host_port });
@@ -335,8 +335,8 @@ fn is_default_bridge(host: &HostConfig) -> bool {
     matches!(host.network_mode.as_deref(), None | Some("" | "default" | "bridge"))
 }
 
-/// The networks it is connected to. Docker adds the short id to the aliases; the fixed address is the one that was asked
-/// for, not the one it has.
+/// The networks it is connected to. Docker adds the short id to the aliases; the fixed address is the requested one, not the
+/// current one.
 fn attachments(
     networks: &HashMap<String, EndpointSettings>,
     id: &ContainerId,
@@ -359,7 +359,7 @@ fn attachments(
     attachments
 }
 
-/// Docker adds the host name to the aliases when it connects; it counts as an alias only where it was written as one.
+/// Docker adds the host name to the aliases when it connects; it counts as an alias only if it was requested as one.
 fn drop_hostname(networks: &mut BTreeMap<String, Attachment>, hostname: &str, ours: &Ours) {
     for (name, attachment) in networks {
         if !attachment.aliases.contains(hostname) {

@@ -49,7 +49,7 @@ pub(super) fn write(mounts: &BTreeMap<String, Mount>, host: &mut HostConfig) {
     host.mounts = (!rest.is_empty()).then_some(rest);
 }
 
-/// Reads what was asked for at creation. Anonymous volumes, which the engine makes for the image's `VOLUME`s, stand in
+/// Reads the mounts that were requested at creation. Anonymous volumes, which the engine creates for the image's `VOLUME`s, are in
 /// none of these lists.
 pub(super) fn read(host: &HostConfig) -> BTreeMap<String, Mount> {
     let mut mounts = BTreeMap::new();
@@ -61,7 +61,7 @@ pub(super) fn read(host: &HostConfig) -> BTreeMap<String, Mount> {
     mounts
 }
 
-/// `source:target[:options]`; a source that is no path names a volume.
+/// `source:target[:options]`; a source that is not a path is the name of a volume.
 fn bind(text: &str) -> Option<(String, Mount)> {
     let mut parts = text.splitn(3, ':');
     let (source, target) = (parts.next()?, parts.next()?);
@@ -77,7 +77,7 @@ fn bind(text: &str) -> Option<(String, Mount)> {
     Some((target.to_owned(), mount))
 }
 
-/// `rprivate` is what Docker does by itself.
+/// `rprivate` is Docker's default.
 fn propagation(word: &str) -> Option<String> {
     (word != "rprivate" && !word.is_empty()).then(|| word.to_owned())
 }

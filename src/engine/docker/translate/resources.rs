@@ -37,15 +37,15 @@ pub(super) fn limits(host: &HostConfig, swap_counted: bool) -> Resources {
     }
 }
 
-/// The way from one set of limits to another.
+/// How to change one set of limits to another.
 pub(in super::super) enum LimitsUpdate {
-    /// One call.
+    /// One call is enough.
     InPlace(Box<ContainerUpdateBody>),
-    /// These cannot be lifted while the container stays the same.
+    /// These limits cannot be removed while the container stays the same.
     Lifts(Vec<&'static str>),
 }
 
-/// The update call that leads from what `host` says to `resources` and `restart`.
+/// The update call that changes `host` to `resources` and `restart`.
 pub(in super::super) fn limits_update(host: &HostConfig, resources: &Resources, restart: Restart) -> LimitsUpdate {
     let old = limits(host, true);
     let lifts = lifted_limits(&old, resources);
@@ -55,7 +55,7 @@ pub(in super::super) fn limits_update(host: &HostConfig, resources: &Resources, 
     let usual_swap = resources.memory.map(|bytes| signed(bytes.saturating_mul(2)));
     let mut body = ContainerUpdateBody {
         memory: resources.memory.map(signed),
-        // Set together: the engine refuses memory above the swap there is, and swap below the memory there is.
+        // Set together: the engine refuses memory above the current swap, and swap below the current memory.
         memory_swap: resources.memory_swap.or(usual_swap),
         memory_reservation: resources.memory_reservation.map(signed),
         pids_limit: Some(resources.pids.map_or(-1, signed)),
@@ -64,7 +64,7 @@ pub(in super::super) fn limits_update(host: &HostConfig, resources: &Resources, 
         restart_policy: Some(restart_policy(restart)),
         ..Default::default()
     };
-    // Whoever set a quota by hand made the engine refuse CPUs; the same limit is then said as a quota.
+    // If a quota was set by hand, the engine refuses CPUs; the same limit is then set as a quota.
     if positive(host.cpu_quota).is_some() || positive(host.cpu_period).is_some() {
         body.cpu_period = resources.nano_cpus.map(|_| signed(CPU_PERIOD));
         body.cpu_quota = resources.nano_cpus.map(|nanos| signed(nanos / (1_000_000_000 / CPU_PERIOD)));

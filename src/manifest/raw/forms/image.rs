@@ -42,7 +42,7 @@ pub(in crate::manifest) fn image(text: &str) -> Form<String> {
             let why = if part.is_empty() {
                 "a part of its name is empty".to_owned()
             } else {
-                format!("`{part}` cannot stand in it")
+                format!("`{part}` is not allowed in it")
             };
             return Err(error(&why));
         }

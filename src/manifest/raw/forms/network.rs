@@ -50,7 +50,7 @@ pub(in crate::manifest) fn ports(text: &str) -> Form<PortRange> {
         Some((rest, "tcp")) => (rest, Protocol::Tcp),
         Some((rest, "udp")) => (rest, Protocol::Udp),
         Some((rest, "sctp")) => (rest, Protocol::Sctp),
-        Some((_, other)) => return Err(error(&format!(": the protocol `{other}` is none of tcp, udp, sctp"))),
+        Some((_, other)) => return Err(error(&format!(": the protocol `{other}` is not tcp, udp or sctp"))),
         None => (text.trim(), Protocol::Tcp),
     };
     let (address, rest) = match rest.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
