@@ -1,12 +1,10 @@
 //! A client of the local API, for the command line and the hooks.
 
-use super::{Accepted, EventsPage, Problem};
-use crate::daemon::status::Status;
-use crate::daemon::timing::Asked;
-use crate::daemon::why::Why;
-use crate::daemon::{ApplyOrder, Carried};
+use super::dto::{
+    Accepted, ApplyOrder, Carried, EventsPage, Plan, Problem, Run, RunAsked, RunRecord, Status, TaskFigures, Why,
+};
 use crate::model::{DeploymentName, InstanceId, ScheduleName};
-use crate::store::{EventFilter, RunRecord, RunRow};
+use crate::store::EventFilter;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::HOST;
@@ -86,11 +84,11 @@ impl Client {
         self.ask(Method::GET, "/v1/status", self.timeout).await
     }
 
-    /// The last plan, in the JSON form of [`crate::plan::render::View`].
+    /// The last plan.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn plan(&self) -> Result<serde_json::Value, ClientError> {
+    pub async fn plan(&self) -> Result<Plan, ClientError> {
         self.ask(Method::GET, "/v1/plan", self.timeout).await
     }
 
@@ -127,7 +125,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`]; refused when its `overlap` says that it does not run now.
-    pub async fn run(&self, schedule: &ScheduleName) -> Result<Asked, ClientError> {
+    pub async fn run(&self, schedule: &ScheduleName) -> Result<RunAsked, ClientError> {
         self.ask(Method::POST, &format!("/v1/run/{}", encoded(schedule.as_str(), false)), self.timeout).await
     }
 
@@ -140,12 +138,21 @@ impl Client {
         self.ask_with(Method::POST, "/v1/apply", body.into(), Duration::MAX).await
     }
 
-    /// The newest runs of a schedule.
+    /// The newest runs, of one schedule or of all.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn runs(&self, schedule: &ScheduleName, limit: usize) -> Result<Vec<RunRow>, ClientError> {
-        let path = format!("/v1/runs?schedule={}&limit={limit}", encoded(schedule.as_str(), false));
+    pub async fn runs(&self, schedule: Option<&ScheduleName>, limit: usize) -> Result<Vec<Run>, ClientError> {
+        let of = schedule.map(|name| format!("&schedule={}", encoded(name.as_str(), false))).unwrap_or_default();
+        self.ask(Method::GET, &format!("/v1/runs?limit={limit}{of}"), self.timeout).await
+    }
+
+    /// How late the tasks of a schedule start and how long they take.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn figures(&self, schedule: &ScheduleName) -> Result<Vec<TaskFigures>, ClientError> {
+        let path = format!("/v1/figures/{}", encoded(schedule.as_str(), false));
         self.ask(Method::GET, &path, self.timeout).await
     }
 

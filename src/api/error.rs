@@ -1,5 +1,6 @@
 //! The one form of every error.
 
+use super::dto::Problem;
 use crate::daemon::timing::AskError;
 use crate::daemon::{ApplyRefused, HandleError};
 use crate::process::supervise::chain;
@@ -7,19 +8,6 @@ use crate::store::StoreError;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
-
-/// An error as the API tells it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
-    /// What is wrong, for people.
-    pub error: String,
-    /// What is wrong, for programs: `not_found`, `bad_request`, `too_large`, `method_not_allowed`, `conflict`,
-    /// `unavailable`, `internal`.
-    pub code: String,
-    /// What to do about it, when that is known.
-    pub hint: Option<String>,
-}
 
 /// A problem with its HTTP status.
 #[derive(Debug)]

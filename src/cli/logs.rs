@@ -3,7 +3,8 @@
 use super::args::EnvironmentArgs;
 use super::exit::{Exit, Failure};
 use super::session::Session;
-use crate::engine::{LogLine, LogOptions, LogStream, Scope};
+use crate::api::dto;
+use crate::engine::{LogLine, LogOptions, Scope};
 use crate::model::Container;
 use clap::Args;
 use futures_util::StreamExt;
@@ -93,15 +94,7 @@ fn matches(container: &Container, name: &str) -> bool {
 
 fn print(session: &Session, name: &str, width: usize, several: bool, line: &LogLine) -> Result<(), Failure> {
     if session.printer.json {
-        return session.printer.line(
-            &serde_json::json!({
-                "container": name,
-                "stream": if line.stream == LogStream::Stderr { "stderr" } else { "stdout" },
-                "at": line.at.map(|at| at.to_string()),
-                "text": line.text,
-            })
-            .to_string(),
-        );
+        return session.printer.line(&serde_json::to_string(&dto::LogLine::new(name, line.clone()))?);
     }
     let at = line.at.map(|at| format!("{at} ")).unwrap_or_default();
     let name = if several { format!("{name:<width$}  ") } else { String::new() };

@@ -8,7 +8,7 @@ use super::why::{Why, why};
 use crate::model::{DeploymentName, InstanceId, ScheduleName};
 use crate::plan::render::View;
 use crate::process::clock;
-use crate::store::{EventFilter, Ledger, Recorded, RunFilter, RunRecord, RunRow, Store, StoreError};
+use crate::store::{EventFilter, Ledger, Recorded, RunFilter, RunRecord, RunRow, Store, StoreError, TaskFigures};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -126,6 +126,14 @@ impl Handle {
     /// When no commit was good yet, or the store cannot be read.
     pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, HandleError> {
         Ok(self.ledger()?.runs(filter)?)
+    }
+
+    /// How late the tasks of a schedule start and how long they take; empty when nothing of it is on record.
+    ///
+    /// # Errors
+    /// When no commit was good yet, or the store cannot be read.
+    pub fn figures(&self, schedule: &ScheduleName) -> Result<Vec<TaskFigures>, HandleError> {
+        Ok(self.ledger()?.figures(schedule)?)
     }
 
     /// A run with its tasks.

@@ -6,13 +6,13 @@ use super::text::{
     attachment_text, config_text, healthcheck_text, mount_text, pairs_text, restart_text, swap_text, ulimit_text,
     words_text,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// What a container can differ in. The order is the order in which differences are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each is the key of the deployment file that sets it")]
 pub enum FieldKind {

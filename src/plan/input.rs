@@ -1,7 +1,6 @@
 //! What the planner looks at. All of it is data, the time included.
 
 use crate::model::{DeploymentName, Desired, InstanceId, Observed, OwnerId, Revision, Timestamp};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
@@ -81,8 +80,7 @@ pub struct Repair {
 }
 
 /// A guard lifted by the caller: `prune`, `prune:shop/cache`, `retry`, `retry:shop/api`, `data-loss:shop/db`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allow {
     /// Which guard.
     pub guard: AllowedGuard,

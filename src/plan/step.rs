@@ -5,7 +5,6 @@ use super::id::PlanId;
 use crate::model::{
     Condition, DeploymentName, Field, InstanceId, Location, Revision, ServiceRef, Status, Strategy, Timestamp,
 };
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -59,7 +58,7 @@ pub struct Step {
 }
 
 /// One edge of the plan's graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
     /// The step that is waited for.
     pub step: StepId,
@@ -68,8 +67,7 @@ pub struct Need {
 }
 
 /// How far a step has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Milestone {
     /// Its container runs.
     Started,
@@ -125,8 +123,7 @@ pub struct FieldChange {
 }
 
 /// Who made a difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// A commit.
     Git,
@@ -182,8 +179,7 @@ pub enum Reason {
 }
 
 /// What a step costs those who use the service; ordered from harmless to grave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Disruption {
     /// Nobody notices.
     None,

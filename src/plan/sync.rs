@@ -5,12 +5,10 @@ use super::input::PlanInput;
 use super::objects::needed_by;
 use super::step::{FieldChange, HeldReason, Plan, Subject};
 use crate::model::{Container, Deployment, DeploymentName, FieldKind, Health, Observed, OwnerId, Status};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How something stands to what Git wants of it; the later ones are worse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sync {
     /// It is as the commit wants it, and runs.
     InSync,
@@ -41,7 +39,7 @@ impl Sync {
 }
 
 /// The state of affairs: of each deployment that Git names, and of the whole, which is at least as bad as the worst of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Syncs {
     /// Of everything.
     pub whole: Sync,

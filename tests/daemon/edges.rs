@@ -62,10 +62,13 @@ async fn a_lost_state_folder_ends_the_daemon_before_it_changes_anything_more() {
     let daemon = rig.daemon().await;
     let (handle, stop) = (daemon.handle(), CancellationToken::new());
     let _ends = stop.clone().drop_guard();
-    let running = daemon.run(stop.clone(), |_, stop| async move {
-        stop.cancelled().await;
-        Ok(())
-    });
+    let running = daemon.run(
+        stop.clone(),
+        [|_, stop: CancellationToken| async move {
+            stop.cancelled().await;
+            Ok(())
+        }],
+    );
     let work = async {
         until(&handle, "the first commit", |status| applied(status, &first)).await;
         std::fs::remove_dir_all(rig.state()).unwrap();

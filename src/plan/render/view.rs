@@ -1,14 +1,12 @@
-//! What every rendering of a plan shows, in the order in which it is shown. Its JSON form is an interface: `version`
-//! goes up when a field changes its meaning or goes; new fields may come at any time.
+//! What every rendering of a plan shows, in the order in which it is shown. Its JSON form is `api::dto::Plan`.
 
 use super::words::{gate_text, held_text, origin_text, reason_text, release, shown, verdict};
 use crate::model::{Revision, StrategyKind};
 use crate::plan::{Action, Disruption, FieldChange, Need, Origin, Plan, Step, waves};
-use serde::Serialize;
 use std::collections::BTreeSet;
 
 /// A plan, ready to be shown.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct View {
     /// Version of this form.
     pub version: u32,
@@ -39,7 +37,7 @@ pub struct View {
 }
 
 /// One step.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct StepRow {
     /// Number.
     pub id: usize,
@@ -58,7 +56,7 @@ pub struct StepRow {
 }
 
 /// The changed fields of one subject.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Detail {
     /// Whose.
     pub subject: String,
@@ -69,7 +67,7 @@ pub struct Detail {
 }
 
 /// One changed field.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct ChangeRow {
     /// `+` set, `-` unset, `~` changed.
     pub sign: char,
@@ -86,7 +84,7 @@ pub struct ChangeRow {
 }
 
 /// Something held.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct HeldRow {
     /// What it is about.
     pub subject: String,
