@@ -19,6 +19,7 @@ mod show;
 pub mod status;
 pub mod timing;
 pub mod trigger;
+mod unusable;
 pub mod why;
 
 #[cfg(test)]
