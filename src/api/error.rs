@@ -22,6 +22,11 @@ impl Failure {
         Self { status, problem }
     }
 
+    /// What is told of it.
+    pub(super) fn into_problem(self) -> Problem {
+        self.problem
+    }
+
     pub(super) fn bad_request(error: impl Into<String>, hint: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", error, Some(hint))
     }
@@ -42,6 +47,7 @@ impl From<HandleError> for Failure {
             HandleError::NoInstance { .. } => {
                 missing("`setpoint status` lists the instances, as deployment/service/slot")
             }
+            HandleError::NoContainer { .. } => missing("`setpoint status` lists the instances"),
             HandleError::NoRun { .. } => missing("`setpoint runs` lists the runs"),
             HandleError::Run(AskError::NoSchedule(_)) => missing("`setpoint plan` shows the schedules of a commit"),
             HandleError::Run(AskError::UnderWay(_)) => {
@@ -62,6 +68,10 @@ impl From<HandleError> for Failure {
             }
             HandleError::Apply(ApplyRefused::Ending) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text, None)
+            }
+            HandleError::Engine(_) => {
+                let hint = "`setpoint status` says what is wrong with the engine";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text, Some(hint))
             }
             HandleError::Run(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text, None),
             HandleError::Store(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", text, None),

@@ -8,12 +8,14 @@
 mod client;
 pub mod dto;
 mod error;
+mod exchange;
+mod lines;
 mod listener;
 mod principal;
 mod routes;
 mod socket;
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Lines};
 pub use listener::{Listener, serve};
 pub use principal::{Principal, Role};
 pub use socket::{BindError, Socket};

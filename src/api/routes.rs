@@ -1,16 +1,16 @@
 //! The routes.
 
 use super::dto::{
-    Accepted, ApplyOrder, Carried, Event, EventsPage, InstanceStatus, Plan, Run, RunAsked, RunRecord, Status,
-    TaskFigures, Why,
+    Accepted, ApplyOrder, Carried, Event, EventsPage, InstanceStatus, LogItem, LogLine, Plan, Run, RunAsked, RunRecord,
+    Status, TaskFigures, Why,
 };
 use super::error::Failure;
 use super::principal::{Principal, Role};
-use crate::daemon::Handle;
+use crate::daemon::{Handle, HandleError, Logs, LogsOf};
 use crate::model::{DeploymentName, InstanceId, ScheduleName, Timestamp};
 use crate::plan::PlanId;
 use crate::store::{EventFilter, RunFilter};
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{ConnectInfo, Path, Query, Request, State};
 use axum::http::{StatusCode, header};
@@ -18,7 +18,10 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
+use futures_util::StreamExt;
+use futures_util::stream;
 use serde::Deserialize;
+use std::future::ready;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +56,7 @@ pub(super) fn routes() -> Vec<Route> {
         route("/v1/runs", Role::Read, get(runs)),
         route("/v1/runs/{id}", Role::Read, get(run_record)),
         route("/v1/figures/{schedule}", Role::Read, get(figures)),
+        route("/v1/logs", Role::Read, get(logs)),
         route("/v1/run/{schedule}", Role::Write, post(run)),
         route("/v1/apply", Role::Admin, post(apply)),
         route("/v1/poke", Role::Write, post(poke)),
@@ -184,6 +188,40 @@ async fn figures(
 ) -> Result<Json<Vec<TaskFigures>>, Failure> {
     let figures = shared.handle.figures(&ScheduleName::new(schedule))?;
     Ok(Json(figures.into_iter().map(Into::into).collect()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogsQuery {
+    #[serde(default)]
+    name: String,
+    tail: Option<u32>,
+    #[serde(default)]
+    follow: bool,
+    #[serde(default)]
+    timestamps: bool,
+}
+
+/// One JSON form in each line, as they come.
+async fn logs(
+    State(shared): State<Shared>,
+    query: Result<Query<LogsQuery>, QueryRejection>,
+) -> Result<Response, Failure> {
+    let hint = "parameters: name (deployment, service, instance or container), tail, follow (true), timestamps (true)";
+    let Query(query) = query.map_err(|error| Failure::bad_request(error.body_text(), hint))?;
+    let LogsQuery { name, tail, follow, timestamps } = query;
+    let Logs { containers, lines } = shared.handle.logs(&LogsOf { name, tail, follow, timestamps }).await?;
+    let lines = lines.map(|line| match line {
+        Ok((container, line)) => LogItem::Line(LogLine::new(&container, line)),
+        Err(error) => LogItem::Problem(Failure::from(HandleError::Engine(error)).into_problem()),
+    });
+    let items = stream::once(ready(LogItem::Containers { containers })).chain(lines);
+    let body = items.take_until(shared.stop.cancelled_owned()).map(|item| {
+        let mut line = serde_json::to_vec(&item)?;
+        line.push(b'\n');
+        Ok::<_, serde_json::Error>(Bytes::from(line))
+    });
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(body)).into_response())
 }
 
 async fn run(

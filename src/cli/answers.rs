@@ -2,13 +2,19 @@
 
 use super::exit::Failure;
 use super::session::{Session, ledger_of};
-use crate::api::dto::{Event, Run, RunRecord, Status, TaskFigures, Why};
+use crate::api::dto::{Event, LogLine, Run, RunRecord, Status, TaskFigures, Why};
 use crate::api::{Client, ClientError};
 use crate::daemon::why::why;
+use crate::daemon::{Logs, LogsOf, logs};
 use crate::model::{InstanceId, ScheduleName};
 use crate::process::clock;
 use crate::store::{EventFilter, RunFilter, Store};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use std::time::Duration;
+
+/// Names of containers, and what they write, as it comes.
+pub(super) type Written = (Vec<String>, BoxStream<'static, Result<LogLine, Failure>>);
 
 /// Time between two looks into the store while events are waited for; another process may write them.
 const LOOK: Duration = Duration::from_millis(250);
@@ -106,6 +112,24 @@ impl Answers {
                     }
                     tokio::time::sleep(left.min(LOOK)).await;
                 }
+            }
+        }
+    }
+
+    /// What instances write; `None` when there is no such instance.
+    pub(super) async fn logs(&self, session: &Session, of: &LogsOf) -> Result<Option<Written>, Failure> {
+        match self {
+            Self::Daemon { client, .. } => {
+                let written = found(client.logs(of).await)?;
+                Ok(written.map(|(containers, lines)| (containers, lines.map(|line| Ok(line?)).boxed())))
+            }
+            Self::Alone { store, environment } => {
+                let owner = ledger_of(store, environment.as_deref())?.owner();
+                let found = logs(&session.engine().await?, &owner, of).await?;
+                Ok(found.map(|Logs { containers, lines }| {
+                    let form = |line: Result<(String, _), _>| line.map(|(name, line)| LogLine::new(&name, line));
+                    (containers, lines.map(move |line| Ok(form(line)?)).boxed())
+                }))
             }
         }
     }

@@ -101,6 +101,7 @@ impl Daemon {
     pub fn handle(&self) -> Handle {
         Handle {
             store: self.store.clone(),
+            engine: self.config.engine.clone(),
             status: self.status.subscribe(),
             view: self.view.subscribe(),
             triggers: self.triggers.clone(),

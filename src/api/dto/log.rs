@@ -1,8 +1,24 @@
 //! What instances write.
 
+use super::Problem;
 use crate::engine;
 use crate::model::Timestamp;
 use serde::{Deserialize, Serialize};
+
+/// One line of the answer to `/v1/logs`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum LogItem {
+    /// The first: which containers were chosen.
+    Containers {
+        /// Their names.
+        containers: Vec<String>,
+    },
+    /// A line of one of them.
+    Line(LogLine),
+    /// The last, when the engine broke off.
+    Problem(Problem),
+}
 
 /// One line of a container's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -28,7 +28,7 @@ pub use conducted::{Conducted, ConductedAttempt, DryRun, Occurrence};
 pub use event::{Event, EventsPage, Fact};
 pub use figures::{FigureKind, TaskFigures};
 pub use health::{Health, HealthReport};
-pub use log::{LogLine, LogStream};
+pub use log::{LogItem, LogLine, LogStream};
 pub use plan::{Change, Detail, Disruption, Held, Milestone, Need, Origin, Plan, Step};
 pub use planned::{Difference, Planned};
 pub use preview::{ChangeKind, FieldChange, Finding, Preview, Proof, ScheduleChange, StartTime, Starts, TaskChange};
