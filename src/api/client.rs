@@ -1,8 +1,9 @@
 //! A client of the local API, for the command line and the hooks.
 
+use super::client_error::ClientError;
 use super::dto::{
-    Accepted, ApplyOrder, Carried, EventsPage, LogItem, LogLine, Plan, Problem, Run, RunAsked, RunRecord, Status,
-    TaskFigures, Why,
+    Accepted, ApplyOrder, Carried, EventsPage, LogItem, LogLine, Plan, Run, RunAsked, RunRecord, Status, TaskFigures,
+    Why,
 };
 use super::exchange::{Exchange, with};
 use super::lines::lines;
@@ -30,50 +31,6 @@ const ANSWER_LIMIT: usize = 64 << 20;
 pub struct Client {
     socket: PathBuf,
     timeout: Duration,
-}
-
-/// A request failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// Nobody listens.
-    #[error("no daemon answers on {}; start it with `setpoint daemon`, or name its socket with --socket", .socket.display())]
-    NotRunning {
-        /// The socket.
-        socket: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The socket may not be opened.
-    #[error("cannot open {}; only the user that runs the daemon may (and root)", .socket.display())]
-    Connect {
-        /// The socket.
-        socket: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It took too long.
-    #[error("the daemon did not answer within {}s", .after.as_secs())]
-    Timeout {
-        /// How long was waited.
-        after: Duration,
-    },
-    /// The connection broke.
-    #[error("the daemon broke the connection off")]
-    Http(#[from] hyper::Error),
-    /// The answer is not what it should be: another version, or too large.
-    #[error("the daemon gave an answer that this version does not understand: {what}")]
-    Answer {
-        /// What is wrong with it.
-        what: String,
-    },
-    /// The daemon says no.
-    #[error("{}", .problem.error)]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// What it says.
-        problem: Problem,
-    },
 }
 
 impl Client {

@@ -1,6 +1,6 @@
 //! One request and the head of its answer, on a connection of its own.
 
-use super::client::ClientError;
+use super::client_error::ClientError;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;

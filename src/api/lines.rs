@@ -1,6 +1,6 @@
 //! An answer that is read line by line while it comes.
 
-use super::client::ClientError;
+use super::client_error::ClientError;
 use super::exchange::{Exchange, with};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;

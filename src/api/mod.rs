@@ -6,6 +6,7 @@
 //! reconcile loop does the work; that for an apply is answered when it is through.
 
 mod client;
+mod client_error;
 pub mod dto;
 mod error;
 mod exchange;
@@ -15,7 +16,8 @@ mod principal;
 mod routes;
 mod socket;
 
-pub use client::{Client, ClientError, Lines};
+pub use client::{Client, Lines};
+pub use client_error::ClientError;
 pub use listener::{Listener, serve};
 pub use principal::{Principal, Role};
 pub use socket::{BindError, Socket};

@@ -14,7 +14,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{ConnectInfo, Path, Query, Request, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
@@ -24,6 +24,7 @@ use serde::Deserialize;
 use std::future::ready;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// No body is larger: a plan and the guards that are lifted for it.
 const BODY_LIMIT: u64 = 64 * 1024;
@@ -35,6 +36,8 @@ const WAIT_LIMIT: Duration = Duration::from_secs(60);
 pub(super) struct Shared {
     pub(super) handle: Handle,
     pub(super) stop: CancellationToken,
+    /// The requests that are being worked on.
+    pub(super) requests: TaskTracker,
 }
 
 /// A path, who may use it, and what it does.
@@ -70,7 +73,9 @@ pub(super) fn router(shared: Shared) -> Router {
     let router = routes().into_iter().fold(Router::new(), |router, Route { path, role, handler }| {
         router.route(path, handler.route_layer(from_fn_with_state(role, permitted)))
     });
-    router.fallback(unknown).method_not_allowed_fallback(wrong_method).layer(from_fn(bounded)).with_state(shared)
+    let requests = shared.requests.clone();
+    let bounded = from_fn_with_state(requests, bounded);
+    router.fallback(unknown).method_not_allowed_fallback(wrong_method).layer(bounded).with_state(shared)
 }
 
 /// Lets a request through when its principal has the role that the route needs: the one place where that is decided.
@@ -284,7 +289,7 @@ async fn wrong_method(request: Request) -> Failure {
 }
 
 /// Refuses bodies that are larger than any that a route reads, before anything of them is read.
-async fn bounded(request: Request, next: Next) -> Response {
+async fn bounded(State(requests): State<TaskTracker>, request: Request, next: Next) -> Response {
     let length =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > BODY_LIMIT) || request.headers().contains_key(header::TRANSFER_ENCODING) {
@@ -292,5 +297,5 @@ async fn bounded(request: Request, next: Next) -> Response {
         let hint = Some("only POST /v1/apply reads a body, and its length must be told");
         return Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", error, hint).into_response();
     }
-    next.run(request).await
+    requests.track_future(next.run(request)).await
 }

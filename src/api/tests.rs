@@ -320,7 +320,11 @@ async fn each_route_refuses_who_has_a_lower_role_than_it_needs() {
         let bench = Bench::new();
         let path = bench.dir.path().join("lesser.sock");
         let listener = Lesser(tokio::net::UnixListener::bind(&path).unwrap(), role);
-        let shared = routes::Shared { handle: bench.handle.clone(), stop: bench.stop.clone() };
+        let shared = routes::Shared {
+            handle: bench.handle.clone(),
+            stop: bench.stop.clone(),
+            requests: tokio_util::task::TaskTracker::new(),
+        };
         let service = routes::router(shared).into_make_service_with_connect_info::<Principal>();
         let serving = axum::serve(listener, service).with_graceful_shutdown(bench.stop.clone().cancelled_owned());
         let asking = async {
@@ -373,4 +377,73 @@ async fn several_listeners_answer_at_once_and_end_together() {
     let (served, ()) = futures_util::join!(futures_util::future::join_all(serving), asking);
     assert!(served.iter().all(Result::is_ok), "{served:?}");
     assert!(paths.iter().all(|path| !path.exists()));
+}
+
+#[tokio::test]
+async fn logs_need_an_engine_and_are_read_line_by_line() {
+    use crate::daemon::LogsOf;
+    use futures_util::StreamExt;
+    let bench = Bench::new();
+    bench.loaded();
+    let of = LogsOf { name: "shop/api".to_owned(), tail: Some(3), follow: true, timestamps: true };
+    bench
+        .with(async |client| {
+            let Err(error) = client.logs(&of).await else { panic!("there is no engine") };
+            assert!(matches!(&error, ClientError::Refused { status: 503, .. }), "{error}");
+        })
+        .await;
+    // A daemon that writes half a line at a time, and breaks off in order.
+    let path = bench.dir.path().join("half.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let serving = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = vec![0; 4096];
+        let length = stream.read(&mut head).await.unwrap();
+        let head = String::from_utf8_lossy(&head[..length]).into_owned();
+        assert!(head.starts_with("GET /v1/logs?name=shop%2Fapi&follow=true&timestamps=true&tail=3 "), "{head}");
+        let chunks = [
+            "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"containers\":[\"shop-api-1\"]}\n{\"container\":",
+            "\"shop-api-1\",\"stream\":\"stderr\",\"at\":null,\"text\":\"one\"}\n{\"container\":\"shop-api-1\",\"stream\":\"std",
+            "out\",\"at\":\"2026-03-01T06:00:00Z\",\"text\":\"two\"}\n{\"error\":\"it went\",\"code\":\"unavailable\",\"hint\":null}\n",
+        ];
+        for chunk in chunks {
+            stream.write_all(chunk.as_bytes()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let asking = async {
+        let (containers, mut lines) = Client::new(&path).logs(&of).await.unwrap();
+        assert_eq!(containers, ["shop-api-1"]);
+        let (one, two) = (lines.next().await.unwrap().unwrap(), lines.next().await.unwrap().unwrap());
+        assert_eq!((one.text.as_str(), one.stream, one.at), ("one", dto::LogStream::Stderr, None));
+        assert_eq!((two.text.as_str(), two.at.unwrap().as_second()), ("two", 1_772_344_800));
+        let end = lines.next().await.unwrap().unwrap_err();
+        assert!(end.to_string().contains("it went"), "{end}");
+        assert!(lines.next().await.is_none());
+    };
+    futures_util::join!(serving, asking);
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_its_answer_keeps_nobody_from_ending() {
+    let bench = Bench::new();
+    for second in 0..400 {
+        let fact = Fact::SourceUnreachable { error: "x".repeat(8 << 10) };
+        bench.store.record(&Event { at: Timestamp::from_second(second).unwrap(), fact }).unwrap();
+    }
+    let begin = Instant::now();
+    bench
+        .with(async |_| {
+            let mut stream = tokio::net::UnixStream::connect(bench.path()).await.unwrap();
+            stream.write_all(b"GET /v1/events?limit=400 HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            stream.read_exact(&mut [0; 16]).await.unwrap();
+            bench.stop.cancel();
+            // The end of the server removes its socket, while the peer is still there.
+            while bench.path().exists() {
+                assert!(begin.elapsed() < Duration::from_secs(20), "it does not end");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            drop(stream);
+        })
+        .await;
 }
