@@ -135,6 +135,19 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ("comfy_table", &["cli"], ""),
 ];
 
+/// Who may name `serde::Serialize`: nothing else can leave the process or reach the database as JSON. A folder ends with `/`.
+const SERIALISED: &[(&str, &str)] = &[
+    ("api/dto/", "the forms of the API and of `--json`"),
+    ("cli/printer.rs", "prints any of these forms"),
+    ("event.rs", "facts, as the database keeps them"),
+    ("store/", "rows, as the database keeps them"),
+    ("model/id.rs", "names within facts and rows"),
+    ("model/observed.rs", "health within facts and rows"),
+    ("model/time.rs", "the commit within facts"),
+    ("plan/id.rs", "the id within facts"),
+    ("schedule/timeline/signal.rs", "verdicts within rows of runs"),
+];
+
 /// Lines of a file, of a `mod.rs` and of a function outside of tests, at most.
 const LINES_OF_FILE: usize = 400;
 const LINES_OF_MOD: usize = 120;
@@ -142,16 +155,11 @@ const LINES_OF_FUNCTION: usize = 80;
 /// What is longer all the same, until it is cut.
 const LONG: &[&str] = &[
     "apply/execute.rs fn execute",
-    "cli/demo.rs",
-    "cli/run.rs fn conduct",
-    "daemon/reconcile.rs",
-    "daemon/reconcile.rs fn carry_out",
     "manifest/files.rs",
     "manifest/kdl/mod.rs",
     "manifest/raw/forms/mod.rs",
     "manifest/resolve/container.rs fn process",
     "manifest/resolve/health.rs fn health",
-    "model/schedule.rs",
     "plan/identity.rs",
     "plan/identity.rs fn action",
     "runs/conduct.rs fn prepare",
@@ -164,9 +172,6 @@ const LONG: &[&str] = &[
 ];
 /// Files that use each other in a circle, until data goes one way there.
 const CIRCLES: &[&str] = &[
-    "cli/doctor/engine.rs cli/doctor/machine.rs cli/doctor/mod.rs cli/doctor/repo.rs",
-    "cli/run.rs cli/run_asked.rs cli/runs.rs",
-    "daemon/asked.rs daemon/commits.rs daemon/reconcile.rs",
     "manifest/check.rs manifest/clash.rs manifest/link.rs manifest/resolve/deployment.rs \
      manifest/resolve/servers.rs",
     "manifest/kdl/entries.rs manifest/kdl/reader.rs",
@@ -241,6 +246,42 @@ fn every_path_follows_the_direction() {
         .collect();
     let lines: Vec<&str> = broken.iter().map(String::as_str).collect();
     assert!(broken.is_empty(), "{} broken:\n{}", broken.len(), lines.join("\n"));
+}
+
+/// The entry of `SERIALISED` by which a file may name `serde::Serialize`; `None` when it does not name it.
+fn serialises(source: &Source) -> Option<Result<&'static str, String>> {
+    let names = |path: &&Path| {
+        path.segments[0] == "serde" && path.segments.get(1).is_some_and(|item| item.starts_with("Ser") || item == "ser")
+    };
+    let path = source.paths.iter().filter(|path| !path.in_test).find(names)?;
+    let listed = SERIALISED
+        .iter()
+        .map(|(place, _)| *place)
+        .find(|place| source.file == *place || place.ends_with('/') && source.file.starts_with(place));
+    let remedy = "give it a form in `api::dto`, or one of its own where it is stored";
+    Some(listed.ok_or_else(|| format!("src/{}:{}: it is serialised; {remedy}", source.file, path.line)))
+}
+
+#[test]
+fn only_forms_are_serialised() {
+    let sources = paths::read(concat!(env!("CARGO_MANIFEST_DIR"), "/src"));
+    let found: Vec<_> = sources.iter().filter(|source| !source.is_test).filter_map(serialises).collect();
+    let mut broken: Vec<String> = found.iter().filter_map(|one| one.clone().err()).collect();
+    let stale = SERIALISED.iter().filter(|(place, _)| !found.iter().any(|one| one.as_ref() == Ok(place)));
+    broken.extend(stale.map(|(place, _)| format!("{place} serialises nothing; take it out of SERIALISED")));
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    let seen = |file: &str, code: &str| serialises(&paths::scan(file, code, false)).is_some_and(|one| one.is_err());
+    for code in [
+        "use serde::{Deserialize, Serialize}; #[derive(Serialize)] struct A;",
+        "#[derive(Clone, serde::Serialize)] struct A;",
+        "use serde as s; impl serde::Serialize for A {}",
+        "fn f<S: serde::Serializer>(to: S) {}",
+        "use serde::ser::SerializeStruct;",
+    ] {
+        assert!(seen("plan/step.rs", code) && seen("cli/doctor.rs", code), "{code}");
+        assert!(!seen("api/dto/plan.rs", code) && !seen("event.rs", code), "{code}");
+    }
+    assert!(!seen("plan/step.rs", "use serde::Deserialize;"));
 }
 
 #[test]

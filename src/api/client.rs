@@ -1,22 +1,27 @@
 //! A client of the local API, for the command line and the hooks.
 
-use super::{Accepted, EventsPage, Problem};
-use crate::daemon::status::Status;
-use crate::daemon::timing::Asked;
-use crate::daemon::why::Why;
-use crate::daemon::{ApplyOrder, Carried};
+use super::client_error::ClientError;
+use super::dto::{
+    Accepted, ApplyOrder, Carried, EventsPage, LogItem, LogLine, Plan, Run, RunAsked, RunRecord, Status, TaskFigures,
+    Why,
+};
+use super::exchange::{Exchange, with};
+use super::lines::lines;
+use crate::daemon::LogsOf;
 use crate::model::{DeploymentName, InstanceId, ScheduleName};
-use crate::store::{EventFilter, RunRecord, RunRow};
+use crate::store::EventFilter;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::HOST;
-use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use http_body_util::{BodyExt, Limited};
+use hyper::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::time::Duration;
 use tokio::net::UnixStream;
+
+/// Lines of logs as they come.
+pub type Lines = BoxStream<'static, Result<LogLine, ClientError>>;
 
 /// No answer is larger.
 const ANSWER_LIMIT: usize = 64 << 20;
@@ -26,50 +31,6 @@ const ANSWER_LIMIT: usize = 64 << 20;
 pub struct Client {
     socket: PathBuf,
     timeout: Duration,
-}
-
-/// A request failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// Nobody listens.
-    #[error("no daemon answers on {}; start it with `setpoint daemon`, or name its socket with --socket", .socket.display())]
-    NotRunning {
-        /// The socket.
-        socket: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The socket may not be opened.
-    #[error("cannot open {}; only the user that runs the daemon may (and root)", .socket.display())]
-    Connect {
-        /// The socket.
-        socket: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It took too long.
-    #[error("the daemon did not answer within {}s", .after.as_secs())]
-    Timeout {
-        /// How long was waited.
-        after: Duration,
-    },
-    /// The connection broke.
-    #[error("the daemon broke the connection off")]
-    Http(#[from] hyper::Error),
-    /// The answer is not what it should be: another version, or too large.
-    #[error("the daemon gave an answer that this version does not understand: {what}")]
-    Answer {
-        /// What is wrong with it.
-        what: String,
-    },
-    /// The daemon says no.
-    #[error("{}", .problem.error)]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// What it says.
-        problem: Problem,
-    },
 }
 
 impl Client {
@@ -86,11 +47,11 @@ impl Client {
         self.ask(Method::GET, "/v1/status", self.timeout).await
     }
 
-    /// The last plan, in the JSON form of [`crate::plan::render::View`].
+    /// The last plan.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn plan(&self) -> Result<serde_json::Value, ClientError> {
+    pub async fn plan(&self) -> Result<Plan, ClientError> {
         self.ask(Method::GET, "/v1/plan", self.timeout).await
     }
 
@@ -127,7 +88,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`]; refused when its `overlap` says that it does not run now.
-    pub async fn run(&self, schedule: &ScheduleName) -> Result<Asked, ClientError> {
+    pub async fn run(&self, schedule: &ScheduleName) -> Result<RunAsked, ClientError> {
         self.ask(Method::POST, &format!("/v1/run/{}", encoded(schedule.as_str(), false)), self.timeout).await
     }
 
@@ -140,13 +101,51 @@ impl Client {
         self.ask_with(Method::POST, "/v1/apply", body.into(), Duration::MAX).await
     }
 
-    /// The newest runs of a schedule.
+    /// The newest runs, of one schedule or of all.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn runs(&self, schedule: &ScheduleName, limit: usize) -> Result<Vec<RunRow>, ClientError> {
-        let path = format!("/v1/runs?schedule={}&limit={limit}", encoded(schedule.as_str(), false));
+    pub async fn runs(&self, schedule: Option<&ScheduleName>, limit: usize) -> Result<Vec<Run>, ClientError> {
+        let of = schedule.map(|name| format!("&schedule={}", encoded(name.as_str(), false))).unwrap_or_default();
+        self.ask(Method::GET, &format!("/v1/runs?limit={limit}{of}"), self.timeout).await
+    }
+
+    /// How late the tasks of a schedule start and how long they take.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn figures(&self, schedule: &ScheduleName) -> Result<Vec<TaskFigures>, ClientError> {
+        let path = format!("/v1/figures/{}", encoded(schedule.as_str(), false));
         self.ask(Method::GET, &path, self.timeout).await
+    }
+
+    /// What instances write: the names of their containers, and the lines as they come.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn logs(&self, of: &LogsOf) -> Result<(Vec<String>, Lines), ClientError> {
+        let LogsOf { name, tail, follow, timestamps } = of;
+        let tail = tail.map(|count| format!("&tail={count}")).unwrap_or_default();
+        let path = format!("/v1/logs?name={}&follow={follow}&timestamps={timestamps}{tail}", encoded(name, false));
+        let late = |_| ClientError::Timeout { after: self.timeout };
+        let begin = self.exchange(Method::GET, &path, Bytes::new());
+        let exchange = tokio::time::timeout(self.timeout, begin).await.map_err(late)??;
+        let status = exchange.response.status();
+        if !status.is_success() {
+            let body = tokio::time::timeout(self.timeout, whole(exchange)).await.map_err(late)??;
+            return Err(refused(status, &body));
+        }
+        let mut items = lines(exchange).map(|line| read(&line?));
+        let containers = match items.next().await.transpose()? {
+            Some(LogItem::Containers { containers }) => containers,
+            other => return Err(ClientError::Answer { what: format!("the logs begin with {other:?}") }),
+        };
+        let lines = items.map(|item| match item? {
+            LogItem::Line(line) => Ok(line),
+            LogItem::Problem(problem) => Err(ClientError::Refused { status: 503, problem }),
+            LogItem::Containers { .. } => Err(ClientError::Answer { what: "the logs begin twice".to_owned() }),
+        });
+        Ok((containers, lines.boxed()))
     }
 
     /// A run with its tasks.
@@ -194,42 +193,18 @@ impl Client {
     ) -> Result<T, ClientError> {
         let asked = tokio::time::timeout(limit, self.request(method, path, body)).await;
         let (status, body) = asked.map_err(|_| ClientError::Timeout { after: limit })??;
-        let unreadable = |error: serde_json::Error| ClientError::Answer { what: error.to_string() };
-        if status.is_success() {
-            return serde_json::from_slice(&body).map_err(unreadable);
-        }
-        let problem = serde_json::from_slice(&body).map_err(unreadable)?;
-        Err(ClientError::Refused { status: status.as_u16(), problem })
+        if status.is_success() { read(&body) } else { Err(refused(status, &body)) }
     }
 
     async fn request(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), ClientError> {
+        let exchange = self.exchange(method, path, body).await?;
+        let status = exchange.response.status();
+        Ok((status, whole(exchange).await?))
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Exchange, ClientError> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|source| self.unreachable(source))?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, "setpoint")
-            .body(Full::new(body))
-            .map_err(|error| ClientError::Answer { what: error.to_string() })?;
-        let exchange = async {
-            let response = sender.send_request(request).await?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), ANSWER_LIMIT).collect().await;
-            let body = body.map_err(|error| ClientError::Answer { what: error.to_string() })?;
-            Ok((status, body.to_bytes()))
-        };
-        let (mut exchange, mut connection) = (pin!(exchange), pin!(connection));
-        let mut open = true;
-        // The connection only moves while it is polled. `exchange` is never dropped before it ends.
-        loop {
-            tokio::select! {
-                answer = &mut exchange => return answer,
-                ended = &mut connection, if open => {
-                    ended?;
-                    open = false;
-                }
-            }
-        }
+        Exchange::new(stream, method, path, body).await
     }
 
     fn unreachable(&self, source: std::io::Error) -> ClientError {
@@ -240,6 +215,24 @@ impl Client {
             }
             _ => ClientError::Connect { socket, source },
         }
+    }
+}
+
+/// The whole body of an answer.
+async fn whole(exchange: Exchange) -> Result<Bytes, ClientError> {
+    let Exchange { response, mut connection, _sender } = exchange;
+    let body = with(&mut connection, Limited::new(response.into_body(), ANSWER_LIMIT).collect()).await?;
+    Ok(body.map_err(|error| ClientError::Answer { what: error.to_string() })?.to_bytes())
+}
+
+fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ClientError> {
+    serde_json::from_slice(text).map_err(|error| ClientError::Answer { what: error.to_string() })
+}
+
+fn refused(status: StatusCode, body: &[u8]) -> ClientError {
+    match read(body) {
+        Ok(problem) => ClientError::Refused { status: status.as_u16(), problem },
+        Err(error) => error,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The one form of every error.
 
+use super::dto::Problem;
 use crate::daemon::timing::AskError;
 use crate::daemon::{ApplyRefused, HandleError};
 use crate::process::supervise::chain;
@@ -7,19 +8,6 @@ use crate::store::StoreError;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
-
-/// An error as the API tells it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
-    /// What is wrong, for people.
-    pub error: String,
-    /// What is wrong, for programs: `not_found`, `bad_request`, `too_large`, `method_not_allowed`, `conflict`,
-    /// `unavailable`, `internal`.
-    pub code: String,
-    /// What to do about it, when that is known.
-    pub hint: Option<String>,
-}
 
 /// A problem with its HTTP status.
 #[derive(Debug)]
@@ -32,6 +20,11 @@ impl Failure {
     pub(super) fn new(status: StatusCode, code: &str, error: impl Into<String>, hint: Option<&str>) -> Self {
         let problem = Problem { error: error.into(), code: code.to_owned(), hint: hint.map(str::to_owned) };
         Self { status, problem }
+    }
+
+    /// What is told of it.
+    pub(super) fn into_problem(self) -> Problem {
+        self.problem
     }
 
     pub(super) fn bad_request(error: impl Into<String>, hint: &str) -> Self {
@@ -54,6 +47,7 @@ impl From<HandleError> for Failure {
             HandleError::NoInstance { .. } => {
                 missing("`setpoint status` lists the instances, as deployment/service/slot")
             }
+            HandleError::NoContainer { .. } => missing("`setpoint status` lists the instances"),
             HandleError::NoRun { .. } => missing("`setpoint runs` lists the runs"),
             HandleError::Run(AskError::NoSchedule(_)) => missing("`setpoint plan` shows the schedules of a commit"),
             HandleError::Run(AskError::UnderWay(_)) => {
@@ -74,6 +68,10 @@ impl From<HandleError> for Failure {
             }
             HandleError::Apply(ApplyRefused::Ending) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text, None)
+            }
+            HandleError::Engine(_) => {
+                let hint = "`setpoint status` says what is wrong with the engine";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text, Some(hint))
             }
             HandleError::Run(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text, None),
             HandleError::Store(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", text, None),

@@ -1,10 +1,11 @@
 //! Over a real socket, with the real store; only the reconcile loop is absent.
 
+use super::dto::{ApplyOrder, Problem};
 use super::*;
 use crate::apply::testing::{plan_of, strategy};
+use crate::daemon::Handle;
 use crate::daemon::status::{DeploymentStatus, Status};
 use crate::daemon::testing::{View, channel};
-use crate::daemon::{ApplyOrder, Handle};
 use crate::event::{Event, Fact};
 use crate::model::{DeploymentName, InstanceId, NodeName, OnFailure, RunId, StrategyKind, Timestamp};
 use crate::store::{EventFilter, Store};
@@ -41,7 +42,7 @@ impl Bench {
     async fn with<T>(&self, work: impl AsyncFnOnce(Client) -> T) -> T {
         let socket = Socket::bind(&self.path()).unwrap();
         let client = Client::new(&self.path());
-        let serving = serve(socket, self.handle.clone(), self.stop.clone());
+        let serving = serve(Listener::Unix(socket), self.handle.clone(), self.stop.clone());
         let work = async {
             let result = work(client).await;
             self.stop.cancel();
@@ -77,7 +78,7 @@ async fn status_plan_and_events_are_read() {
             assert!(matches!(&error, ClientError::Refused { status: 404, problem } if problem.code == "not_found"));
             let plan = plan_of(2, &[("shop", strategy(StrategyKind::Parallel, 2, OnFailure::Rollback))]);
             bench.view.send_replace(Some(Arc::new(View::new(&plan))));
-            assert_eq!(client.plan().await.unwrap()["id"], "7c1e42ab90d1");
+            assert_eq!(client.plan().await.unwrap().id, "7c1e42ab90d1");
             for second in 0..3 {
                 bench.store.record(&stopped(second)).unwrap();
             }
@@ -226,9 +227,10 @@ async fn a_dead_socket_is_replaced_and_a_file_is_not() {
 
 #[tokio::test]
 async fn runs_are_read_and_a_run_is_asked_for() {
+    use super::dto::RunState;
     use crate::model::ScheduleName;
     use crate::schedule::RunVerdict;
-    use crate::store::{DueKey, FireOutcome, RunState};
+    use crate::store::{DueKey, FireOutcome};
     let bench = Bench::new();
     bench.loaded();
     let (ledger, nightly) = (bench.store.ledger("prod"), ScheduleName::new("nightly"));
@@ -237,9 +239,9 @@ async fn runs_are_read_and_a_run_is_asked_for() {
     ledger.settle_interrupted(&RunId::new("r1"), RunVerdict::Aborted, "gone", at).unwrap();
     bench
         .with(async |client| {
-            let runs = client.runs(&nightly, 10).await.unwrap();
-            assert_eq!((runs.len(), &runs[0].due, runs[0].state), (1, &due, RunState::Interrupted));
-            assert!(client.runs(&ScheduleName::new("hourly"), 10).await.unwrap().is_empty());
+            let runs = client.runs(Some(&nightly), 10).await.unwrap();
+            assert_eq!((runs.len(), runs[0].due.as_str(), runs[0].state), (1, "manual:m1", RunState::Interrupted));
+            assert!(client.runs(Some(&ScheduleName::new("hourly")), 10).await.unwrap().is_empty());
             assert_eq!(client.run_record("r1").await.unwrap().run, runs[0]);
             let error = client.run_record("r9").await.unwrap_err();
             assert!(matches!(&error, ClientError::Refused { status: 404, .. }), "{error}");
@@ -281,10 +283,167 @@ async fn an_order_that_names_no_plan_or_guard_is_refused_before_anybody_is_asked
                 assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
             }
             // There is no daemon behind this API; what is well formed comes as far as that.
-            let allow = ["prune", "retry:shop/api", "data-loss:shop_data"].map(|text| text.parse().unwrap());
+            let allow = ["prune", "retry:shop/api", "data-loss:shop_data"].map(str::to_owned);
             let order = ApplyOrder { plan: all, allow: allow.into() };
             let error = client.apply(&order).await.unwrap_err();
             assert!(matches!(&error, ClientError::Refused { status: 503, .. }), "{error}");
+        })
+        .await;
+}
+
+/// A socket whose peers have this role.
+struct Lesser(tokio::net::UnixListener, Role);
+
+impl axum::serve::Listener for Lesser {
+    type Io = tokio::net::UnixStream;
+    type Addr = Role;
+
+    async fn accept(&mut self) -> (Self::Io, Role) {
+        (axum::serve::Listener::accept(&mut self.0).await.0, self.1)
+    }
+
+    fn local_addr(&self) -> std::io::Result<Role> {
+        Ok(self.1)
+    }
+}
+
+impl axum::extract::connect_info::Connected<axum::serve::IncomingStream<'_, Lesser>> for Principal {
+    fn connect_info(stream: axum::serve::IncomingStream<'_, Lesser>) -> Self {
+        Self { name: "user 7".to_owned(), role: *stream.remote_addr() }
+    }
+}
+
+#[tokio::test]
+async fn each_route_refuses_who_has_a_lower_role_than_it_needs() {
+    let mut refused = 0;
+    for role in [Role::Read, Role::Write, Role::Admin] {
+        let bench = Bench::new();
+        let path = bench.dir.path().join("lesser.sock");
+        let listener = Lesser(tokio::net::UnixListener::bind(&path).unwrap(), role);
+        let shared = routes::Shared {
+            handle: bench.handle.clone(),
+            stop: bench.stop.clone(),
+            requests: tokio_util::task::TaskTracker::new(),
+        };
+        let service = routes::router(shared).into_make_service_with_connect_info::<Principal>();
+        let serving = axum::serve(listener, service).with_graceful_shutdown(bench.stop.clone().cancelled_owned());
+        let asking = async {
+            for route in routes::routes() {
+                let place = route.path.replace("{*instance}", "shop/api/1").replace(['{', '}'], "");
+                let mut answers = Vec::new();
+                for method in ["GET", "POST"] {
+                    let head = "Host: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+                    answers.push(raw(&path, &format!("{method} {place} HTTP/1.1\r\n{head}")).await);
+                }
+                let forbidden: Vec<&String> =
+                    answers.iter().filter(|answer| answer.starts_with("HTTP/1.1 403 ")).collect();
+                // The method that it does not have is told as such, whoever asks.
+                assert_eq!(forbidden.len(), usize::from(role < route.role), "{role} {place}: {answers:?}");
+                for answer in forbidden {
+                    let problem: Problem = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+                    let says = format!("needs the role `{}`, and the role of user 7 is `{role}`", route.role);
+                    assert!(problem.code == "forbidden" && problem.error.contains(&says), "{problem:?}");
+                    refused += 1;
+                }
+            }
+            bench.stop.cancel();
+        };
+        let (served, ()) = futures_util::join!(serving.into_future(), asking);
+        served.unwrap();
+    }
+    assert!(refused >= 6, "{refused}");
+}
+
+#[tokio::test]
+async fn several_listeners_answer_at_once_and_end_together() {
+    let bench = Bench::new();
+    let paths = ["one.sock", "two.sock"].map(|name| bench.dir.path().join(name));
+    let serving = paths
+        .each_ref()
+        .map(|path| serve(Listener::Unix(Socket::bind(path).unwrap()), bench.handle.clone(), bench.stop.clone()));
+    let asking = async {
+        // One waits at the first, and the second answers.
+        let (first, second) = (Client::new(&paths[0]), Client::new(&paths[1]));
+        let filter = EventFilter::default();
+        let waiting = first.events(&filter, Duration::from_secs(30));
+        let other = async {
+            assert_eq!(second.status().await.unwrap().version, 1);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            bench.stop.cancel();
+        };
+        let (page, ()) = futures_util::join!(waiting, other);
+        assert!(page.unwrap().events.is_empty());
+    };
+    let (served, ()) = futures_util::join!(futures_util::future::join_all(serving), asking);
+    assert!(served.iter().all(Result::is_ok), "{served:?}");
+    assert!(paths.iter().all(|path| !path.exists()));
+}
+
+#[tokio::test]
+async fn logs_need_an_engine_and_are_read_line_by_line() {
+    use crate::daemon::LogsOf;
+    use futures_util::StreamExt;
+    let bench = Bench::new();
+    bench.loaded();
+    let of = LogsOf { name: "shop/api".to_owned(), tail: Some(3), follow: true, timestamps: true };
+    bench
+        .with(async |client| {
+            let Err(error) = client.logs(&of).await else { panic!("there is no engine") };
+            assert!(matches!(&error, ClientError::Refused { status: 503, .. }), "{error}");
+        })
+        .await;
+    // A daemon that writes half a line at a time, and breaks off in order.
+    let path = bench.dir.path().join("half.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let serving = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = vec![0; 4096];
+        let length = stream.read(&mut head).await.unwrap();
+        let head = String::from_utf8_lossy(&head[..length]).into_owned();
+        assert!(head.starts_with("GET /v1/logs?name=shop%2Fapi&follow=true&timestamps=true&tail=3 "), "{head}");
+        let chunks = [
+            "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"containers\":[\"shop-api-1\"]}\n{\"container\":",
+            "\"shop-api-1\",\"stream\":\"stderr\",\"at\":null,\"text\":\"one\"}\n{\"container\":\"shop-api-1\",\"stream\":\"std",
+            "out\",\"at\":\"2026-03-01T06:00:00Z\",\"text\":\"two\"}\n{\"error\":\"it went\",\"code\":\"unavailable\",\"hint\":null}\n",
+        ];
+        for chunk in chunks {
+            stream.write_all(chunk.as_bytes()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let asking = async {
+        let (containers, mut lines) = Client::new(&path).logs(&of).await.unwrap();
+        assert_eq!(containers, ["shop-api-1"]);
+        let (one, two) = (lines.next().await.unwrap().unwrap(), lines.next().await.unwrap().unwrap());
+        assert_eq!((one.text.as_str(), one.stream, one.at), ("one", dto::LogStream::Stderr, None));
+        assert_eq!((two.text.as_str(), two.at.unwrap().as_second()), ("two", 1_772_344_800));
+        let end = lines.next().await.unwrap().unwrap_err();
+        assert!(end.to_string().contains("it went"), "{end}");
+        assert!(lines.next().await.is_none());
+    };
+    futures_util::join!(serving, asking);
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_its_answer_keeps_nobody_from_ending() {
+    let bench = Bench::new();
+    for second in 0..400 {
+        let fact = Fact::SourceUnreachable { error: "x".repeat(8 << 10) };
+        bench.store.record(&Event { at: Timestamp::from_second(second).unwrap(), fact }).unwrap();
+    }
+    let begin = Instant::now();
+    bench
+        .with(async |_| {
+            let mut stream = tokio::net::UnixStream::connect(bench.path()).await.unwrap();
+            stream.write_all(b"GET /v1/events?limit=400 HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            stream.read_exact(&mut [0; 16]).await.unwrap();
+            bench.stop.cancel();
+            // The end of the server removes its socket, while the peer is still there.
+            while bench.path().exists() {
+                assert!(begin.elapsed() < Duration::from_secs(20), "it does not end");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            drop(stream);
         })
         .await;
 }

@@ -5,7 +5,6 @@ use crate::model::{HealthReport, Observed};
 use crate::plan::{Milestone, Plan, Step, StepId, Subject};
 use crate::process::supervise::chain;
 use crate::store::{Ledger, StoreError};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -45,11 +44,10 @@ pub enum ProgressKind<'a> {
 }
 
 /// How a step ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum StepResult {
     Done {
-        #[serde(rename = "millis", with = "millis")]
+        /// How long it took.
         took: Duration,
         /// Evidence of health, if its gate required it.
         evidence: Option<String>,
@@ -80,20 +78,6 @@ pub struct Applied {
     pub superseded: bool,
     /// Whether it was requested to stop.
     pub stopped: bool,
-}
-
-/// Durations as whole milliseconds, as in events.
-mod millis {
-    use serde::{Deserialize, Deserializer, Serializer};
-    use std::time::Duration;
-
-    pub(super) fn serialize<S: Serializer>(value: &Duration, out: S) -> Result<S::Ok, S::Error> {
-        out.serialize_u64(u64::try_from(value.as_millis()).unwrap_or(u64::MAX))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        u64::deserialize(from).map(Duration::from_millis)
-    }
 }
 
 /// The record could not be written; no step was started after that.

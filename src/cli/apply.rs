@@ -1,12 +1,13 @@
 //! `setpoint apply`, and carrying out any plan from the command line.
 
 use super::apply_asked;
-use super::apply_report::{ending, outcome, report};
+use super::apply_report::{ending, report};
 use super::args::RepoArgs;
 use super::exit::{Exit, Failure};
 use super::moved::{body, moved};
 use super::progress::Display;
 use super::session::{Files, Host, Session, Which};
+use crate::api::dto::Outcome;
 use crate::apply::record_in_place;
 use crate::apply::steps::{Archive, Steps};
 use crate::apply::{Applied, Job, execute};
@@ -116,7 +117,7 @@ pub(super) async fn run(session: &Session, args: &ApplyArgs) -> Result<Exit, Fai
     record_in_place(&ledger, &host.state.input(&desired, &files.revision, &ledger.owner(), &args.allow))?;
     if plan.steps.is_empty() {
         if session.printer.json {
-            session.printer.data(&outcome(&View::new(&plan), &plan, &Applied::default()))?;
+            session.printer.data(&Outcome::new(&plan, &Applied::default()))?;
         }
         record_revision(&ledger, &plan, &Applied::default())?;
         return Ok(ending(&plan, &Applied::default()));

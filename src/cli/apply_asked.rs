@@ -4,10 +4,9 @@ use super::apply_report::{ending, report};
 use super::exit::{Exit, Failure};
 use super::progress::Display;
 use super::session::Session;
+use crate::api::dto::{self, Fact};
 use crate::api::{Client, ClientError};
 use crate::apply::{Applied, Progress, ProgressKind, StepResult};
-use crate::daemon::ApplyOrder;
-use crate::event::Fact;
 use crate::model::Revision;
 use crate::plan::{Allow, Plan, Step, StepId};
 use crate::process::shutdown::Signals;
@@ -27,7 +26,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(super) async fn daemon(session: &Session, revision: &Revision) -> Option<Client> {
     let client = Client::new(&session.socket());
     let wanted = client.status().await.ok()?.revision.wanted?;
-    if wanted.commit == revision.commit {
+    if wanted.commit == revision.commit.as_str() {
         return Some(client);
     }
     session.printer.note(&format!(
@@ -45,7 +44,8 @@ pub(super) async fn run(
     plan: &Plan,
     allow: &[Allow],
 ) -> Result<Option<Exit>, Failure> {
-    let order = ApplyOrder { plan: plan.id.as_str().to_owned(), allow: allow.to_vec() };
+    let order =
+        dto::ApplyOrder { plan: plan.id.as_str().to_owned(), allow: allow.iter().map(ToString::to_string).collect() };
     let mut shown = match Shown::from_now_on(client, plan).await {
         Ok(shown) => shown,
         Err(error) => return Ok(not_done(session, &error)),
@@ -116,7 +116,7 @@ impl<'a> Shown<'a> {
     async fn page(&mut self, wait: Duration) -> Result<usize, ClientError> {
         let filter = EventFilter { after: Some(self.last), ..EventFilter::default() };
         let page = self.client.events(&filter, wait).await?;
-        page.events.iter().for_each(|event| self.show(&event.event.fact));
+        page.events.iter().for_each(|event| self.show(&event.fact));
         self.last = page.next;
         Ok(page.events.len())
     }
@@ -130,10 +130,10 @@ impl<'a> Shown<'a> {
             _ => return,
         };
         let is = |step: &&Step| {
-            step.subject == *subject && action.is_none_or(|action| step.action.verb() == action.as_str())
+            step.subject.to_string() == *subject && action.is_none_or(|action| step.action.verb() == action.as_str())
         };
         let open = self.plan.steps.iter().filter(|step| !self.ended.contains(&step.id));
-        let Some(step) = open.filter(is).map(|step| step.id).next().filter(|_| *of == self.plan.id) else {
+        let Some(step) = open.filter(is).map(|step| step.id).next().filter(|_| *of == self.plan.id.to_string()) else {
             return;
         };
         match result(fact) {
@@ -154,7 +154,7 @@ fn result(fact: &Fact) -> Option<StepResult> {
         }
         Fact::StepFailed { error, report, rolled_back, .. } => Some(StepResult::Failed {
             error: error.clone(),
-            report: report.clone(),
+            report: report.clone().map(Into::into),
             rolled_back: *rolled_back,
             stale: false,
         }),

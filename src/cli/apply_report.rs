@@ -3,10 +3,9 @@
 use super::exit::{Exit, Failure};
 use super::progress::ended;
 use super::session::Session;
+use crate::api::dto::Outcome;
 use crate::apply::{Applied, StepResult};
 use crate::plan::Plan;
-use crate::plan::render::View;
-use serde_json::json;
 
 /// How a command that carried out a plan ends: what failed or was not done comes first, then what is held.
 pub(super) fn ending(plan: &Plan, applied: &Applied) -> Exit {
@@ -20,7 +19,7 @@ pub(super) fn ending(plan: &Plan, applied: &Applied) -> Exit {
 /// Prints what became of a plan: a line for each step that did not end well, with its evidence, and the count.
 pub(super) fn report(session: &Session, plan: &Plan, applied: &Applied) -> Result<(), Failure> {
     if session.printer.json {
-        return session.printer.data(&outcome(&View::new(plan), plan, applied));
+        return session.printer.data(&Outcome::new(plan, applied));
     }
     for (step, result) in plan.steps.iter().zip(&applied.results) {
         if matches!(result, StepResult::Done { .. }) {
@@ -40,33 +39,4 @@ pub(super) fn report(session: &Session, plan: &Plan, applied: &Applied) -> Resul
     parts.extend((applied.failed > 0).then(|| format!("{} failed", applied.failed)));
     parts.extend((applied.skipped > 0).then(|| format!("{} not started", applied.skipped)));
     session.printer.line(&parts.join(", "))
-}
-
-/// The same as JSON.
-pub(super) fn outcome(view: &View, plan: &Plan, applied: &Applied) -> serde_json::Value {
-    let results: Vec<_> = plan
-        .steps
-        .iter()
-        .zip(&applied.results)
-        .map(|(step, result)| {
-            let (state, detail) = match result {
-                StepResult::Done { evidence, .. } => ("done", json!({ "evidence": evidence })),
-                StepResult::Failed { error, report, rolled_back, stale } => (
-                    "failed",
-                    json!({ "error": error, "report": report, "rolled_back": rolled_back, "stale": stale }),
-                ),
-                StepResult::Skipped { because } => ("skipped", json!({ "because": because })),
-            };
-            json!({ "step": step.id, "subject": step.subject.to_string(), "action": step.action.verb(), "state": state, "detail": detail })
-        })
-        .collect();
-    json!({
-        "version": 1,
-        "plan": view,
-        "done": applied.done,
-        "failed": applied.failed,
-        "skipped": applied.skipped,
-        "stopped": applied.stopped,
-        "results": results,
-    })
 }

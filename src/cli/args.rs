@@ -1,6 +1,8 @@
 //! Options that several commands have; doc comments are the help.
 
-use crate::model::DeploymentName;
+use super::exit::Failure;
+use crate::manifest::raw::units::TaskAddressText;
+use crate::model::{DeploymentName, RtPolicy, TaskAddress};
 use crate::wire::TlsFiles;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -102,6 +104,37 @@ impl TlsArgs {
     pub(super) fn files(&self) -> Option<TlsFiles> {
         Some(TlsFiles { cert: self.tls_cert.clone()?, key: self.tls_key.clone()?, ca: self.tls_ca.clone()? })
     }
+}
+
+/// Scheduling policies that a thread of ours can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PolicyArg {
+    /// The default of the machine
+    None,
+    /// Runs until it waits
+    Fifo,
+    /// As fifo, but threads of the same priority take turns
+    Rr,
+    /// A runtime within a deadline in each period; these are given with the start of a task
+    Deadline,
+}
+
+impl PolicyArg {
+    /// The policy at a priority.
+    pub(super) fn with(self, priority: u8) -> RtPolicy {
+        match self {
+            Self::None | Self::Deadline => RtPolicy::Other,
+            Self::Fifo => RtPolicy::Fifo { priority },
+            Self::Rr => RtPolicy::RoundRobin { priority },
+        }
+    }
+}
+
+/// The address of a task server or orchestrator.
+pub(super) fn address(text: &str) -> Result<TaskAddress, Failure> {
+    TaskAddressText::try_from(text.to_owned())
+        .map(|address| address.0)
+        .map_err(|error| Failure::Usage(error.to_string()))
 }
 
 /// Parses the name of a deployment.

@@ -3,7 +3,7 @@
 use super::args::Global;
 use super::exit::{Exit, Failure};
 use super::session::Session;
-use crate::api::{Client, Socket, serve};
+use crate::api::{Client, Listener, Socket, serve};
 use crate::daemon::{Config, Daemon, Overrides};
 use crate::manifest::raw::daemon::LogFormat;
 use crate::manifest::{self, DaemonConfig};
@@ -53,10 +53,11 @@ pub(super) async fn run(session: &Session, args: &DaemonArgs) -> Result<Exit, Fa
     let config = Config::new(&settings, &overrides(session))?;
     let socket = config.socket.clone();
     let daemon = Daemon::new(config).map_err(|error| Failure::new(chain(&error)))?;
-    let socket = Socket::bind(&socket).map_err(|error| Failure::new(chain(&error)))?;
+    let listeners = vec![Listener::Unix(Socket::bind(&socket).map_err(|error| Failure::new(chain(&error)))?)];
     let signals = Signals::catch()?;
     let stop = CancellationToken::new();
-    let work = daemon.run(stop.clone(), |handle, stop| serve(socket, handle, stop));
+    let listeners = listeners.into_iter().map(|listener| move |handle, stop| serve(listener, handle, stop));
+    let work = daemon.run(stop.clone(), listeners);
     // Dropping `drive` loses nothing: it only waits for signals. `work` is never dropped before its end.
     tokio::select! {
         end = work => end.map_err(|error| Failure::new(chain(&error)))?,

@@ -4,6 +4,7 @@ use super::args::RepoArgs;
 use super::exit::{Exit, Failure};
 use super::plan::shown;
 use super::session::{Session, Which};
+use crate::api::dto;
 use crate::apply::difference;
 use crate::manifest;
 use crate::model::{FileTree, masked_lines};
@@ -44,10 +45,14 @@ pub(super) async fn run(session: &Session, args: &DiffArgs) -> Result<Exit, Fail
     let files = changed(&from.tree, &to.tree, &secret);
     let schedules = preview(&old.schedules, &new.schedules, clock::now());
     if session.printer.json {
-        session.printer.data(&serde_json::json!({
-            "version": 1, "from": from.revision, "to": to.revision, "files": files, "plan": view,
-            "schedules": schedules,
-        }))?;
+        session.printer.data(&dto::Difference {
+            version: 1,
+            from: from.revision.into(),
+            to: to.revision.into(),
+            files,
+            plan: dto::Plan::from(&view),
+            schedules: dto::Preview::from(&schedules),
+        })?;
     } else {
         session.printer.out(&files)?;
         shown(session, [text(&view), preview::text(&schedules)])?;

@@ -1,12 +1,14 @@
 //! `setpoint events`
 
+use super::answers::Answers;
 use super::exit::{Exit, Failure};
 use super::session::Session;
-use crate::event::Fact;
+use crate::api::dto::{Event, Fact, short};
 use crate::model::Timestamp;
-use crate::store::{EventFilter, Recorded, Store};
+use crate::store::EventFilter;
 use clap::Args;
 use std::fmt::Write;
+use std::time::Duration;
 
 /// Show what happened, oldest first
 #[derive(Debug, Args)]
@@ -37,11 +39,13 @@ pub(super) struct EventsArgs {
     verbose: bool,
 }
 
-/// How often the store is asked when events are followed; another process may write them.
-const FOLLOW: std::time::Duration = std::time::Duration::from_millis(250);
+/// How long one request waits for what happens next.
+const WAIT: Duration = Duration::from_secs(20);
+/// How often it is asked whether somebody still reads, while nothing happens.
+const READER: Duration = Duration::from_millis(250);
 
 pub(super) async fn run(session: &Session, args: &EventsArgs) -> Result<Exit, Failure> {
-    let store = session.store()?;
+    let mut answers = Answers::of(session, None).await?;
     let mut filter = EventFilter {
         subject: args.subject.clone(),
         kind: args.kind.clone(),
@@ -50,34 +54,58 @@ pub(super) async fn run(session: &Session, args: &EventsArgs) -> Result<Exit, Fa
         newest: true,
         ..EventFilter::default()
     };
-    let mut last = print(session, args, &store, &filter)?;
+    let events = answers.events(&filter, Duration::ZERO).await?;
+    print(session, args, &events)?;
     if args.follow {
-        filter = EventFilter { newest: false, limit: 0, ..filter };
-        while !session.printer.reader_left() {
-            filter.after = last.or(filter.after);
-            last = print(session, args, &store, &filter)?;
-            tokio::time::sleep(FOLLOW).await;
+        filter = EventFilter { newest: false, limit: 0, after: events.last().map(|event| event.id), ..filter };
+        while let Some(events) = next(session, &mut answers, &filter).await? {
+            print(session, args, &events)?;
+            filter.after = events.last().map(|event| event.id).or(filter.after);
         }
     }
     Ok(Exit::Ok)
 }
 
-/// Prints what the filter lets through; returns the last number.
-fn print(session: &Session, args: &EventsArgs, store: &Store, filter: &EventFilter) -> Result<Option<i64>, Failure> {
-    let events = store.events(filter)?;
-    for recorded in &events {
-        if session.printer.json {
-            session.printer.line(&serde_json::to_string(recorded)?)?;
-        } else {
-            session.printer.out(&line(recorded, args.verbose))?;
+/// What happens next, nothing for a while included; `None` when nobody reads any more.
+async fn next(session: &Session, answers: &mut Answers, filter: &EventFilter) -> Result<Option<Vec<Event>>, Failure> {
+    let events = {
+        let events = answers.events(filter, WAIT);
+        tokio::pin!(events);
+        loop {
+            if session.printer.reader_left() {
+                return Ok(None);
+            }
+            // Both arms are cancel-safe: the request goes on, and takes nothing away.
+            tokio::select! {
+                events = &mut events => break events,
+                () = tokio::time::sleep(READER) => {}
+            }
         }
+    };
+    match (events, &*answers) {
+        // The daemon ended; what it wrote, and what others write, is in the store.
+        (Err(_), Answers::Daemon { .. }) => {
+            *answers = Answers::alone(session, None)?;
+            Ok(Some(Vec::new()))
+        }
+        (events, _) => events.map(Some),
     }
-    Ok(events.last().map(|recorded| recorded.id))
 }
 
-fn line(recorded: &Recorded, verbose: bool) -> String {
-    let (what, details) = words(&recorded.event.fact);
-    let mut text = format!("{:.0}  {what}\n", recorded.event.at);
+fn print(session: &Session, args: &EventsArgs, events: &[Event]) -> Result<(), Failure> {
+    for event in events {
+        if session.printer.json {
+            session.printer.line(&serde_json::to_string(event)?)?;
+        } else {
+            session.printer.out(&line(event, args.verbose))?;
+        }
+    }
+    Ok(())
+}
+
+fn line(event: &Event, verbose: bool) -> String {
+    let (what, details) = words(&event.fact);
+    let mut text = format!("{:.0}  {what}\n", event.at);
     for detail in details.iter().filter(|_| verbose) {
         let _ = writeln!(text, "                        {detail}");
     }
@@ -106,7 +134,7 @@ pub(super) fn words(fact: &Fact) -> (String, Vec<String>) {
         Fact::SourceUnreachable { error } => (format!("repo unreachable: {error}"), vec![]),
         Fact::SourceReachable => ("repo reachable again".to_owned(), vec![]),
         Fact::PlanMade { plan, revision, verdict } => {
-            (format!("plan {plan} of {}: {verdict}", revision.short()), vec![])
+            (format!("plan {plan} of {}: {verdict}", short(revision)), vec![])
         }
         Fact::PlanRefused { plan, violations } => (format!("plan {plan} refused"), violations.clone()),
         Fact::ApplyFinished { plan, done, failed, skipped, .. } => {
@@ -138,19 +166,19 @@ pub(super) fn words(fact: &Fact) -> (String, Vec<String>) {
             (format!("{subject}: drift, {} fields", changes.len()), changes.clone())
         }
         Fact::Quarantined { instance, revision, verdict } => {
-            (format!("{instance}: quarantined at {}: {verdict}", revision.short()), vec![])
+            (format!("{instance}: quarantined at {}: {verdict}", short(revision)), vec![])
         }
         Fact::Suspended { deployment } => (format!("{deployment}: stopped by hand, left alone"), vec![]),
         Fact::Resumed { deployment } => (format!("{deployment}: kept running again"), vec![]),
         Fact::RunBegun { run, schedule, revision } => {
-            (format!("{schedule}: run {run} of {} begins", revision.short()), vec![])
+            (format!("{schedule}: run {run} of {} begins", short(revision)), vec![])
         }
         Fact::RunLeftOut { schedule, due, count, because } => {
             let more = if *count > 1 { format!(" and {} before it", count - 1) } else { String::new() };
             (format!("{schedule}: {due}{more} does not run: {because}"), vec![])
         }
         Fact::RunEnded { run, schedule, verdict, note } => {
-            (format!("{schedule}: run {run} {}", verdict.word()), note.iter().cloned().collect())
+            (format!("{schedule}: run {run} {}", verdict), note.iter().cloned().collect())
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The one place where a failure becomes words and an exit code.
 
+use crate::api::ClientError;
 use crate::apply::Violations;
 use crate::daemon::SettingsError;
 use crate::engine::EngineError;
@@ -90,6 +91,19 @@ macro_rules! from_error {
 }
 
 from_error!(SourceError, EngineError, StoreError, LockError, TlsError, std::io::Error, serde_json::Error);
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let failure = Self::new(chain(&error));
+        match error {
+            ClientError::Refused { problem, .. } => match problem.hint {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            },
+            _ => failure,
+        }
+    }
+}
 
 impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {

@@ -1,14 +1,13 @@
 //! `setpoint logs`
 
+use super::answers::Answers;
 use super::args::EnvironmentArgs;
 use super::exit::{Exit, Failure};
 use super::session::Session;
-use crate::engine::{LogLine, LogOptions, LogStream, Scope};
-use crate::model::Container;
+use crate::api::dto::LogLine;
+use crate::daemon::LogsOf;
 use clap::Args;
 use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Show the output of instances
@@ -39,45 +38,20 @@ pub(super) struct LogsArgs {
 const READER: Duration = Duration::from_millis(250);
 
 pub(super) async fn run(session: &Session, args: &LogsArgs) -> Result<Exit, Failure> {
-    let engine = session.engine().await?;
-    let ledger = session.ledger(&args.environment)?;
-    let owner = ledger.owner();
-    let observed = engine.observe(&Scope { owner: owner.clone(), images: BTreeSet::new() }).await?;
-    let chosen: Vec<&Container> = observed
-        .containers
-        .iter()
-        .filter(|one| one.owner.as_ref() == Some(&owner) && matches(one, &args.name))
-        .collect();
-    if chosen.is_empty() {
-        return Err(Failure::new(format!(
-            "there is no instance `{}` of environment `{}` here",
-            args.name,
-            ledger.environment()
-        ))
-        .hint("`setpoint status` lists them"));
-    }
-    let options = LogOptions {
-        tail: args.tail.or(Some(if chosen.len() == 1 { 100 } else { 50 })),
-        follow: args.follow,
-        since: None,
-        timestamps: args.timestamps,
+    let answers = Answers::of(session, args.environment.environment.as_deref()).await?;
+    let LogsArgs { name, follow, tail, timestamps, environment: _ } = args;
+    let of = LogsOf { name: name.clone(), tail: *tail, follow: *follow, timestamps: *timestamps };
+    let Some((containers, mut lines)) = answers.logs(session, &of).await? else {
+        let environment = answers.environment()?;
+        return Err(Failure::new(format!("there is no instance `{name}` of environment `{environment}` here"))
+            .hint("`setpoint status` lists them"));
     };
-    let width = chosen.iter().map(|one| one.name.len()).max().unwrap_or(0);
-    let streams = chosen.iter().map(|one| {
-        let name = one.name.clone();
-        engine.logs(&one.id, &options).map(move |line| (name.clone(), line)).boxed()
-    });
-    // Followed logs come as they are written; finished ones container by container.
-    let mut lines: BoxStream<'_, _> = if args.follow {
-        stream::select_all(streams).boxed()
-    } else {
-        stream::iter(streams.collect::<Vec<_>>()).flatten().boxed()
-    };
+    let width = containers.iter().map(String::len).max().unwrap_or(0);
     while !session.printer.reader_left() {
         // Both arms are cancel-safe: a line that is not taken stays in its stream.
         tokio::select! {
             line = lines.next() => match line {
-                Some((name, line)) => print(session, &name, width, chosen.len() > 1, &line?)?,
+                Some(line) => print(session, width, containers.len() > 1, &line?)?,
                 None => break,
             },
             () = tokio::time::sleep(READER) => {}
@@ -86,24 +60,12 @@ pub(super) async fn run(session: &Session, args: &LogsArgs) -> Result<Exit, Fail
     Ok(Exit::Ok)
 }
 
-fn matches(container: &Container, name: &str) -> bool {
-    let within = |id: String| id.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    name.is_empty() || container.name == name || container.instance.as_ref().is_some_and(|id| within(id.to_string()))
-}
-
-fn print(session: &Session, name: &str, width: usize, several: bool, line: &LogLine) -> Result<(), Failure> {
+fn print(session: &Session, width: usize, several: bool, line: &LogLine) -> Result<(), Failure> {
     if session.printer.json {
-        return session.printer.line(
-            &serde_json::json!({
-                "container": name,
-                "stream": if line.stream == LogStream::Stderr { "stderr" } else { "stdout" },
-                "at": line.at.map(|at| at.to_string()),
-                "text": line.text,
-            })
-            .to_string(),
-        );
+        return session.printer.line(&serde_json::to_string(line)?);
     }
-    let at = line.at.map(|at| format!("{at} ")).unwrap_or_default();
-    let name = if several { format!("{name:<width$}  ") } else { String::new() };
-    session.printer.line(&format!("{name}{at}{}", line.text))
+    let LogLine { container, at, text, .. } = line;
+    let at = at.map(|at| format!("{at} ")).unwrap_or_default();
+    let name = if several { format!("{container:<width$}  ") } else { String::new() };
+    session.printer.line(&format!("{name}{at}{text}"))
 }

@@ -1,6 +1,7 @@
 //! The command line: one file for each command, `printer` is the only one that prints, `exit` the only one that turns
 //! a failure into words and an exit code.
 
+mod answers;
 mod apply;
 mod apply_asked;
 mod apply_report;
@@ -20,8 +21,7 @@ mod plan;
 mod printer;
 mod progress;
 mod run;
-mod run_asked;
-mod run_record;
+mod run_words;
 mod runs;
 mod schema;
 mod session;

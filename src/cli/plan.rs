@@ -4,13 +4,13 @@ use super::args::RepoArgs;
 use super::exit::{Exit, Failure};
 use super::moved::body;
 use super::session::{Session, Which};
+use crate::api::dto;
 use crate::manifest;
 use crate::model::{CommitId, Schedule, ScheduleName};
 use crate::plan::render::{View, markdown, text};
 use crate::plan::{Allow, Plan};
 use crate::schedule::preview::{self, Preview, preview};
 use clap::{Args, ValueEnum};
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -63,19 +63,13 @@ pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<Exit, Fail
     };
     let schedules = preview(&in_force, &desired.schedules, plan.observed_at);
     match args.format {
-        _ if session.printer.json => session.printer.data(&Whole { plan: &view, schedules: &schedules })?,
+        _ if session.printer.json => session
+            .printer
+            .data(&dto::Planned { plan: dto::Plan::from(&view), schedules: dto::Preview::from(&schedules) })?,
         Format::Text => shown(session, [text(&view), preview::text(&schedules)])?,
         Format::Markdown => shown(session, [markdown(&view), preview::markdown(&schedules)])?,
     }
     Ok(if args.detailed_exitcode { detailed(&plan, &schedules) } else { Exit::Ok })
-}
-
-/// What a program reads: the plan, and under a key of its own what changes in the schedules.
-#[derive(Serialize)]
-struct Whole<'a> {
-    #[serde(flatten)]
-    plan: &'a View,
-    schedules: &'a Preview,
 }
 
 /// The schedules of the commit that the daemon of this host follows. None when that commit is gone.

@@ -71,18 +71,7 @@ impl Session {
 
     /// The part of the store that the arguments name, or the only one there is.
     pub(super) fn ledger(&self, args: &EnvironmentArgs) -> Result<Ledger, Failure> {
-        let store = self.store()?;
-        if let Some(name) = &args.environment {
-            return Ok(store.ledger(name));
-        }
-        match store.environments()?.as_slice() {
-            [] => Ok(store.ledger(&Settings::default().environment)),
-            [only] => Ok(store.ledger(only)),
-            several => Err(Failure::Usage(format!(
-                "this host has several environments; name one with --environment: {}",
-                several.join(", ")
-            ))),
-        }
+        ledger_of(&self.store()?, args.environment.as_deref())
     }
 
     pub(super) async fn engine(&self) -> Result<Engine, Failure> {
@@ -189,6 +178,21 @@ impl Session {
         let plan = plan(&input);
         check(&plan, &input)?;
         Ok(plan)
+    }
+}
+
+/// The part of a store that is an environment's, or the only one there is.
+pub(super) fn ledger_of(store: &Store, environment: Option<&str>) -> Result<Ledger, Failure> {
+    if let Some(name) = environment {
+        return Ok(store.ledger(name));
+    }
+    match store.environments()?.as_slice() {
+        [] => Ok(store.ledger(&Settings::default().environment)),
+        [only] => Ok(store.ledger(only)),
+        several => Err(Failure::Usage(format!(
+            "this host has several environments; name one with --environment: {}",
+            several.join(", ")
+        ))),
     }
 }
 

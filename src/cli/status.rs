@@ -4,12 +4,14 @@ use super::args::EnvironmentArgs;
 use super::events::mistakes_text;
 use super::exit::{Exit, Failure};
 use super::session::Session;
+use crate::api::dto::{Health, Revision, Status, short};
 use crate::api::{Client, ClientError};
 use crate::apply::observe::{by_instance, recall};
-use crate::daemon::status::{EngineStatus, InstanceStatus, Status};
+use crate::daemon::status::{self as of_daemon, EngineStatus, InstanceStatus};
 use crate::engine::Scope;
-use crate::model::{CommitId, Container, Health, InstanceId, Observed};
+use crate::model::{self, Container, InstanceId, Observed};
 use crate::process::clock;
+use crate::process::supervise::chain;
 use crate::store::Ledger;
 use clap::Args;
 use comfy_table::{Table, presets};
@@ -39,7 +41,7 @@ struct Row {
     instance: String,
     state: String,
     health: Health,
-    revision: Option<CommitId>,
+    revision: Option<String>,
     container: Option<String>,
     remark: String,
 }
@@ -48,7 +50,7 @@ pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Exit, Fa
     match Client::new(&session.socket()).status().await {
         Ok(status) => of_daemon(session, &status),
         Err(ClientError::NotRunning { .. }) if !args.daemon => of_engine(session, args).await,
-        Err(error) => Err(Failure::new(crate::process::supervise::chain(&error))),
+        Err(error) => Err(Failure::new(chain(&error))),
     }
 }
 
@@ -58,11 +60,10 @@ fn of_daemon(session: &Session, status: &Status) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     let line = |text: &str| session.printer.line(text);
-    let short = |revision: &Option<crate::model::Revision>| {
-        revision.as_ref().map_or_else(|| "none yet".to_owned(), ToString::to_string)
-    };
+    let commit =
+        |revision: &Option<Revision>| revision.as_ref().map_or_else(|| "none yet".to_owned(), ToString::to_string);
     line(&format!("environment  {}", status.environment.as_deref().unwrap_or("not known yet")))?;
-    line(&format!("revision     {}", short(&status.revision.wanted)))?;
+    line(&format!("revision     {}", commit(&status.revision.wanted)))?;
     if let (Some(applied), Some(wanted)) = (&status.revision.applied, &status.revision.wanted)
         && applied.commit != wanted.commit
     {
@@ -101,7 +102,7 @@ fn of_daemon(session: &Session, status: &Status) -> Result<Exit, Failure> {
         .instances
         .iter()
         .map(|one| Row {
-            instance: one.instance.to_string(),
+            instance: one.instance.clone(),
             state: one.state.clone(),
             health: one.health,
             revision: one.revision.clone(),
@@ -133,8 +134,8 @@ async fn of_engine(session: &Session, args: &StatusArgs) -> Result<Exit, Failure
     let mut observed = engine.observe(&Scope { owner: owner.clone(), images: BTreeSet::new() }).await?;
     // Which checks there are stands in the files, which need not be here; what the last apply or daemon found is on record.
     let recalled = recall(&ledger.instances()?, &observed);
-    for container in observed.containers.iter_mut().filter(|container| container.health == Health::Unchecked) {
-        container.health = recalled.get(&container.id).copied().unwrap_or(Health::Unchecked);
+    for container in observed.containers.iter_mut().filter(|container| container.health == model::Health::Unchecked) {
+        container.health = recalled.get(&container.id).copied().unwrap_or(model::Health::Unchecked);
     }
     let suspended = ledger.memory(clock::now())?.suspended;
     let rows: Vec<Row> = by_instance(&observed, &owner)
@@ -142,8 +143,8 @@ async fn of_engine(session: &Session, args: &StatusArgs) -> Result<Exit, Failure
         .map(|(instance, container)| Row {
             instance: instance.to_string(),
             state: container.status.to_string(),
-            health: container.health,
-            revision: container.revision.clone(),
+            health: container.health.into(),
+            revision: container.revision.clone().map(String::from),
             container: Some(container.id.short().to_owned()),
             remark: match &instance.service.deployment {
                 name if suspended.contains(name) => format!("stopped by hand; `setpoint start {name}` starts it"),
@@ -176,14 +177,15 @@ fn without_daemon(ledger: &Ledger, observed: &Observed) -> Status {
         quarantined: None,
         wanted: true,
     };
-    Status {
+    let status = of_daemon::Status {
         environment: Some(ledger.environment().to_owned()),
         engine: EngineStatus { reachable: Some(true), error: None, missing: observed.missing.clone() },
         instances: by_instance(observed, &ledger.owner()).into_iter().map(instance).collect(),
         reconciled_at: Some(observed.at),
         age_ms: Some(0),
-        ..Status::new(None, "")
-    }
+        ..of_daemon::Status::new(None, "")
+    };
+    status.into()
 }
 
 fn table(session: &Session, rows: &[Row]) -> Result<(), Failure> {
@@ -199,7 +201,7 @@ fn table(session: &Session, rows: &[Row]) -> Result<(), Failure> {
             Health::Healthy => "healthy",
             Health::Unhealthy => "UNHEALTHY",
         };
-        let revision = row.revision.as_ref().map_or("–", CommitId::short);
+        let revision = row.revision.as_deref().map_or("–", short);
         let container = row.container.as_deref().unwrap_or("–");
         table.add_row([&row.instance, &row.state, health, revision, container, &row.remark]);
     }

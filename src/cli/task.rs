@@ -1,8 +1,7 @@
 //! `setpoint task`
 
-use super::args::TlsArgs;
+use super::args::{PolicyArg, TlsArgs, address};
 use super::exit::{Exit, Failure};
-use super::run::{PolicyArg, address};
 use super::session::Session;
 use crate::model::RealTime;
 use crate::process::config;

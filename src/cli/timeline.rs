@@ -2,11 +2,11 @@
 
 use super::exit::Failure;
 use super::session::Session;
+use crate::api::dto::{self, Conducted};
 use crate::model::{Schedule, Timestamp, nanos};
 use crate::runs::{Detail, Moment, Occurrence};
 use crate::schedule::{Attempt, Effect, End, Input, Record, Row, Try, Verdict, chart, gantt, short_time};
 use comfy_table::{Table, presets};
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -176,59 +176,18 @@ fn result(schedule: &Schedule, row: &Row, detail: Option<&Detail>) -> String {
 }
 
 /// A run as programs read it.
-pub(super) fn json(schedule: &Schedule, run: &Ran) -> Value {
-    json!({
-        "version": 1,
-        "run": run.id,
-        "schedule": schedule.name,
-        "started": run.started,
-        "verdict": run.record.ended.map(|(_, verdict)| verdict),
-        "took_ns": run.record.ended.map(|(at, _)| nanos(at)),
-        "remarks": run.remarks,
-        "left_out": run.left_out,
-        "tasks": rows(schedule, &run.record, &run.details),
-    })
-}
-
-/// The occurrences as programs read them; times are nanoseconds after the run's start.
-pub(super) fn rows(schedule: &Schedule, record: &Record, details: &BTreeMap<Attempt, Detail>) -> Vec<Value> {
-    let row = |row: &Row| {
-        let tries: Vec<Value> = (1..)
-            .zip(&row.tries)
-            .map(|(number, one)| {
-                let detail = details.get(&Attempt { number, ..attempt(row) });
-                let started = detail.and_then(|detail| detail.true_start);
-                json!({
-                    "released_ns": nanos(one.released),
-                    "sent_ns": nanos(one.sent),
-                    "sent_ahead": one.armed,
-                    "acknowledged_ns": one.acknowledged.map(nanos),
-                    "started_ns": started.map(nanos),
-                    "ended_ns": one.ended.map(nanos),
-                    "end": one.end,
-                    "late_ns": nanos(started.unwrap_or(one.sent).saturating_sub(one.released)),
-                    "message": detail.and_then(|detail| detail.message.as_deref()),
-                    "output": detail.and_then(|detail| detail.output.as_ref()),
-                    "remarks": detail.map(|detail| detail.remarks.as_slice()).unwrap_or_default(),
-                    "stdout": detail.and_then(|detail| detail.stdout.as_deref()),
-                    "stderr": detail.and_then(|detail| detail.stderr.as_deref()),
-                    "cpu_ns": detail.and_then(|detail| detail.cpu).map(nanos),
-                    "memory_peak": detail.and_then(|detail| detail.memory_peak),
-                })
-            })
-            .collect();
-        json!({
-            "task": schedule.tasks.get(row.task.at()).map(|task| task.id.as_str()),
-            "occurrence": row.occurrence,
-            "count": row.count,
-            "due_ns": row.due.map(nanos),
-            "verdict": row.verdict.map(Verdict::word),
-            "why": row.verdict.and_then(|verdict| verdict.why(schedule)),
-            "missed_deadline": row.missed_deadline,
-            "tries": tries,
-        })
-    };
-    record.rows().map(row).collect()
+pub(super) fn form(schedule: &Schedule, run: Ran) -> Conducted {
+    Conducted {
+        version: 1,
+        tasks: dto::Occurrence::all(schedule, &run.record, &run.details),
+        run: run.id,
+        schedule: schedule.name.to_string(),
+        started: run.started,
+        verdict: run.record.ended.map(|(_, verdict)| verdict.into()),
+        took_ns: run.record.ended.map(|(at, _)| nanos(at)),
+        remarks: run.remarks,
+        left_out: run.left_out,
+    }
 }
 
 #[cfg(test)]

@@ -3,12 +3,14 @@
 use super::args::RepoArgs;
 use super::exit::{Exit, Failure};
 use super::session::{Files, Session, Which};
+use crate::api::dto::{Content, Validation};
 use crate::apply::compile;
+use crate::manifest::Report;
 use crate::model::{Desired, FileTree};
 use crate::schedule::feasibility::{feasibility, line};
 use crate::source::is_bare;
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Check the files of a config repo and report every mistake with file, line, column and a fix
 ///
@@ -32,12 +34,10 @@ pub(super) async fn run(session: &Session, args: &ValidateArgs) -> Result<Exit, 
     match check(session, args).await {
         Err(failure) if session.printer.json && !matches!(failure, Failure::Usage(_)) => {
             let mistakes = match &failure {
-                Failure::Invalid(report) => report.to_json()["diagnostics"].clone(),
-                other => json!([{ "code": "failed", "message": other.text() }]),
+                Failure::Invalid(report) => mistakes(report),
+                other => vec![json!({ "code": "failed", "message": other.text() })],
             };
-            session.printer.data(&json!({
-                "version": 1, "valid": false, "revision": null, "mistakes": mistakes,
-            }))?;
+            session.printer.data(&Validation { version: 1, valid: false, revision: None, content: None, mistakes })?;
             Ok(Exit::Failed)
         }
         result => result,
@@ -58,10 +58,8 @@ async fn check(session: &Session, args: &ValidateArgs) -> Result<Exit, Failure> 
     let files = session.files(&args.repo, which).await?;
     let desired = match compile(&files.tree) {
         Err(report) if session.printer.json => {
-            let mistakes = &report.to_json()["diagnostics"];
-            session.printer.data(&json!({
-                "version": 1, "valid": false, "revision": files.revision, "mistakes": mistakes,
-            }))?;
+            let (revision, mistakes) = (Some(files.revision.into()), mistakes(&report));
+            session.printer.data(&Validation { version: 1, valid: false, revision, content: None, mistakes })?;
             return Ok(Exit::Failed);
         }
         result => result?,
@@ -79,6 +77,11 @@ async fn check(session: &Session, args: &ValidateArgs) -> Result<Exit, Failure> 
     summary(session, &files, &desired)
 }
 
+/// The mistakes of a report as programs read them.
+fn mistakes(report: &Report) -> Vec<Value> {
+    report.to_json()["diagnostics"].as_array().cloned().unwrap_or_default()
+}
+
 /// Whether there was nothing to look at.
 fn nothing(desired: &Desired, tree: &FileTree) -> bool {
     let settings = ["setpoint.kdl", "setpoint.yaml", "setpoint.yml"].iter().any(|name| tree.get(name).is_some());
@@ -89,17 +92,15 @@ fn summary(session: &Session, files: &Files, desired: &Desired) -> Result<Exit, 
     let services: usize = desired.deployments.values().map(|deployment| deployment.services.len()).sum();
     let images: usize = desired.builds.iter().map(|build| build.images.len()).sum();
     if session.printer.json {
-        session.printer.data(&json!({
-            "version": 1,
-            "valid": true,
-            "revision": files.revision,
-            "deployments": desired.deployments.len(),
-            "services": services,
-            "images": images,
-            "schedules": desired.schedules.len(),
-            "notices": desired.notices,
-            "mistakes": [],
-        }))?;
+        let content = Content {
+            deployments: desired.deployments.len(),
+            services,
+            images,
+            schedules: desired.schedules.len(),
+            notices: desired.notices.iter().map(Into::into).collect(),
+        };
+        let (revision, content) = (Some(files.revision.clone().into()), Some(content));
+        session.printer.data(&Validation { version: 1, valid: true, revision, content, mistakes: Vec::new() })?;
         return Ok(Exit::Ok);
     }
     session.printer.notices(&desired.notices);

@@ -1,11 +1,11 @@
 //! `setpoint why`
 
+use super::answers::Answers;
 use super::args::EnvironmentArgs;
 use super::exit::{Exit, Failure};
 use super::session::Session;
-use crate::daemon::why::{End, Link, Why, why};
-use crate::model::{CommitId, InstanceId};
-use crate::process::clock;
+use crate::api::dto::{End, Link, Why, short};
+use crate::model::InstanceId;
 use clap::Args;
 use std::fmt::Write;
 
@@ -23,12 +23,16 @@ pub(super) struct WhyArgs {
     environment: EnvironmentArgs,
 }
 
-pub(super) fn run(session: &Session, args: &WhyArgs) -> Result<Exit, Failure> {
-    let ledger = session.ledger(&args.environment)?;
-    let answer = why(&ledger, &args.instance, clock::now())?.ok_or_else(|| {
-        Failure::new(format!("nothing is recorded about {} of environment `{}`", args.instance, ledger.environment()))
-            .hint("`setpoint status` lists the instances; `--environment` names another environment")
-    })?;
+pub(super) async fn run(session: &Session, args: &WhyArgs) -> Result<Exit, Failure> {
+    let answers = Answers::of(session, args.environment.environment.as_deref()).await?;
+    let Some(answer) = answers.why(&args.instance).await? else {
+        let environment = answers.environment()?;
+        return Err(Failure::new(format!(
+            "nothing is recorded about {} of environment `{environment}`",
+            args.instance
+        ))
+        .hint("`setpoint status` lists the instances; `--environment` names another environment"));
+    };
     if session.printer.json {
         session.printer.data(&answer)?;
     } else {
@@ -51,12 +55,12 @@ fn text(why: &Why) -> String {
         let _ = writeln!(out, "  created from {revision}, {} {:.0}", revision.author, revision.time);
     }
     if let Some(quarantine) = &why.quarantine {
-        let short = quarantine.revision.short();
-        let _ = writeln!(out, "  quarantined: {short} failed its health gate: {}", quarantine.verdict);
+        let commit = short(&quarantine.revision);
+        let _ = writeln!(out, "  quarantined: {commit} failed its health gate: {}", quarantine.verdict);
         let _ = writeln!(
             out,
             "  it is tried again when Git changes it, or by: setpoint apply --allow retry:{}",
-            why.instance.service
+            why.instance.rsplit_once('/').map_or(why.instance.as_str(), |(service, _)| service)
         );
     }
     for link in &why.links {
@@ -74,7 +78,7 @@ fn text(why: &Why) -> String {
 }
 
 fn step(out: &mut String, link: &Link) {
-    let commit = link.revision.as_ref().map_or("–", CommitId::short);
+    let commit = link.revision.as_deref().map_or("–", short);
     let summary = link.summary.as_ref().map(|summary| format!(" «{summary}»")).unwrap_or_default();
     let _ = writeln!(out, "{:.0}  {commit}{summary}  plan {}", link.at, link.plan);
     let _ = writeln!(out, "  {}: {}", link.action, link.reason);

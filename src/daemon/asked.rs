@@ -3,30 +3,23 @@
 //! One at a time, and carried out by the loop like every other plan: the request waits for its next look. What is asked for is one
 //! plan, by its id, and the guards that lead to it; they count for this plan and for no later look.
 
-use super::reconcile::{Reconciler, Trouble};
 use super::status::{HeldStatus, held};
-use crate::apply::load::Loaded;
-use crate::apply::{Applied, HostState, StepResult};
-use crate::plan::{Allow, Plan, PlanId, plan};
-use crate::process::supervise::chain;
-use serde::{Deserialize, Serialize};
+use crate::apply::{Applied, StepResult};
+use crate::plan::{Allow, Plan, PlanId};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Which plan is to be carried out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApplyOrder {
     /// Its id: all 64 digits, or at least the 12 that are shown.
     pub plan: String,
     /// The guards that were lifted when it was made.
-    #[serde(default)]
     pub allow: Vec<Allow>,
 }
 
 /// What became of a plan that was asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Carried {
     /// Its id, all digits.
     pub plan: PlanId,
@@ -47,19 +40,18 @@ pub struct Carried {
 }
 
 /// How a step ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StepEnd {
     /// What it is about.
     pub subject: String,
     /// Its verb.
     pub action: String,
     /// Its end.
-    #[serde(flatten)]
     pub result: StepResult,
 }
 
 impl Carried {
-    fn new(plan: &Plan, applied: &Applied) -> Self {
+    pub(super) fn new(plan: &Plan, applied: &Applied) -> Self {
         let steps = plan.steps.iter().zip(&applied.results).map(|(step, result)| StepEnd {
             subject: step.subject.to_string(),
             action: step.action.verb().to_owned(),
@@ -75,14 +67,6 @@ impl Carried {
             steps: steps.collect(),
             held: held(plan),
         }
-    }
-}
-
-impl From<Carried> for Applied {
-    fn from(carried: Carried) -> Self {
-        let Carried { plan: _, done, failed, skipped, superseded, stopped, steps, held: _ } = carried;
-        let results = steps.into_iter().map(|step| step.result).collect();
-        Self { results, done, failed, skipped, superseded, stopped }
     }
 }
 
@@ -113,14 +97,14 @@ type Answer = Result<Carried, ApplyRefused>;
 /// A request and where its answer goes.
 #[derive(Debug)]
 pub(super) struct ApplyRequest {
-    order: ApplyOrder,
+    pub(super) order: ApplyOrder,
     reply: oneshot::Sender<Answer>,
     /// While it lasts, no other is taken.
     turn: OwnedSemaphorePermit,
 }
 
 impl ApplyRequest {
-    fn answer(self, answer: Answer) {
+    pub(super) fn answer(self, answer: Answer) {
         // First, so that whoever hears the answer can ask again.
         drop(self.turn);
         // Nobody may be there any more to hear it.
@@ -158,53 +142,12 @@ impl ApplyAsking {
     }
 }
 
-impl Reconciler {
-    /// The guards that are lifted for this look: those of the apply that was asked for, if they lead to the plan that was asked for.
-    /// Otherwise it is refused, and the look goes on as without it.
-    pub(super) fn granted(&mut self, current: &Loaded, host: &HostState) -> Vec<Allow> {
-        let Some(request) = self.state.asked.take() else { return Vec::new() };
-        let ApplyOrder { plan: asked, allow } = &request.order;
-        let now = plan(&host.input(&current.desired, &current.revision, &current.owner, allow)).id;
-        if !now.is(asked) {
-            let asked = asked.clone();
-            request.answer(Err(ApplyRefused::Stale { asked, now }));
-            return Vec::new();
-        }
-        let guards: Vec<String> = allow.iter().map(ToString::to_string).collect();
-        tracing::info!(plan = %now, allow = guards.join(", "), "an apply is asked for");
-        // What waits before it is tried again is tried now.
-        self.state.pace.clear();
-        let allow = allow.clone();
-        self.state.asked = Some(request);
-        allow
-    }
-
-    /// Answers the apply that was asked for.
-    pub(super) fn carried(&mut self, plan: &Plan, applied: &Applied) {
-        if let Some(request) = self.state.asked.take() {
-            request.answer(Ok(Carried::new(plan, applied)));
-        }
-    }
-
-    /// After a look: an apply that was asked for and did not come to be carried out is answered with the cause.
-    pub(super) fn turn_down(&mut self, looked: &Result<Duration, Trouble>) {
-        let Some(request) = self.state.asked.take() else { return };
-        let why = match looked {
-            Err(trouble) => chain(trouble),
-            Ok(_) => {
-                let problem = self.status.borrow().problem.clone();
-                problem.unwrap_or_else(|| "no valid commit was read yet".to_owned())
-            }
-        };
-        request.answer(Err(ApplyRefused::Prevented(why)));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::process::clock;
     use futures_util::FutureExt;
+    use std::time::Duration;
 
     fn order(plan: &str) -> ApplyOrder {
         ApplyOrder { plan: plan.to_owned(), allow: Vec::new() }

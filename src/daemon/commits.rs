@@ -2,13 +2,13 @@
 
 use super::reconcile::{Reconciler, Trouble};
 use super::status::Rejected;
+use super::unusable::Unusable;
 use crate::apply::load::{LoadError, Loaded};
 use crate::event::{Event, Fact};
-use crate::model::{CommitId, Revision};
+use crate::model::Revision;
+use crate::process::clock;
 use crate::process::supervise::chain;
-use crate::process::{Backoff, clock};
 use crate::store::{RevisionOutcome, StoreError};
-use std::time::{Duration, Instant};
 
 impl Reconciler {
     /// Takes up the last good commit of this repo from before a restart, if its objects are still here: an unreachable
@@ -179,29 +179,3 @@ impl Reconciler {
 
 /// Mistakes of a commit that are logged; `setpoint status` shows all.
 const LINES: usize = 5;
-
-/// A commit that cannot be used, so that it is not read again with each look.
-#[derive(Debug)]
-pub(super) struct Unusable {
-    pub(super) commit: CommitId,
-    report: String,
-    backoff: Backoff,
-    /// When it is read again; never, when reading it once more would end alike.
-    pub(super) again: Option<Instant>,
-}
-
-impl Unusable {
-    fn new(commit: &CommitId) -> Self {
-        let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
-        Self { commit: commit.clone(), report: String::new(), backoff, again: None }
-    }
-
-    fn failed(&mut self, report: String, again: bool, now: Instant) {
-        self.report = report;
-        self.again = again.then(|| now + self.backoff.fail(fastrand::f64()));
-    }
-
-    fn is_due(&self, now: Instant) -> bool {
-        self.again.is_some_and(|again| again <= now)
-    }
-}

@@ -1,14 +1,16 @@
 //! What the API may see and ask of a running daemon.
 
 use super::asked::{ApplyAsking, ApplyOrder, ApplyRefused, Carried};
+use super::logs::{Logs, LogsOf, logs};
 use super::status::Status;
 use super::timing::{AskError, Asked, Asking};
 use super::trigger::Triggers;
 use super::why::{Why, why};
+use crate::engine::{Engine, EngineError};
 use crate::model::{DeploymentName, InstanceId, RunId, ScheduleName};
 use crate::plan::render::View;
 use crate::process::clock;
-use crate::store::{EventFilter, Ledger, Recorded, RunFilter, RunRecord, RunRow, Store, StoreError};
+use crate::store::{EventFilter, Ledger, Recorded, RunFilter, RunRecord, RunRow, Store, StoreError, TaskFigures};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -17,6 +19,7 @@ use tokio::sync::watch;
 #[derive(Clone, Debug)]
 pub struct Handle {
     pub(super) store: Store,
+    pub(super) engine: Engine,
     pub(super) status: watch::Receiver<Arc<Status>>,
     pub(super) view: watch::Receiver<Option<Arc<View>>>,
     pub(super) triggers: Triggers,
@@ -42,6 +45,14 @@ pub enum HandleError {
         /// As asked for.
         instance: InstanceId,
     },
+    /// There is no such instance on the engine.
+    #[error("there is no instance `{name}` of environment `{environment}` here")]
+    NoContainer {
+        /// As asked for.
+        name: String,
+        /// Where it was looked for.
+        environment: String,
+    },
     /// There is no such run.
     #[error("there is no run `{id}` on record")]
     NoRun {
@@ -54,6 +65,9 @@ pub enum HandleError {
     /// A plan that was asked for is not carried out.
     #[error("{0}")]
     Apply(ApplyRefused),
+    /// The engine failed.
+    #[error("the engine does not answer")]
+    Engine(#[from] EngineError),
     /// The store failed.
     #[error("the store does not work")]
     Store(#[from] StoreError),
@@ -128,12 +142,34 @@ impl Handle {
         Ok(self.ledger()?.runs(filter)?)
     }
 
+    /// How late the tasks of a schedule start and how long they take; empty when nothing of it is on record.
+    ///
+    /// # Errors
+    /// When no commit was good yet, or the store cannot be read.
+    pub fn figures(&self, schedule: &ScheduleName) -> Result<Vec<TaskFigures>, HandleError> {
+        Ok(self.ledger()?.figures(schedule)?)
+    }
+
     /// A run with its tasks.
     ///
     /// # Errors
     /// When there is none of this id, or the store cannot be read.
     pub fn run_record(&self, id: &RunId) -> Result<RunRecord, HandleError> {
         self.ledger()?.run(id)?.ok_or_else(|| HandleError::NoRun { id: id.clone() })
+    }
+
+    /// What instances write.
+    ///
+    /// # Errors
+    /// When there is no such instance, no commit was good yet, or the engine does not answer.
+    pub async fn logs(&self, of: &LogsOf) -> Result<Logs, HandleError> {
+        let ledger = self.ledger()?;
+        if !self.engine.is_agreed() {
+            self.engine.agree().await?;
+        }
+        let missing =
+            || HandleError::NoContainer { name: of.name.clone(), environment: ledger.environment().to_owned() };
+        logs(&self.engine, &ledger.owner(), of).await?.ok_or_else(missing)
     }
 
     /// Asks for a fetch and a look, now.

@@ -11,6 +11,7 @@ mod asked;
 mod commits;
 pub mod follow;
 mod handle;
+mod logs;
 mod look;
 mod reconcile;
 mod run;
@@ -19,6 +20,7 @@ mod show;
 pub mod status;
 pub mod timing;
 pub mod trigger;
+mod unusable;
 pub mod why;
 
 #[cfg(test)]
@@ -26,5 +28,6 @@ pub(crate) mod testing;
 
 pub use asked::{ApplyOrder, ApplyRefused, Carried, StepEnd};
 pub use handle::{Handle, HandleError};
+pub use logs::{Logs, LogsOf, logs};
 pub use run::{Config, Daemon, DaemonError};
 pub use settings::{Overrides, SettingsError};

@@ -101,6 +101,7 @@ impl Daemon {
     pub fn handle(&self) -> Handle {
         Handle {
             store: self.store.clone(),
+            engine: self.config.engine.clone(),
             status: self.status.subscribe(),
             view: self.view.subscribe(),
             triggers: self.triggers.clone(),
@@ -109,11 +110,15 @@ impl Daemon {
         }
     }
 
-    /// Runs until `stop` is cancelled. `serve` is the API, a task like the others; it ends when its token is cancelled.
+    /// Runs until `stop` is cancelled. `listeners` are the API's, each a task like the others; it ends when its token is cancelled.
     ///
     /// # Errors
     /// When an essential task is lost, or a task does not end within the deadline.
-    pub async fn run<S, T>(self, stop: CancellationToken, serve: S) -> Result<(), DaemonError>
+    pub async fn run<S, T>(
+        self,
+        stop: CancellationToken,
+        listeners: impl IntoIterator<Item = S>,
+    ) -> Result<(), DaemonError>
     where
         S: FnOnce(Handle, CancellationToken) -> T + Send + 'static,
         T: Future<Output = TaskResult> + Send + 'static,
@@ -127,16 +132,7 @@ impl Daemon {
         let (applied, applied_seen) = watch::channel(None);
         let Self { config, store, folder, status, view, triggers, asking: _, requests, applies: _, apply_requests } =
             self;
-        let reference = config.source.config().reference.as_deref().unwrap_or("HEAD");
-        tracing::info!(
-            version = config.version,
-            repo = config.source.place(),
-            reference,
-            engine = config.engine.endpoint(),
-            state_dir = %config.state_dir.display(),
-            installation = store.installation(),
-            "daemon starting"
-        );
+        announce(&config, store.installation());
         store.record(&Event { at: clock::now(), fact: Fact::DaemonStarted { version: config.version.clone() } })?;
         let loader = Loader { source: config.source.clone(), store: store.clone(), adopt: config.adopt };
         let installation = store.installation().to_owned();
@@ -182,7 +178,9 @@ impl Daemon {
         let timing = Timing::new(config.orchestrator, applied_seen, requests, stop.clone(), config.shutdown);
         once(&tasks, "schedules", timing.run());
         once(&tasks, "reconcile", reconciler.run());
-        once(&tasks, "api", serve(handle, stop));
+        for serve in listeners {
+            once(&tasks, "api", serve(handle.clone(), stop.clone()));
+        }
 
         let end = tasks.run(config.shutdown).await;
         if end.is_ok()
@@ -192,6 +190,20 @@ impl Daemon {
         }
         Ok(end?)
     }
+}
+
+/// Says in the log what the daemon works with.
+fn announce(config: &Config, installation: &str) {
+    let reference = config.source.config().reference.as_deref().unwrap_or("HEAD");
+    tracing::info!(
+        version = config.version,
+        repo = config.source.place(),
+        reference,
+        engine = config.engine.endpoint(),
+        state_dir = %config.state_dir.display(),
+        installation,
+        "the daemon starts"
+    );
 }
 
 /// Starts an essential task from a future that exists once. It is never started again: its end is the process's end.

@@ -7,11 +7,10 @@ use crate::model::{CommitId, DeploymentName, Health, InstanceId, Observed, Revis
 use crate::plan::render::{change_line, held_text, release, verdict};
 use crate::plan::{FieldChange, HeldReason, Memory, Origin, Plan, Subject, Sync, Syncs};
 use crate::store::InstanceRow;
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything at a glance. `version` goes up when a field changes its meaning or goes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Status {
     /// Version of this form.
     pub version: u32,
@@ -44,7 +43,6 @@ pub struct Status {
     /// What keeps the daemon from its work.
     pub problem: Option<String>,
     /// The process that applies now, which the daemon waits for.
-    #[serde(default)]
     pub waits_for: Option<String>,
     /// When the last look at the engine was completed.
     pub reconciled_at: Option<Timestamp>,
@@ -53,7 +51,7 @@ pub struct Status {
 }
 
 /// The process.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DaemonStatus {
     /// Version of the program.
     pub version: String,
@@ -66,7 +64,7 @@ pub struct DaemonStatus {
 }
 
 /// The repo.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SourceStatus {
     /// Its address, without secrets.
     pub address: String,
@@ -77,12 +75,11 @@ pub struct SourceStatus {
     /// When the last good fetch was.
     pub fetched_at: Option<Timestamp>,
     /// When it is tried again after a failure.
-    #[serde(default)]
     pub next_try: Option<Timestamp>,
 }
 
 /// The engine.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EngineStatus {
     /// Whether the last look worked; absent before the first.
     pub reachable: Option<bool>,
@@ -93,7 +90,7 @@ pub struct EngineStatus {
 }
 
 /// Commits.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RevisionStatus {
     /// Where the followed branch or tag is.
     pub head: Option<Revision>,
@@ -106,7 +103,7 @@ pub struct RevisionStatus {
 }
 
 /// A commit that cannot be used.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rejected {
     /// The commit.
     pub revision: Revision,
@@ -117,7 +114,7 @@ pub struct Rejected {
 }
 
 /// A plan being carried out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Applying {
     /// Its id.
     pub plan: String,
@@ -132,7 +129,7 @@ pub struct Applying {
 }
 
 /// Something held.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HeldStatus {
     /// What it is about.
     pub subject: String,
@@ -147,7 +144,7 @@ pub struct HeldStatus {
 }
 
 /// A step that waits before it is tried again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WaitingStatus {
     /// What it is about.
     pub subject: String,
@@ -158,7 +155,7 @@ pub struct WaitingStatus {
 }
 
 /// A deployment.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeploymentStatus {
     /// Its name.
     pub name: DeploymentName,
@@ -169,7 +166,7 @@ pub struct DeploymentStatus {
 }
 
 /// An instance.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InstanceStatus {
     /// The instance.
     pub instance: InstanceId,

@@ -3,6 +3,7 @@
 use super::handle::Handle;
 use super::status::{DaemonStatus, Status};
 use super::trigger::Triggers;
+use crate::engine::Engine;
 use crate::model::Timestamp;
 pub(crate) use crate::plan::render::View;
 use crate::store::Store;
@@ -23,6 +24,7 @@ pub(crate) fn channel(store: &Store) -> Ends {
     let (status, view) = (watch::Sender::new(Arc::new(Status::new(Some(daemon), "/infra"))), watch::Sender::new(None));
     let handle = Handle {
         store: store.clone(),
+        engine: Engine::at(Some("unix:///nonexistent/engine.sock")).unwrap(),
         status: status.subscribe(),
         view: view.subscribe(),
         triggers: Triggers::default(),

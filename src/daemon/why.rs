@@ -4,14 +4,13 @@ use crate::event::Fact;
 use crate::model::{CommitId, HealthReport, InstanceId, Revision, Timestamp};
 use crate::plan::PlanId;
 use crate::store::{InstanceRow, Ledger, Recorded, StoreError, Transition};
-use serde::{Deserialize, Serialize};
 
 /// How many events are looked through, and how many changes are shown.
 const EVENTS: usize = 400;
 const CHANGES: usize = 50;
 
 /// The answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Why {
     /// Version of this form.
     pub version: u32,
@@ -30,7 +29,7 @@ pub struct Why {
 }
 
 /// A failed gate that is remembered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// The commit that failed.
     pub revision: CommitId,
@@ -39,7 +38,7 @@ pub struct Verdict {
 }
 
 /// One step: from the commit that asked for it to the evidence that it worked or did not.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Link {
     /// When it began.
     pub at: Timestamp,
@@ -60,8 +59,7 @@ pub struct Link {
 }
 
 /// How a step ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "result", rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum End {
     /// Well.
     Done {
@@ -228,7 +226,5 @@ mod tests {
         assert!(failed.changes[0].contains("deployments/shop.yaml:12"));
         assert!(matches!(&failed.end, End::Failed { rolled_back: true, report: Some(it), .. } if it.log == ["boom"]));
         assert_eq!(open.end, End::Open);
-        let json = serde_json::to_string(&answer).unwrap();
-        assert_eq!(serde_json::from_str::<Why>(&json).unwrap(), answer);
     }
 }

@@ -18,8 +18,6 @@ use croner::Cron;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, ToSpan as _, Zoned};
-use serde::Serialize;
-use serde::ser::{SerializeStruct as _, Serializer};
 use std::fmt;
 use std::sync::Arc;
 
@@ -213,15 +211,6 @@ impl PartialEq for Cadence {
 }
 
 impl Eq for Cadence {}
-
-impl Serialize for Cadence {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Cadence", 2)?;
-        fields.serialize_field("cron", &self.expression)?;
-        fields.serialize_field("zone", &self.zone)?;
-        fields.end()
-    }
-}
 
 #[cfg(test)]
 #[path = "cadence_tests.rs"]

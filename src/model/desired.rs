@@ -7,7 +7,6 @@ use super::{
     ServiceRef, Settings, StrategyKind,
 };
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +36,7 @@ impl Desired {
 }
 
 /// A remark about a file that does not keep it from being used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// Where.
     pub at: Location,
@@ -113,8 +112,7 @@ pub struct Volume {
 }
 
 /// What a service was in the file; decides order and defaults, nothing else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// From `services`.
     Service,
@@ -180,8 +178,7 @@ impl Service {
 }
 
 /// What a dependant waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Condition {
     /// The container was started.
     Started,
@@ -227,8 +224,7 @@ impl Image {
 }
 
 /// When an image is pulled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PullPolicy {
     /// When it is not on the host.
     Missing,
@@ -239,7 +235,7 @@ pub enum PullPolicy {
 }
 
 /// How an image is built from the revision's tree.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageBuild {
     /// Repository part of its name (`shop/api`).
     pub repository: String,
@@ -259,7 +255,6 @@ pub struct ImageBuild {
     /// settings above; equal digests need no second build.
     pub digest: String,
     /// The files of the context, after `.dockerignore`, sorted by path; the Dockerfile is among them.
-    #[serde(skip)]
     pub files: Arc<[ContextFile]>,
 }
 
@@ -289,7 +284,7 @@ impl ImageBuild {
 }
 
 /// How the steps of a deployment follow each other.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Strategy {
     /// One by one or several at once.
     pub kind: StrategyKind,

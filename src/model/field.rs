@@ -6,14 +6,14 @@ use super::text::{
     attachment_text, config_text, healthcheck_text, mount_text, pairs_text, restart_text, swap_text, ulimit_text,
     words_text,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// What a container can differ in: each variant is the key of the deployment file that sets it. The order is the order in which
 /// differences are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FieldKind {
     /// Running, paused, exited; healthy or not. Never set by a file: it is what the host made of the container.

@@ -28,6 +28,12 @@ macro_rules! name {
                 f.pad(&self.0)
             }
         }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
     };
 }
 

@@ -4,14 +4,13 @@
 //! ended; each release is one *occurrence* (several for a periodic task), and each try of it one *attempt*.
 
 use super::{Cadence, Location, ScheduleName, ServiceRef, TaskId, Timestamp};
-use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 /// One named timeline.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     /// Identifier, derived from `title` when that is not one itself.
     pub name: ScheduleName,
@@ -20,7 +19,6 @@ pub struct Schedule {
     /// Free text.
     pub description: Option<String>,
     /// Where it starts.
-    #[serde(skip)]
     pub at: Location,
     /// When a run starts.
     pub start: Start,
@@ -39,8 +37,7 @@ pub struct Schedule {
 }
 
 /// When a run starts.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Start {
     /// Once for each commit that adds or changes the schedule.
     OnCommit,
@@ -53,8 +50,7 @@ pub enum Start {
 }
 
 /// What becomes of missed due times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missed {
     /// They are recorded as missed and not run.
     Skip,
@@ -65,8 +61,7 @@ pub enum Missed {
 }
 
 /// What happens when a run is due while an earlier one of the same schedule has not ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overlap {
     /// The new one is recorded as skipped.
     Skip,
@@ -79,8 +74,7 @@ pub enum Overlap {
 }
 
 /// What a schedule that cannot hold its times is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeasibilityPolicy {
     /// A mistake: the revision is refused.
     Error,
@@ -91,12 +85,11 @@ pub enum FeasibilityPolicy {
 }
 
 /// One timed piece of work.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Task {
     /// Its `id`, unique within the schedule; apart from its address and from the kind of work done there.
     pub id: TaskId,
     /// Where it starts.
-    #[serde(skip)]
     pub at: Location,
     /// Where it runs.
     pub target: Target,
@@ -131,13 +124,11 @@ pub struct Task {
     /// What it is given.
     pub parameters: Map<String, Value>,
     /// Variables of its program.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
 }
 
 /// Where a task runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// At a task server.
     Address(TaskAddress),
@@ -173,8 +164,7 @@ impl fmt::Display for Target {
 }
 
 /// The address of a task server: `host:port`, `tls://host:port` or `unix:/path`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TaskAddress {
     /// Host and port, in plain text.
     Tcp(String, u16),
@@ -228,8 +218,7 @@ impl From<TaskAddress> for String {
 }
 
 /// How parameters and outputs travel to a task server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskProtocol {
     /// As JSON texts: the newest form.
     Json,
@@ -238,8 +227,7 @@ pub enum TaskProtocol {
 }
 
 /// When a task may start at the earliest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
     /// At a time; the later of this and the end of what it needs.
     Timed {
@@ -274,7 +262,7 @@ impl Release {
 }
 
 /// Occurrences of a periodic task. The next due time follows from the due time before it, not from an end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Repeat {
     /// Time between two due times.
     pub period: Duration,
@@ -283,7 +271,7 @@ pub struct Repeat {
 }
 
 /// A task that must have ended first; all its occurrences count.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
     /// Which.
     pub task: TaskId,
@@ -292,13 +280,11 @@ pub struct Need {
     /// Follows from the order in the file and is written nowhere; its output is not passed on.
     pub implied: bool,
     /// Where it is written.
-    #[serde(skip)]
     pub at: Location,
 }
 
 /// How a task must have ended for its dependants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum On {
     /// With success.
     Success,
@@ -309,7 +295,7 @@ pub enum On {
 }
 
 /// When a task must have ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline {
     /// How much time it has.
     pub after: Duration,
@@ -320,8 +306,7 @@ pub struct Deadline {
 }
 
 /// What a deadline counts from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeadlineFrom {
     /// The occurrence's due time; for a sequential task the time when everything it needs has ended.
     Release,
@@ -330,8 +315,7 @@ pub enum DeadlineFrom {
 }
 
 /// What happens when a deadline has passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDeadline {
     /// It is recorded; the task goes on.
     Warn,
@@ -344,7 +328,7 @@ pub enum OnDeadline {
 }
 
 /// Scheduling of the thread that runs a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RealTime {
     /// How the kernel picks it.
     pub policy: RtPolicy,
@@ -353,8 +337,7 @@ pub struct RealTime {
 }
 
 /// How the kernel picks a thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RtPolicy {
     /// The default of the machine.
     Other,

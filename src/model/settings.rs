@@ -1,12 +1,10 @@
 //! The policy of a config repo (`setpoint.kdl`): how plans are made and carried out.
 
 use super::Location;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How the steps of a deployment follow each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StrategyKind {
     /// One at a time, in dependency order and then file order.
     Sequential,
@@ -15,8 +13,7 @@ pub enum StrategyKind {
 }
 
 /// What happens when an instance does not become healthy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
     /// Put the old instance back, quarantine the new one, go on with what does not need it.
     Rollback,
@@ -27,8 +24,7 @@ pub enum OnFailure {
 }
 
 /// Whether the new instance starts before the old one stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Start first unless a port, a volume or another exclusive resource is shared with the old one.
     Auto,
@@ -39,8 +35,7 @@ pub enum Order {
 }
 
 /// What is done about a difference that the host made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DriftPolicy {
     /// Change it back.
     Repair,
@@ -49,7 +44,7 @@ pub enum DriftPolicy {
 }
 
 /// Whether and how much may be removed in one plan because Git no longer names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prune {
     /// Remove at all.
     pub enabled: bool,
@@ -58,7 +53,7 @@ pub struct Prune {
 }
 
 /// The policy of one config repo.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Name of the environment; part of the owner, so that two repos on one host keep out of each other's way.
     pub environment: String,

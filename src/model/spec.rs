@@ -3,7 +3,6 @@
 //! `manifest` fills it from files, `engine` from what the engine reports, both already normalised: an absent value means
 //! «the image's or the engine's default», whoever wrote it. [`ContainerSpec::fields`] flattens it for comparison.
 
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,8 +91,7 @@ pub struct ContainerSpec {
 }
 
 /// Transport of a published port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     /// TCP.
     Tcp,
@@ -200,7 +198,7 @@ pub struct Attachment {
 }
 
 /// The engine's own restart policy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Restart {
     /// Never.
     #[default]

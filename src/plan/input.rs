@@ -1,7 +1,6 @@
 //! The input of the planner. All of it is data, including the time.
 
 use crate::model::{CommitId, DeploymentName, Desired, InstanceId, NodeName, Observed, OwnerId, Revision, Timestamp};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
@@ -79,8 +78,7 @@ pub struct Repair {
 }
 
 /// A guard lifted by the caller: `prune`, `prune:shop/cache`, `retry`, `retry:shop/api`, `data-loss:shop/db`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allow {
     pub guard: AllowedGuard,
     /// A deployment, service or instance that it is limited to, as text.

@@ -6,7 +6,6 @@ use super::subject::Subject;
 use crate::model::{
     CommitId, Condition, DeploymentName, Field, InstanceId, Location, Revision, ServiceRef, Status, Strategy, Timestamp,
 };
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The whole ordered change.
@@ -53,7 +52,7 @@ pub struct Step {
 }
 
 /// One edge of the plan's graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
     /// The step that is waited for.
     pub step: StepId,
@@ -62,8 +61,7 @@ pub struct Need {
 }
 
 /// How far a step has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Milestone {
     /// Its container runs.
     Started,
@@ -87,8 +85,7 @@ pub struct FieldChange {
 }
 
 /// The origin of a difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     Git,
     /// Somebody or something on the host.
@@ -137,8 +134,7 @@ pub enum Reason {
 }
 
 /// What a step costs those who use the service; ordered from harmless to grave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Disruption {
     /// Nothing is disrupted.
     None,

@@ -6,12 +6,10 @@ use super::objects::needed_by;
 use super::step::{FieldChange, HeldReason, Plan};
 use super::subject::Subject;
 use crate::model::{Container, Deployment, DeploymentName, FieldKind, Health, Observed, OwnerId, Status};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The state of something relative to Git, from good to bad.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sync {
     /// It matches the commit and runs.
     InSync,
@@ -42,7 +40,7 @@ impl Sync {
 }
 
 /// The state of affairs: of each deployment that Git names, and of the whole, which is at least as bad as the worst of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Syncs {
     /// The state of the whole host.
     pub whole: Sync,

@@ -1,7 +1,6 @@
 //! What task servers tell about attempts beyond what the timeline needs.
 
 use crate::schedule::{Attempt, TaskIndex};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use std::time::Duration;
 const KEPT_OUTPUT: usize = 64 << 10;
 
 /// What is known about an attempt beside its times at the orchestrator.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Detail {
     /// What went wrong, in the words of who noticed.
     pub message: Option<String>,
@@ -26,13 +25,10 @@ pub struct Detail {
     /// The most memory it had resident at once, in bytes.
     pub memory_peak: Option<u64>,
     /// What was asked for and not had, though it ran.
-    #[serde(default)]
     pub remarks: Vec<String>,
     /// The end of what a program wrote to its standard output, when that is not its output.
-    #[serde(default)]
     pub stdout: Option<String>,
     /// The end of what it wrote to its standard error.
-    #[serde(default)]
     pub stderr: Option<String>,
 }
 

@@ -2,7 +2,6 @@
 
 use super::timeline::{Attempt, Effect, End, Input, RunVerdict, TaskIndex, Verdict};
 use crate::model::Schedule;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ pub struct Record {
 }
 
 /// An occurrence of a task, or several that were left out together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// Which task.
     pub task: TaskIndex,
@@ -34,7 +33,7 @@ pub struct Row {
 }
 
 /// One attempt. Times count from the start of the run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Try {
     /// When it could start: the later of its due time and the end of what it needs.
     pub released: Duration,

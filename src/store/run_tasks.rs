@@ -3,11 +3,10 @@
 use super::columns::{from_json_text, integer, natural_or_null, to_json, unknown};
 use super::{Ledger, StoreError};
 use crate::model::{RunId, TaskId, nanos};
-use crate::schedule::{self, End, TaskIndex, Try, Verdict};
+use crate::schedule::{self, End, TaskIndex, Verdict};
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::time::Duration;
 
 /// An occurrence of a task, or several that were left out together. Times are nanoseconds from the start of the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,27 +101,6 @@ impl TaskRecord {
             tries: tries.collect(),
             output: None,
             output_bytes: None,
-        }
-    }
-
-    /// The occurrence as the timeline knew it.
-    pub fn row(&self) -> schedule::Row {
-        let tries = self.tries.iter().map(|one| Try {
-            released: Duration::from_nanos(one.released_ns),
-            sent: Duration::from_nanos(one.sent_ns),
-            armed: one.armed,
-            acknowledged: one.acknowledged_ns.map(Duration::from_nanos),
-            ended: one.ended_ns.map(Duration::from_nanos),
-            end: one.end,
-        });
-        schedule::Row {
-            task: self.task_index,
-            occurrence: self.occurrence,
-            count: self.count,
-            due: self.due_ns.map(Duration::from_nanos),
-            tries: tries.collect(),
-            verdict: self.verdict,
-            missed_deadline: self.missed_deadline,
         }
     }
 }

@@ -62,6 +62,10 @@ fn row(task: u32, occurrence: u32, verdict: Option<Verdict>) -> Row {
     }
 }
 
+fn as_row(record: TaskRecord) -> Row {
+    Row::from(&crate::api::dto::TaskRecord::from(record))
+}
+
 fn record(task: u32, occurrence: u32) -> TaskRecord {
     TaskRecord::new(TaskId::new(format!("t{task}")), &row(task, occurrence, Some(Verdict::Succeeded)))
 }
@@ -109,7 +113,7 @@ fn every_verdict_of_a_task_reads_back() {
     ledger.record_rows(&RunId::new("r1"), &records).unwrap();
     let read = ledger.run(&RunId::new("r1")).unwrap().unwrap();
     assert_eq!(read.tasks, records);
-    assert_eq!(read.tasks.iter().map(TaskRecord::row).collect::<Vec<_>>(), rows, "as the timeline knew them");
+    assert_eq!(read.tasks.iter().cloned().map(as_row).collect::<Vec<_>>(), rows, "as the timeline knew them");
     let json = serde_json::to_value(&read).unwrap();
     assert_eq!(json["id"], "r1", "the run is not nested");
     assert_eq!(serde_json::from_value::<RunRecord>(json).unwrap(), read);

@@ -2,8 +2,8 @@
 
 use crate::rig::{applied, instance, kinds, rig, sleeper, until};
 use setpoint::api::ClientError;
-use setpoint::apply::StepResult;
-use setpoint::daemon::{ApplyOrder, Handle};
+use setpoint::api::dto::{ApplyOrder, StepResult};
+use setpoint::daemon::Handle;
 use std::time::Duration;
 
 /// A new version of `web` that is found to be unhealthy after three seconds.
@@ -12,7 +12,7 @@ fn sick() -> String {
 }
 
 fn order(plan: &str, allow: &[&str]) -> ApplyOrder {
-    ApplyOrder { plan: plan.to_owned(), allow: allow.iter().map(|text| text.parse().unwrap()).collect() }
+    ApplyOrder { plan: plan.to_owned(), allow: allow.iter().map(|text| (*text).to_owned()).collect() }
 }
 
 /// What the daemon says when it refuses.
@@ -61,7 +61,7 @@ async fn a_guard_is_lifted_for_the_plan_that_was_asked_for_and_for_no_later_look
         assert_eq!(failures(handle).await, 1, "nothing was tried");
 
         let carried = client.apply(&order(&due, &[&retry])).await.unwrap();
-        assert!(carried.plan.is(&due));
+        assert!(carried.plan.starts_with(&due));
         assert_eq!((carried.done, carried.failed, carried.skipped), (0, 1, 0), "{carried:?}");
         let StepResult::Failed { rolled_back: true, report: Some(report), .. } = &carried.steps[0].result else {
             panic!("{carried:?}")

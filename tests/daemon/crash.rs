@@ -23,10 +23,13 @@ async fn runs_until_it_is_killed() {
         return;
     };
     let daemon = daemon(Path::new(&work), state.into()).await;
-    let run = daemon.run(CancellationToken::new(), |_, stop| async move {
-        stop.cancelled().await;
-        Ok(())
-    });
+    let run = daemon.run(
+        CancellationToken::new(),
+        [|_, stop: CancellationToken| async move {
+            stop.cancelled().await;
+            Ok(())
+        }],
+    );
     run.await.unwrap();
 }
 

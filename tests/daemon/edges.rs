@@ -62,10 +62,13 @@ async fn a_lost_state_folder_ends_the_daemon_before_it_changes_anything_more() {
     let daemon = rig.daemon().await;
     let (handle, stop) = (daemon.handle(), CancellationToken::new());
     let _ends = stop.clone().drop_guard();
-    let running = daemon.run(stop.clone(), |_, stop| async move {
-        stop.cancelled().await;
-        Ok(())
-    });
+    let running = daemon.run(
+        stop.clone(),
+        [|_, stop: CancellationToken| async move {
+            stop.cancelled().await;
+            Ok(())
+        }],
+    );
     let work = async {
         until(&handle, "the first commit", |status| applied(status, &first)).await;
         std::fs::remove_dir_all(rig.state()).unwrap();
@@ -179,4 +182,28 @@ async fn an_engine_that_is_being_shut_down_is_not_pressed_and_what_it_stopped_co
     })
     .await;
     relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_instances_write_is_asked_of_the_daemon() {
+    use futures_util::StreamExt;
+    use setpoint::daemon::LogsOf;
+    let Some(rig) = rig() else { return };
+    let talks = sleeper("web", "").replace("[sleep, \"600\"]", "[sh, \"-c\", \"echo one; echo two >&2; sleep 600\"]");
+    let first = rig.commit("first", &[talks]);
+    rig.with(async |handle| {
+        until(handle, "the first commit", |status| applied(status, &first)).await;
+        let of = LogsOf { name: format!("{}/web", rig.name), ..LogsOf::default() };
+        let (containers, lines) = rig.client().logs(&of).await.unwrap();
+        assert_eq!(containers.len(), 1, "{containers:?}");
+        let mut lines: Vec<String> = lines.map(|line| line.unwrap().text).collect().await;
+        lines.sort();
+        assert_eq!(lines, ["one", "two"]);
+        let none = LogsOf { name: "none".to_owned(), ..LogsOf::default() };
+        assert!(rig.client().logs(&none).await.is_err());
+        // One that is followed ends with the daemon, and keeps nobody from ending.
+        let (_, mut followed) = rig.client().logs(&LogsOf { follow: true, ..of }).await.unwrap();
+        assert_eq!(followed.next().await.unwrap().unwrap().container, containers[0]);
+    })
+    .await;
 }

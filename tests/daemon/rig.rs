@@ -1,6 +1,6 @@
 //! A repository, an engine, a state folder, and a daemon between them.
 
-use setpoint::api::{Client, Socket, serve};
+use setpoint::api::{Client, Listener, Socket, dto, serve};
 use setpoint::daemon::status::{InstanceStatus, Status};
 use setpoint::daemon::timing::Orchestrator;
 use setpoint::daemon::{Config, Daemon, Handle};
@@ -145,7 +145,7 @@ impl Rig {
         // Ends the daemon's tasks also when `work` panics.
         let _ends = stop.clone().drop_guard();
         let socket = Socket::bind(&self.state().join("setpoint.sock")).unwrap();
-        let running = daemon.run(stop.clone(), |handle, stop| serve(socket, handle, stop));
+        let running = daemon.run(stop.clone(), [|handle, stop| serve(Listener::Unix(socket), handle, stop)]);
         let work = async {
             let result = work(&handle).await;
             stop.cancel();
@@ -197,9 +197,9 @@ pub async fn until(handle: &Handle, what: &str, good: impl Fn(&Status) -> bool) 
         if begin.elapsed() > Duration::from_secs(40) {
             let filter = EventFilter { newest: true, limit: 30, ..EventFilter::default() };
             for event in handle.events(&filter, Duration::ZERO).await.unwrap() {
-                eprintln!("{}", serde_json::to_string(&event).unwrap());
+                eprintln!("{event:?}");
             }
-            panic!("never: {what}\n{}", serde_json::to_string_pretty(&handle.status()).unwrap());
+            panic!("never: {what}\n{}", serde_json::to_string_pretty(&dto::Status::from(handle.status())).unwrap());
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -219,9 +219,8 @@ pub fn instance<'a>(status: &'a Status, service: &str) -> Option<&'a InstanceSta
 /// Kinds of all events, in order.
 pub async fn kinds(handle: &Handle) -> Vec<String> {
     let events = handle.events(&EventFilter::default(), Duration::ZERO).await.unwrap();
-    let kind =
-        |event: &setpoint::store::Recorded| serde_json::to_value(event).unwrap()["kind"].as_str().unwrap().to_owned();
-    events.iter().map(kind).collect()
+    let kind = |event| serde_json::to_value(dto::Event::from(event)).unwrap()["kind"].as_str().unwrap().to_owned();
+    events.into_iter().map(kind).collect()
 }
 
 /// Runs `docker` with these words.

@@ -1,6 +1,7 @@
 //! The engine, and whether its containers can be reached from here.
 
-use super::{Finding, State, Subject};
+use super::finding::{Finding, State};
+use super::subject::Subject;
 use crate::engine::{Engine, EngineError, EngineInfo};
 use crate::model::size_text;
 use crate::process::supervise::chain;

@@ -1,6 +1,6 @@
 //! Folders, disks, limits and the clock of this machine.
 
-use super::{Finding, State};
+use super::finding::{Finding, State};
 use crate::manifest::DaemonConfig;
 use crate::manifest::raw::daemon::KeeperPolicy;
 use crate::model::size_text;

@@ -1,16 +1,18 @@
 //! `setpoint doctor`: what is wrong on this machine, and what to do about it.
 
 mod engine;
+mod finding;
 mod machine;
 mod repo;
+mod subject;
 
-use super::daemon;
 use super::exit::{Exit, Failure};
 use super::session::Session;
-use crate::manifest::DaemonConfig;
 use clap::Args;
-use serde::Serialize;
+use finding::{Finding, State};
+use serde_json::Value;
 use std::path::PathBuf;
+use subject::Subject;
 
 /// Check this machine: engine, permissions, git, disk, limits, clock; report what is wrong and how to fix it
 #[derive(Debug, Args)]
@@ -24,57 +26,8 @@ pub(super) struct DoctorArgs {
     config: Option<PathBuf>,
 }
 
-/// One thing that was looked at.
-#[derive(Debug, Serialize)]
-struct Finding {
-    topic: &'static str,
-    state: State,
-    text: String,
-    remedy: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    Good,
-    /// Said, and no judgement.
-    Note,
-    Warning,
-    Bad,
-}
-
-impl Finding {
-    fn good(topic: &'static str, text: impl Into<String>) -> Self {
-        Self { topic, state: State::Good, text: text.into(), remedy: None }
-    }
-
-    fn note(topic: &'static str, text: impl Into<String>) -> Self {
-        Self { topic, state: State::Note, text: text.into(), remedy: None }
-    }
-
-    fn not(topic: &'static str, state: State, text: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { topic, state, text: text.into(), remedy: Some(remedy.into()) }
-    }
-}
-
-/// What is looked at, from the arguments and the daemon's settings.
-struct Subject {
-    settings: Option<DaemonConfig>,
-    state_dir: PathBuf,
-    endpoint: Option<String>,
-}
-
-impl Subject {
-    fn of(session: &Session, args: &DoctorArgs) -> Result<Self, Failure> {
-        let settings = args.config.as_deref().map(daemon::settings).transpose()?;
-        let overrides = daemon::overrides(session);
-        let (state_dir, endpoint) = (overrides.state_dir(settings.as_ref()), overrides.endpoint(settings.as_ref()));
-        Ok(Self { settings, state_dir, endpoint })
-    }
-}
-
 pub(super) async fn run(session: &Session, args: &DoctorArgs) -> Result<Exit, Failure> {
-    let subject = Subject::of(session, args)?;
+    let subject = Subject::of(session, args.config.as_deref())?;
     let mut findings = Vec::new();
     let data_root = engine::check(&subject, &mut findings).await;
     findings.push(machine::state_dir(&subject.state_dir));
@@ -86,6 +39,7 @@ pub(super) async fn run(session: &Session, args: &DoctorArgs) -> Result<Exit, Fa
 
     let bad = findings.iter().any(|finding| finding.state == State::Bad);
     if session.printer.json {
+        let findings: Vec<Value> = findings.iter().map(Finding::form).collect();
         session.printer.data(&serde_json::json!({ "version": 1, "ok": !bad, "findings": findings }))?;
     } else {
         for finding in &findings {

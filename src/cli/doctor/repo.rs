@@ -1,6 +1,7 @@
 //! The config repo: with a daemon's settings its address, log-in, host keys and branch.
 
-use super::{Finding, State, Subject};
+use super::finding::{Finding, State};
+use super::subject::Subject;
 use crate::daemon::SettingsError;
 use crate::daemon::settings::{orchestrator, source_config};
 use crate::process::supervise::chain;

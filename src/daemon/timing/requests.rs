@@ -4,14 +4,13 @@ use super::desk::Desk;
 use crate::model::{RunId, ScheduleName, Timestamp};
 use crate::runs::new_id;
 use crate::store::{DueKey, FireOutcome, StoreError};
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 /// So many requests may wait to be looked at.
 const WAITING: usize = 16;
 
 /// A run that was asked for and takes place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// What it is fired for: `manual:<id>`. Its run has the same.
     pub due: DueKey,

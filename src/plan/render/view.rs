@@ -1,14 +1,12 @@
-//! The content of every rendering of a plan, in the order in which it is shown. Its JSON form is an interface: `version` is raised
-//! when a field is removed or changes its meaning; new fields may be added at any time.
+//! What every rendering of a plan shows, in the order in which it is shown. Its JSON form is `api::dto::Plan`.
 
 use super::words::{gate_text, held_text, origin_text, reason_text, release, shown, verdict};
 use crate::model::{Revision, StrategyKind};
 use crate::plan::{Action, Disruption, FieldChange, Need, Origin, Plan, Step, waves};
-use serde::Serialize;
 use std::collections::BTreeSet;
 
 /// A plan, ready to be shown.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct View {
     /// Version of this form.
     pub version: u32,
@@ -37,7 +35,7 @@ pub struct View {
 }
 
 /// One step.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct StepRow {
     pub id: usize,
     pub disruption: Disruption,
@@ -50,7 +48,7 @@ pub struct StepRow {
 }
 
 /// The changed fields of one subject.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Detail {
     pub subject: String,
     /// Whether they are held instead of changed.
@@ -59,7 +57,7 @@ pub struct Detail {
 }
 
 /// One changed field.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct ChangeRow {
     /// `+` set, `-` unset, `~` changed.
     pub sign: char,
@@ -72,7 +70,7 @@ pub struct ChangeRow {
 }
 
 /// Something held.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct HeldRow {
     pub subject: String,
     /// What would be done.

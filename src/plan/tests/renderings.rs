@@ -79,14 +79,14 @@ fn markdown_has_its_signs_in_column_zero() {
 
 #[test]
 fn json_is_an_interface() {
-    let json = serde_json::to_string_pretty(&View::new(&change())).unwrap();
+    let json = serde_json::to_string_pretty(&crate::api::dto::Plan::from(&View::new(&change()))).unwrap();
     insta::assert_snapshot!(json);
 }
 
 #[test]
 fn a_secret_is_in_no_rendering() {
     let view = View::new(&change());
-    let json = serde_json::to_string(&view).unwrap();
+    let json = serde_json::to_string(&crate::api::dto::Plan::from(&view)).unwrap();
     for rendering in [text(&view), markdown(&view), json] {
         assert!(!rendering.contains("secret-"), "{rendering}");
         assert!(rendering.contains("API_TOKEN"), "the field itself is shown");

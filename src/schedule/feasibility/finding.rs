@@ -2,25 +2,22 @@
 
 use crate::model::{Location, TaskId};
 use crate::schedule::units::exact;
-use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
 
 /// One thing that a schedule cannot hold. Displayed as one sentence; whether it is a mistake is the schedule's policy.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// What, with its numbers.
     pub kind: FindingKind,
     /// The tasks concerned, the one to look at first first; never empty.
     pub tasks: Vec<TaskId>,
     /// Where the first of them is written.
-    #[serde(skip)]
     pub at: Location,
 }
 
 /// What cannot hold. Times within a run count from its start.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", tag = "kind")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum FindingKind {
     /// The deadline, counted from the run's start, has passed when the (last) occurrence is due.
     DeadlineBeforeDue {
@@ -138,8 +135,7 @@ pub enum FindingKind {
 }
 
 /// What a finding proves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// It cannot hold when the estimates are right.
     Certain,

@@ -4,19 +4,17 @@ use super::fields::FieldChange;
 use super::starts::Starts;
 use crate::model::{ScheduleName, TaskId};
 use crate::schedule::feasibility::Proof;
-use serde::Serialize;
 
 /// What a commit changes in the committed timelines.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Preview {
-    pub(super) version: u32,
     pub(super) verdict: String,
     /// The schedules that change, by name.
     pub schedules: Vec<ScheduleChange>,
 }
 
 /// One schedule that was added, changed or removed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct ScheduleChange {
     /// Which.
     pub name: ScheduleName,
@@ -35,12 +33,11 @@ pub struct ScheduleChange {
     /// Its findings make the whole commit one that is refused.
     pub refused: bool,
     /// What it plans as it will be, as lines of characters; `None` for a removed one.
-    #[serde(skip)]
     pub picture: Option<String>,
 }
 
 /// One task that was added, moved, changed or removed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct TaskChange {
     /// Which.
     pub task: TaskId,
@@ -53,8 +50,7 @@ pub struct TaskChange {
 }
 
 /// What happens to a schedule or a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChangeKind {
     /// A task is released at another time or needs other tasks; other fields may change as well.
     Moved,
@@ -67,7 +63,7 @@ pub enum ChangeKind {
 }
 
 /// Something that a schedule cannot hold.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Finding {
     /// What it proves.
     pub proof: Proof,
@@ -78,9 +74,6 @@ pub struct Finding {
 }
 
 impl Preview {
-    /// Form version of the JSON rendering.
-    pub const VERSION: u32 = 1;
-
     /// One line that says it all: `2 schedules change: 1 added · 1 changed (1 task moved, 1 added) · 1 refused`.
     pub fn verdict(&self) -> &str {
         &self.verdict

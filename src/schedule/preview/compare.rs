@@ -22,7 +22,7 @@ pub fn preview(
     let names: BTreeSet<&ScheduleName> = before.keys().chain(after.keys()).collect();
     let changes = names.into_iter().filter_map(|name| schedule_change(before.get(name), after.get(name), now));
     let schedules: Vec<ScheduleChange> = changes.collect();
-    Preview { version: Preview::VERSION, verdict: verdict::verdict(&schedules), schedules }
+    Preview { verdict: verdict::verdict(&schedules), schedules }
 }
 
 fn schedule_change(before: Option<&Schedule>, after: Option<&Schedule>, now: Timestamp) -> Option<ScheduleChange> {

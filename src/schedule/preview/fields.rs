@@ -6,7 +6,6 @@ use crate::model::{
 };
 use crate::schedule::gantt::cut;
 use crate::schedule::units::exact;
-use serde::Serialize;
 use std::collections::BTreeSet;
 
 /// Characters of a value; more are cut.
@@ -15,7 +14,7 @@ const LENGTH: usize = 60;
 const CONTEXT: usize = 20;
 
 /// One field that changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldChange {
     /// Its name; of a parameter the path to it, as in `parameters.gain.x`.
     pub field: String,

@@ -1,8 +1,7 @@
 //! What a commit changes in the committed timelines, and when they start next.
 //!
 //! In: the schedules before and after it, and the time. Out: a [`Preview`], which [`text`] and [`markdown`] lay out for
-//! people. Its JSON form is an interface: `version` goes up when a field changes its meaning or goes; new fields may come
-//! at any time. Must not: judge what can be held itself, look at a machine, or start anything.
+//! people. Its JSON form is `api::dto::Preview`. Must not: judge what can be held itself, look at a machine, or start anything.
 
 mod change;
 mod compare;

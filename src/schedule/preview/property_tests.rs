@@ -1,13 +1,14 @@
 //! What holds for every pair of commits and every schedule.
 
 use super::*;
+use crate::api::dto;
 use crate::model::{
     Cadence, Location, Need, On, Release, Repeat, Schedule, ScheduleName, Start, Target, Task, TaskId, Timestamp,
 };
 use crate::schedule::agenda::jittered;
 use crate::schedule::timeline::fixtures::{MS, schedule, task};
 use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -79,10 +80,11 @@ fn commits() -> impl Strategy<Value = Schedules> {
 }
 
 /// Everything that counts but the order of the tasks, and nothing of place.
-fn content(schedule: &Schedule) -> (Value, BTreeMap<String, Value>) {
-    let tasks = schedule.tasks.iter().map(|task| (task.id.to_string(), serde_json::to_value(task).unwrap()));
-    let alone = Schedule { tasks: Vec::new(), ..schedule.clone() };
-    (serde_json::to_value(alone).unwrap(), tasks.collect())
+fn content(schedule: &Schedule) -> (dto::Schedule, BTreeMap<String, dto::Task>) {
+    let mut alone = dto::Schedule::from(schedule.clone());
+    let tasks = std::mem::take(&mut alone.tasks).into_iter().map(|task| (task.id.clone(), task));
+    let tasks = tasks.collect();
+    (alone, tasks)
 }
 
 /// Whether the tasks that both have stand in another order.

@@ -3,14 +3,13 @@
 use crate::model::{Schedule, Start, Timestamp, nanos};
 use crate::schedule::agenda::jittered;
 use jiff::tz::TimeZone;
-use serde::Serialize;
 use std::iter::successors;
 
 /// So many start times are told.
 const COUNT: usize = 5;
 
 /// A run that will start by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartTime {
     /// Its due time.
     pub due: Timestamp,
@@ -21,8 +20,7 @@ pub struct StartTime {
 }
 
 /// When a schedule starts next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "when")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Starts {
     /// At these times, and for a cron expression at further ones.
     At {

@@ -119,7 +119,7 @@ fn markdown_has_its_signs_in_column_zero() {
 
 #[test]
 fn json_is_an_interface() {
-    insta::assert_snapshot!(serde_json::to_string_pretty(&commit()).unwrap());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&crate::api::dto::Preview::from(&commit())).unwrap());
 }
 
 #[test]

@@ -16,7 +16,7 @@ impl TaskIndex {
 }
 
 /// One try of one occurrence of a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Attempt {
     /// Which task.
     pub task: TaskIndex,

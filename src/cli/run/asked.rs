@@ -1,13 +1,13 @@
 //! `setpoint run NAME` where a daemon runs: the daemon is asked for the run, and its end is waited for.
 
-use super::exit::{Exit, Failure};
-use super::run::RunArgs;
-use super::session::Session;
+use super::args::RunArgs;
+use super::shown::print;
+use crate::api::dto::{RunRecord, RunState};
 use crate::api::{Client, ClientError};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::session::Session;
 use crate::model::ScheduleName;
 use crate::process::shutdown::Signals;
-use crate::process::supervise::chain;
-use crate::store::{DueKey, RunRecord, RunState};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +27,7 @@ pub(super) async fn run(session: &Session, args: &RunArgs, name: &str) -> Result
             session.printer.note(&format!("note: the daemon has no schedule `{name}` in force; it runs here instead"));
             return Ok(None);
         }
-        Err(error) => return Err(failure(&error)),
+        Err(error) => return Err(error.into()),
     };
     let waits = asked.run.as_ref().map_or_else(|| "waits for an earlier run".to_owned(), |id| format!("is run {id}"));
     session.printer.note(&format!("the daemon was asked: `{name}` {waits}"));
@@ -38,35 +38,24 @@ pub(super) async fn run(session: &Session, args: &RunArgs, name: &str) -> Result
     tokio::pin!(signals, ended);
     // Every arm may be dropped while it waits.
     let record = tokio::select! {
-        record = &mut ended => record.map_err(|error| failure(&error))?,
+        record = &mut ended => record?,
         never = &mut signals => match never {},
         () = stop.cancelled() => {
             session.printer.note("the daemon goes on with the run; `setpoint runs` lists it");
             return Ok(Some(Exit::Failed));
         }
     };
-    super::runs::print(session, args, &record).await.map(Some)
+    print(session, args, &record).await.map(Some)
 }
 
 /// The run of a request, when it is over.
-async fn ended(client: &Client, schedule: &ScheduleName, due: &DueKey) -> Result<RunRecord, ClientError> {
+async fn ended(client: &Client, schedule: &ScheduleName, due: &str) -> Result<RunRecord, ClientError> {
     loop {
-        let runs = client.runs(schedule, AMONG).await?;
-        let over = runs.into_iter().find(|run| run.due == *due && run.state != RunState::Running);
+        let runs = client.runs(Some(schedule), AMONG).await?;
+        let over = runs.into_iter().find(|run| run.due == due && run.state != RunState::Running);
         if let Some(run) = over {
             return client.run_record(run.id.as_str()).await;
         }
         tokio::time::sleep(LOOK).await;
-    }
-}
-
-fn failure(error: &ClientError) -> Failure {
-    let failure = Failure::new(chain(error));
-    match error {
-        ClientError::Refused { problem, .. } => match &problem.hint {
-            Some(hint) => failure.hint(hint.clone()),
-            None => failure,
-        },
-        _ => failure,
     }
 }

@@ -1,7 +1,7 @@
 //! A run in the terminal on record: in the ledger and among the runs, as a daemon's are.
 
-use super::args::EnvironmentArgs;
-use super::session::Session;
+use crate::cli::args::EnvironmentArgs;
+use crate::cli::session::Session;
 use crate::model::{CommitId, RunId, Schedule, Timestamp};
 use crate::process::supervise::chain;
 use crate::process::{boot, clock};
