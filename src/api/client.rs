@@ -12,12 +12,17 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::HOST;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 use tokio::net::UnixStream;
 
+/// What is percent-encoded in one segment of a path or one value of a query: all but the unreserved characters (RFC 3986).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// The same where slashes separate segments.
+const PATH: &AsciiSet = &SEGMENT.remove(b'/');
 /// No answer is larger.
 const ANSWER_LIMIT: usize = 64 << 20;
 
@@ -109,7 +114,7 @@ impl Client {
         ];
         for (name, value) in values {
             if let Some(value) = value {
-                path.push_str(&format!("&{name}={}", encoded(&value, false)));
+                path.push_str(&format!("&{name}={}", segment(&value)));
             }
         }
         self.ask(Method::GET, &path, self.timeout + wait).await
@@ -120,7 +125,8 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn why(&self, instance: &InstanceId) -> Result<Why, ClientError> {
-        self.ask(Method::GET, &format!("/v1/why/{}", encoded(&instance.to_string(), true)), self.timeout).await
+        self.ask(Method::GET, &format!("/v1/why/{}", utf8_percent_encode(&instance.to_string(), PATH)), self.timeout)
+            .await
     }
 
     /// Runs a schedule of the commit in force, once, now.
@@ -128,7 +134,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`]; refused when its `overlap` says that it does not run now.
     pub async fn run(&self, schedule: &ScheduleName) -> Result<Asked, ClientError> {
-        self.ask(Method::POST, &format!("/v1/run/{}", encoded(schedule.as_str(), false)), self.timeout).await
+        self.ask(Method::POST, &format!("/v1/run/{}", segment(schedule.as_str())), self.timeout).await
     }
 
     /// Has a plan carried out, and waits for its end however long that takes.
@@ -145,7 +151,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn runs(&self, schedule: &ScheduleName, limit: usize) -> Result<Vec<RunRow>, ClientError> {
-        let path = format!("/v1/runs?schedule={}&limit={limit}", encoded(schedule.as_str(), false));
+        let path = format!("/v1/runs?schedule={}&limit={limit}", segment(schedule.as_str()));
         self.ask(Method::GET, &path, self.timeout).await
     }
 
@@ -154,7 +160,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn run_record(&self, id: &str) -> Result<RunRecord, ClientError> {
-        self.ask(Method::GET, &format!("/v1/runs/{}", encoded(id, false)), self.timeout).await
+        self.ask(Method::GET, &format!("/v1/runs/{}", segment(id)), self.timeout).await
     }
 
     /// Asks for a fetch and a look, now.
@@ -170,7 +176,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn suspend(&self, deployment: &DeploymentName) -> Result<Accepted, ClientError> {
-        self.ask(Method::POST, &format!("/v1/suspend/{}", encoded(deployment.as_str(), false)), self.timeout).await
+        self.ask(Method::POST, &format!("/v1/suspend/{}", segment(deployment.as_str())), self.timeout).await
     }
 
     /// Keeps a deployment running again.
@@ -178,7 +184,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn resume(&self, deployment: &DeploymentName) -> Result<Accepted, ClientError> {
-        self.ask(Method::POST, &format!("/v1/resume/{}", encoded(deployment.as_str(), false)), self.timeout).await
+        self.ask(Method::POST, &format!("/v1/resume/{}", segment(deployment.as_str())), self.timeout).await
     }
 
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, limit: Duration) -> Result<T, ClientError> {
@@ -243,15 +249,7 @@ impl Client {
     }
 }
 
-/// Percent-encodes all but unreserved characters, and slashes where they separate.
-fn encoded(text: &str, slashes: bool) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
-            b'/' if slashes => out.push('/'),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
+/// Text as one segment of a path or one value of a query.
+fn segment(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, SEGMENT)
 }

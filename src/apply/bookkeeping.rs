@@ -12,7 +12,7 @@ use crate::plan::{
     remembered, reported, spec_digest, wish,
 };
 use crate::process::clock;
-use crate::store::{Ledger, Seen, StoreError};
+use crate::store::{Ledger, ObservedInstance, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -208,7 +208,7 @@ impl<'a> Books<'a> {
         };
         let state = state.to_owned();
         let (instance, container) = (instance.clone(), Some(container.clone()));
-        let seen = Seen { instance, container, state, health, revision, since: None };
+        let seen = ObservedInstance { instance, container, state, health, revision, since: None };
         let why = why(step);
         self.keep(|job| job.ledger.saw(&[seen], &why, clock::now()).map(drop));
     }

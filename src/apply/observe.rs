@@ -3,7 +3,7 @@
 use super::probes::Target;
 use crate::engine::Scope;
 use crate::model::{Container, ContainerId, Desired, Health, Image, InstanceId, NEXT, Observed, OwnerId, PREV, Status};
-use crate::store::{InstanceRow, Seen};
+use crate::store::{InstanceRow, ObservedInstance};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What to look at for a plan: our containers, and the images that Desired names under any of their names.
@@ -73,11 +73,11 @@ pub fn by_instance<'a>(observed: &'a Observed, owner: &OwnerId) -> BTreeMap<&'a 
 }
 
 /// What was seen of every instance that is there or is known to have been. Nothing counts as absent on half a look.
-pub fn seen(observed: &Observed, owner: &OwnerId, known: &BTreeSet<InstanceId>) -> Vec<Seen> {
+pub fn seen(observed: &Observed, owner: &OwnerId, known: &BTreeSet<InstanceId>) -> Vec<ObservedInstance> {
     let present = by_instance(observed, owner);
     let absent = known.iter().filter(|instance| observed.is_complete() && !present.contains_key(instance));
-    let absent: Vec<Seen> = absent.cloned().map(Seen::absent).collect();
-    let present = present.into_iter().map(|(instance, container)| Seen {
+    let absent: Vec<ObservedInstance> = absent.cloned().map(ObservedInstance::absent).collect();
+    let present = present.into_iter().map(|(instance, container)| ObservedInstance {
         instance: instance.clone(),
         container: Some(container.id.clone()),
         state: container.status.to_string(),
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(looks.len(), 2);
         assert_eq!(looks[0].container, Some(ContainerId::new("old")));
         assert_eq!(looks[0].state, "exited (0)");
-        assert_eq!(looks[1], Seen::absent("shop/db/1".parse().unwrap()));
+        assert_eq!(looks[1], ObservedInstance::absent("shop/db/1".parse().unwrap()));
         observed.missing.push("container x".to_owned());
         assert_eq!(seen(&observed, &owner, &known).len(), 1, "absence is not known on half a look");
     }

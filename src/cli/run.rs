@@ -9,9 +9,9 @@ use super::timeline::{self, Ran, Shown, WIDTH, name, rows, told};
 use crate::manifest;
 use crate::model::{FileEntry, FileKind, FileTree, RealTime, RtPolicy, Schedule, ScheduleName, TaskAddress};
 use crate::process::clock;
+use crate::process::error::chain;
 use crate::process::shutdown::Signals;
-use crate::process::supervise::chain;
-use crate::runs::{self, Exchanges, Hand, Planned, Recorder, RunError};
+use crate::runs::{self, LazyNoticeRouter, Planned, Recorder, RunError, RunHandle, RunSettings};
 use crate::schedule::feasibility::{Proof, feasibility, line};
 use crate::schedule::{Record, RunVerdict, chart, expected, gantt, short_time};
 use crate::wire::{ListenError, Tls};
@@ -252,29 +252,29 @@ async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) ->
         return Err(Failure::Usage("the thread that keeps the time has `fifo` or `rr`, not `deadline`".to_owned()));
     }
     let policy = args.policy.with(args.priority);
-    let settings = runs::Settings {
+    let settings = RunSettings {
         real_time: RealTime { policy, cpu: args.cpu_affinity.and_then(|cpu| u32::try_from(cpu).ok()) },
         lock_memory: args.lock_memory,
         send_ahead: !args.no_send_ahead,
         tls: args.tls.files().as_ref().map(Tls::load).transpose()?,
-        ..runs::Settings::default()
+        ..RunSettings::default()
     };
     let listen = args.listen.as_deref().map(address).transpose()?;
-    let exchanges = Exchanges::new(listen, settings.real_time, settings.output_limit, settings.tls.clone());
-    let hand = Hand::default();
-    let (onlooker, mut moments) = runs::moments(4 * schedule.tasks.len() + 64);
+    let router = LazyNoticeRouter::new(listen, settings.real_time, settings.output_limit, settings.tls.clone());
+    let handle = RunHandle::default();
+    let (sender, mut moments) = runs::moments(4 * schedule.tasks.len() + 64);
     let id = runs::new_id(schedule, clock::now());
     let book = Book::open(session, &args.environment, schedule, &id);
     let run = {
-        let (schedule, hand) = (Arc::clone(schedule), hand.clone());
+        let (schedule, handle) = (Arc::clone(schedule), handle.clone());
         let (session, book) = (session.clone(), book.clone());
         tokio::task::spawn_blocking(move || {
-            let ready = runs::prepare(&schedule, &id, &settings, &exchanges, onlooker)?;
+            let ready = runs::prepare(&schedule, &id, &settings, &router, sender)?;
             let planned = Planned::at(clock::now());
             if let Some(book) = &book {
                 book.begin(&session, planned.wall());
             }
-            ready.conduct(planned, &hand)
+            ready.conduct(planned, &handle)
         })
     };
     let progress = {
@@ -302,7 +302,7 @@ async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) ->
             () = stop.cancelled(), if !asked => {
                 asked = true;
                 session.printer.note("stopping what runs");
-                hand.cancel();
+                handle.cancel();
             }
         }
     };

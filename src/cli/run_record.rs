@@ -3,7 +3,7 @@
 use super::args::EnvironmentArgs;
 use super::session::Session;
 use crate::model::{Schedule, Timestamp};
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::process::{boot, clock};
 use crate::runs::runs_kept;
 use crate::schedule::RunVerdict;

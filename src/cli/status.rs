@@ -48,7 +48,7 @@ pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Exit, Fa
     match Client::new(&session.socket()).status().await {
         Ok(status) => of_daemon(session, &status),
         Err(ClientError::NotRunning { .. }) if !args.daemon => of_engine(session, args).await,
-        Err(error) => Err(Failure::new(crate::process::supervise::chain(&error))),
+        Err(error) => Err(Failure::new(crate::process::error::chain(&error))),
     }
 }
 

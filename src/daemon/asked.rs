@@ -8,7 +8,7 @@ use super::status::{HeldStatus, held};
 use crate::apply::load::Loaded;
 use crate::apply::{Applied, HostState, StepResult};
 use crate::plan::{Allow, Plan, PlanId, plan};
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use super::status::Rejected;
 use crate::apply::load::{LoadError, Loaded};
 use crate::event::{Event, Fact};
 use crate::model::Revision;
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::process::{Backoff, clock};
 use crate::store::{RevisionOutcome, StoreError};
 use std::time::{Duration, Instant};

@@ -28,6 +28,6 @@ pub use memory::{lock_memory, locked_bytes, prefault_stack};
 pub use policy::{Applied, InForce, Thread, apply, current};
 pub use queue::{NotSent, Receiver, Sender, queue, queue_of_one};
 pub use refusal::NotApplied;
-pub use thread::{DEFAULT_STACK, Prepared, Running, Settings, ThreadError, launch};
+pub use thread::{DEFAULT_STACK, Prepared, Running, ThreadError, ThreadSettings, launch};
 pub use throttling::{RtGroup, Throttling, throttling, waited};
 pub use wakeup::DmaLatency;

@@ -21,7 +21,7 @@ const RESET_ON_FORK: u64 = libc::SCHED_FLAG_RESET_ON_FORK as u64;
 
 /// What was asked for a thread, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "a refused policy is not an error by itself: look whether it was applied"]
+#[must_use = "a refused policy is not an error by itself: check whether it was applied"]
 pub struct Applied {
     /// What was asked for.
     pub asked: RealTime,
@@ -57,7 +57,7 @@ pub fn apply(asked: RealTime) -> Applied {
     // Before the policy: on older kernels a futex wait keeps the thread's slack, 50 µs by default, even when it is
     // real-time.
     let slack = set_current_timer_slack(Some(NonZeroU64::MIN)).map_err(slack_refused);
-    let (policy, cpu) = settle(None, asked);
+    let (policy, cpu) = apply_to(None, asked);
     Applied { asked, policy, cpu, slack }
 }
 
@@ -88,7 +88,7 @@ impl Thread {
             // What was allowed once is allowed. Before the policy, as a bound thread is refused SCHED_DEADLINE.
             let _ = sched_setaffinity(Some(self.id), whole);
         }
-        let (policy, cpu) = settle(Some(self.id), asked);
+        let (policy, cpu) = apply_to(Some(self.id), asked);
         Applied { asked, policy, cpu, slack: Ok(()) }
     }
 }
@@ -96,7 +96,7 @@ impl Thread {
 /// The policy, then the CPU. Bound first, a thread that is not real-time yet could come to a CPU on which something of a
 /// lower priority than its own computes, and would have to wait for that; and as long as its policy is SCHED_DEADLINE it
 /// cannot be bound at all.
-fn settle(thread: Option<Pid>, asked: RealTime) -> (Result<(), NotApplied>, Result<(), NotApplied>) {
+fn apply_to(thread: Option<Pid>, asked: RealTime) -> (Result<(), NotApplied>, Result<(), NotApplied>) {
     let policy =
         set_policy(thread, asked.policy).map_err(|errno| policy_refused(asked.policy, errno, &Facts::read(thread)));
     let cpu = match asked.cpu {

@@ -10,10 +10,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bound on each step of the second look.
+/// Bound on each step of the second check.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is wrong with the certificate of an https server, and what to do; `None` when nothing is, or nobody knows.
+/// What is wrong with the certificate of an https server, and what to do; `None` when nothing is, or it is not known.
 pub(super) fn problem(place: &Place, authorities: Option<&Path>) -> Option<String> {
     let Place::Http { host, port, encrypted: true, .. } = place else { return None };
     let system = openssl_probe::probe().cert_file;

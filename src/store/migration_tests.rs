@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{DeploymentName, InstanceId, ScheduleName, TaskId};
+use crate::model::{DeploymentName, InstanceId, ScheduleName, TaskId, Timestamp};
 use rusqlite::Connection;
 
 /// A row in each table as the first schema has them.
