@@ -1,4 +1,4 @@
-//! How an error is shown.
+//! Printing of errors.
 
 /// An error and its causes on one line, outermost first.
 pub fn chain(error: &dyn std::error::Error) -> String {

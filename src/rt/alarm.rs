@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 const IDLE: u32 = 0;
 /// The alarm's thread sleeps or is about to.
 const WAITING: u32 = 1;
-/// Somebody called, and the alarm's thread has not taken note.
+/// A call came, and the alarm's thread has not seen it yet.
 const CALLED: u32 = 2;
 
 /// A pair of which one end waits and the other wakes it.
@@ -78,7 +78,7 @@ pub struct Waker {
 
 impl Waker {
     /// Ends the present wait, or the next one. What was written before this call is seen after the wait. Never blocks;
-    /// enters the kernel only when the alarm's thread sleeps.
+    /// makes a system call only when the alarm's thread sleeps.
     pub fn wake(&self) {
         if self.state.swap(CALLED, Ordering::Release) == WAITING {
             // Fails only for an address that is not mapped, and ours is.

@@ -19,7 +19,7 @@ const SCHED_RR: u32 = libc::SCHED_RR.cast_unsigned();
 const SCHED_DEADLINE: u32 = libc::SCHED_DEADLINE.cast_unsigned();
 const RESET_ON_FORK: u64 = libc::SCHED_FLAG_RESET_ON_FORK as u64;
 
-/// What was asked for a thread, and what came of it.
+/// What was asked for a thread, and which of it is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a refused policy is not an error by itself: check whether it was applied"]
 pub struct Applied {
@@ -61,8 +61,8 @@ pub fn apply(asked: RealTime) -> Applied {
     Applied { asked, policy, cpu, slack }
 }
 
-/// A thread of this process, for others to change its settings: they can run when it cannot, because something of a
-/// higher priority keeps its CPU.
+/// A thread of this process, whose settings another thread can change: that one can run when this one cannot, because its
+/// CPU is kept by a higher priority.
 #[derive(Clone, Debug)]
 pub struct Thread {
     id: Pid,
@@ -71,7 +71,7 @@ pub struct Thread {
 }
 
 impl Thread {
-    /// The calling one.
+    /// The calling thread.
     pub fn current() -> Self {
         Self { id: gettid(), whole: sched_getaffinity(None).ok() }
     }
@@ -82,7 +82,7 @@ impl Thread {
     }
 
     /// Applies settings to it from another thread, each as far as the kernel lets it; an earlier CPU is lifted. Its timer
-    /// slack is its own affair ([`apply`]).
+    /// slack can only be set by the thread itself ([`apply`]).
     pub fn apply(&self, asked: RealTime) -> Applied {
         if let Some(whole) = &self.whole {
             // What was allowed once is allowed. Before the policy, as a bound thread is refused SCHED_DEADLINE.

@@ -1,9 +1,9 @@
 //! Carries out effects: calls task servers, watches their events, and sends the results to the timekeeper.
 
-use super::calls_in_flight::{CallInFlight, Sent};
+use super::calls_in_flight::{CallInFlight, StartProgress};
 use super::orders::Effects;
 use super::run_context::RunContext;
-use super::starting::begin;
+use super::starting::send_start;
 use super::starts::{Given, LARGE, is_known_ahead, key_of, start_of, written};
 use super::stopping::{DISARM_BOUND, stop};
 use super::task_server::{ServerKind, TaskServer};
@@ -151,7 +151,7 @@ impl Caller {
                     Ok(start) => start,
                     Err(given) => written(Arc::clone(&shared), attempt, given).await?,
                 };
-                Some(begin(&server, &call, &start, bound).await)
+                Some(send_start(&server, &call, &start, bound).await)
             };
             let begun = tokio::select! {
                 biased;
@@ -209,13 +209,13 @@ impl Caller {
                 match server.channel.arm(&arm, protocol, bound).await {
                     Ok(()) => drop(call.sent.send_if_modified(|sent| {
                         // Its events may have said more by now.
-                        let is_first = *sent == Sent::Pending;
-                        *sent = if is_first { Sent::Armed } else { *sent };
+                        let is_first = *sent == StartProgress::Pending;
+                        *sent = if is_first { StartProgress::Armed } else { *sent };
                         is_first
                     })),
                     Err(error) => {
                         if !matches!(error, CallError::UnknownOutcome { .. }) {
-                            call.sent.send_replace(Sent::Refused);
+                            call.sent.send_replace(StartProgress::Refused);
                         }
                         shared.start_failed(attempt, &error);
                     }

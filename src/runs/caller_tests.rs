@@ -162,7 +162,7 @@ fn a_busy_server_is_asked_soon_and_then_ever_less_often() {
         let start = PreparedStart::new(&caller.start_of(task, A), task.protocol);
         let call = caller.register(A, task, 0);
         let begun = Monotonic::now();
-        let answer = begin(&fixture.server, &call, &start, Duration::from_secs(1)).await;
+        let answer = send_start(&fixture.server, &call, &start, Duration::from_secs(1)).await;
         assert!(matches!(answer, Err(CallError::Busy { .. })), "{answer:?}");
         let mut asked = Vec::new();
         while let Ok(at) = fixture.started.try_recv() {

@@ -2,12 +2,12 @@
 
 use super::caller::{Caller, addresses};
 use super::error::RunError;
+use super::keep_warm::keep_warm;
 use super::orders::Effects;
 use super::real_time_requests::RealTimeRequests;
 use super::run_context::RunContext;
 use super::starts::first_starts;
 use super::task_server::{ServerKind, TaskServer};
-use super::warmth::keep_warm;
 use crate::model::{RealTime, Release, Schedule, TaskAddress};
 use crate::process::boot;
 use crate::process::error::chain;

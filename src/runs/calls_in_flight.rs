@@ -27,7 +27,7 @@ const EARLY: usize = 4;
 
 /// The progress of an attempt's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sent {
+pub(super) enum StartProgress {
     /// It is on its way, or what came of it is not known.
     Pending,
     /// Our own runner holds it until its instant.
@@ -35,7 +35,7 @@ pub(super) enum Sent {
     /// It was refused, finally or until it is tried again: nothing of it is at the task server.
     Refused,
     /// It was acknowledged.
-    Begun,
+    Acknowledged,
 }
 
 /// An attempt in flight.
@@ -51,7 +51,7 @@ pub(super) struct CallInFlight {
     pub(super) alias: Option<String>,
     /// When its task server says that it began, by its own wall clock since 1970.
     pub(super) began: Option<Duration>,
-    pub(super) sent: Arc<watch::Sender<Sent>>,
+    pub(super) sent: Arc<watch::Sender<StartProgress>>,
     /// When its start was last sent, in nanoseconds of the monotonic clock.
     tried: Arc<AtomicU64>,
     /// Cancelled when the start is not to be tried again.
@@ -70,21 +70,21 @@ impl CallInFlight {
             ours,
             alias: None,
             began: None,
-            sent: Arc::new(watch::Sender::new(Sent::Pending)),
+            sent: Arc::new(watch::Sender::new(StartProgress::Pending)),
             tried: Arc::new(AtomicU64::new(now.as_nanos())),
             unwanted: CancellationToken::new(),
             withdrawn: CancellationToken::new(),
         }
     }
 
-    pub(super) fn progress(&self) -> Sent {
+    pub(super) fn progress(&self) -> StartProgress {
         *self.sent.borrow()
     }
 
     /// Its start is sent once more.
     pub(super) fn tries(&self, now: Monotonic) {
         self.tried.store(now.as_nanos(), Ordering::Relaxed);
-        self.sent.send_replace(Sent::Pending);
+        self.sent.send_replace(StartProgress::Pending);
     }
 
     /// Whether a notice says the moment at which this began, by the clock of the task server.
@@ -114,7 +114,10 @@ impl CallInFlight {
     /// notice is about neither began at another moment, by the clock of that server, nor took longer than since its start was sent.
     fn may_end(&self, notice: &EndNotice, now: Monotonic) -> bool {
         let is_longer = notice.duration.is_some_and(|duration| duration > now.since(self.tried()) + SLACK);
-        !self.ours && !self.is_other(notice) && !is_longer && matches!(self.progress(), Sent::Pending | Sent::Begun)
+        !self.ours
+            && !self.is_other(notice)
+            && !is_longer
+            && matches!(self.progress(), StartProgress::Pending | StartProgress::Acknowledged)
     }
 }
 
@@ -181,7 +184,7 @@ impl CallsInFlight {
     /// start that is not acknowledged, or the first name of a task server. `false` when there is none.
     pub(super) fn keep(&mut self, notice: &EndNotice, now: Monotonic) -> bool {
         let keeps = notice.run_id.is_empty()
-            && self.able(notice, now).any(|call| call.alias.is_none() || call.progress() == Sent::Pending);
+            && self.able(notice, now).any(|call| call.alias.is_none() || call.progress() == StartProgress::Pending);
         if keeps {
             self.early.truncate(EARLY - 1);
             self.early.push_front((now, notice.clone()));
@@ -190,7 +193,7 @@ impl CallsInFlight {
     }
 
     /// Sets the progress of an attempt's start.
-    pub(super) fn sent(&self, attempt: Attempt, sent: Sent) {
+    pub(super) fn set_progress(&self, attempt: Attempt, sent: StartProgress) {
         if let Some(call) = self.list.iter().find(|call| call.attempt == attempt) {
             call.sent.send_replace(sent);
         }

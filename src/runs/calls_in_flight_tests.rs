@@ -70,7 +70,7 @@ fn a_name_is_what_the_server_acknowledged_first_and_an_id_then() {
 #[test]
 fn a_name_that_nobody_goes_by_ends_nothing_though_one_task_alone_is_in_flight() {
     let mut run = Run::new(&[call(1, 0)]);
-    run.calls.sent(call(1, 0).attempt, Sent::Begun);
+    run.calls.set_progress(call(1, 0).attempt, StartProgress::Acknowledged);
     for from in [notice("nobody"), from(1, "nobody"), from(2, "nobody"), from(77, "nobody")] {
         assert_eq!(run.end(&from), None);
     }
@@ -85,7 +85,7 @@ fn a_name_that_the_server_says_only_when_it_is_asked_counts_from_then_on_and_bac
     let mut run = Run::new(&[call(1, 0), call(2, 1)]);
     for number in [1, 2] {
         run.calls.acknowledged(call(number, 0).attempt, "", None);
-        run.calls.sent(call(number, 0).attempt, Sent::Begun);
+        run.calls.set_progress(call(number, 0).attempt, StartProgress::Acknowledged);
     }
     let end = notice("my_new_task");
     assert_eq!(run.end(&end), None, "nobody goes by it yet");
@@ -123,10 +123,10 @@ fn of_two_servers_of_one_name_the_one_that_speaks_is_meant() {
 #[test]
 fn what_ends_at_a_server_that_was_busy_is_not_ours() {
     let mut run = Run::new(&[call(1, 0)]);
-    run.calls.sent(call(1, 0).attempt, Sent::Refused);
+    run.calls.set_progress(call(1, 0).attempt, StartProgress::Refused);
     assert_eq!(run.end(&notice("t1")), None);
     assert_eq!(run.end(&notice("other")), None);
-    run.calls.sent(call(1, 0).attempt, Sent::Begun);
+    run.calls.set_progress(call(1, 0).attempt, StartProgress::Acknowledged);
     assert_eq!(run.end(&notice("t1")), Some(1));
 }
 
@@ -183,7 +183,7 @@ fn a_notice_that_comes_before_the_acknowledgement_counts_if_it_is_about_that_att
         assert_eq!(run.end(&notice), None);
         assert!(run.calls.keep(&notice, NOW));
         assert_eq!(run.calls.acknowledged(attempt, "w", time(100)).is_some(), counts);
-        run.calls.sent(attempt, Sent::Begun);
+        run.calls.set_progress(attempt, StartProgress::Acknowledged);
         assert!(!run.calls.keep(&from(1, "w"), NOW), "from then on they count at once");
     }
 }
@@ -218,7 +218,7 @@ fn of_two_at_one_server_the_one_is_meant_that_began_when_the_notice_says() {
 #[test]
 fn what_is_only_armed_has_no_end() {
     let mut run = Run::new(&[call(1, 0)]);
-    run.calls.sent(call(1, 0).attempt, Sent::Armed);
+    run.calls.set_progress(call(1, 0).attempt, StartProgress::Armed);
     assert_eq!(run.end(&notice("t1")), None);
     assert_eq!(run.end(&notice("unknown")), None);
 }

@@ -15,6 +15,7 @@ mod calls_thread;
 mod conduct;
 mod details;
 mod error;
+mod keep_warm;
 mod lazy_notice_router;
 mod local;
 mod moments;
@@ -38,7 +39,6 @@ mod stopping;
 mod task_server;
 mod throttled;
 mod timekeeper;
-mod warmth;
 
 pub use conduct::Conducted;
 pub use details::Detail;

@@ -1,6 +1,6 @@
 //! Receives the end notices of task servers for every run of this process, and routes each to its run.
 
-use super::calls_in_flight::{CallsInFlight, Sent};
+use super::calls_in_flight::{CallsInFlight, StartProgress};
 use super::calls_thread::{CALLS_STACK, below, ended};
 use super::error::RunError;
 use super::notice_matcher::NoticeMatcher;
@@ -90,7 +90,7 @@ impl Runs {
             // Only its acknowledgement shows whether this can be its end.
             let waits = {
                 let mut calls = run.calls();
-                call.progress() == Sent::Pending && calls.keep(notice, now)
+                call.progress() == StartProgress::Pending && calls.keep(notice, now)
             };
             if !waits {
                 run.notice(&call, notice);

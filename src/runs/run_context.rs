@@ -1,6 +1,6 @@
 //! What the calls and the notices of a run share: the schedule, what is in flight, and what was reported.
 
-use super::calls_in_flight::{CallInFlight, CallsInFlight, Sent};
+use super::calls_in_flight::{CallInFlight, CallsInFlight, StartProgress};
 use super::details::Details;
 use super::start_time::StartTime;
 use super::task_server::TaskServer;
@@ -75,7 +75,7 @@ impl RunContext {
         match &event.what {
             Happened::Started { start } => {
                 self.details().of(attempt).true_start = Some(time_of(*start));
-                self.calls().sent(attempt, Sent::Begun);
+                self.calls().set_progress(attempt, StartProgress::Acknowledged);
                 self.inbox.send(Input::Started(attempt));
             }
             Happened::Ended(ended) => self.ended(attempt, ended, (time_of(ended.start), time_of(ended.end))),
@@ -114,7 +114,7 @@ impl RunContext {
 
     /// An attempt is not sent ahead. It starts at its instant like any other, unless the schedule is strict.
     pub(super) fn not_sent_ahead(&self, attempt: Attempt, why: String) {
-        self.calls().sent(attempt, Sent::Refused);
+        self.calls().set_progress(attempt, StartProgress::Refused);
         if self.schedule.strict {
             self.details().message(attempt, &why);
             self.over(attempt, Input::Ended(attempt, End::Failure));

@@ -1,6 +1,6 @@
 //! Sending a start, again and again while its task server is busy.
 
-use super::calls_in_flight::{CallInFlight, Sent};
+use super::calls_in_flight::{CallInFlight, StartProgress};
 use super::task_server::TaskServer;
 use crate::rt::Monotonic;
 use crate::wire::{Ack, CallError, PreparedStart};
@@ -18,7 +18,7 @@ const LONGEST: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// Those of the last try.
-pub(super) async fn begin(
+pub(super) async fn send_start(
     server: &TaskServer,
     call: &CallInFlight,
     start: &PreparedStart,
@@ -30,9 +30,9 @@ pub(super) async fn begin(
         call.tries(Monotonic::now());
         let answer = server.channel.start(start, bound).await;
         call.sent.send_replace(match &answer {
-            Ok(_) => Sent::Begun,
-            Err(CallError::UnknownOutcome { .. }) => Sent::Pending,
-            Err(_) => Sent::Refused,
+            Ok(_) => StartProgress::Acknowledged,
+            Err(CallError::UnknownOutcome { .. }) => StartProgress::Pending,
+            Err(_) => StartProgress::Refused,
         });
         let left = bound.saturating_sub(since.elapsed());
         if !matches!(answer, Err(CallError::Busy { .. })) || left.is_zero() || call.unwanted.is_cancelled() {

@@ -1,6 +1,6 @@
 //! Stopping an attempt, and nothing else at its task server.
 
-use super::calls_in_flight::{CallInFlight, Sent};
+use super::calls_in_flight::{CallInFlight, StartProgress};
 use super::run_context::RunContext;
 use super::task_server::TaskServer;
 use crate::process::error::chain;
@@ -29,18 +29,22 @@ pub(super) async fn stop(
     if let Some(call) = call {
         call.unwanted.cancel();
         let mut sent = call.sent.subscribe();
-        let answered = timeout(ANSWER, sent.wait_for(|sent| *sent != Sent::Pending)).await;
+        let answered = timeout(ANSWER, sent.wait_for(|sent| *sent != StartProgress::Pending)).await;
         if answered.is_err() {
             // Dropped, it is not sent, or it was sent and the request to stop follows it.
             call.withdrawn.cancel();
         }
         match call.progress() {
-            Sent::Refused => return shared.over(attempt, Input::Stopped(attempt)),
-            Sent::Armed => match server.channel.disarm(key, DISARM_BOUND.min(grace.saturating_add(MARGIN))).await {
-                Ok(Disarmed::Disarmed | Disarmed::NotArmed) => return shared.over(attempt, Input::Stopped(attempt)),
-                Ok(Disarmed::Started) | Err(_) => {}
-            },
-            Sent::Pending | Sent::Begun => {}
+            StartProgress::Refused => return shared.over(attempt, Input::Stopped(attempt)),
+            StartProgress::Armed => {
+                match server.channel.disarm(key, DISARM_BOUND.min(grace.saturating_add(MARGIN))).await {
+                    Ok(Disarmed::Disarmed | Disarmed::NotArmed) => {
+                        return shared.over(attempt, Input::Stopped(attempt));
+                    }
+                    Ok(Disarmed::Started) | Err(_) => {}
+                }
+            }
+            StartProgress::Pending | StartProgress::Acknowledged => {}
         }
     }
     match server.channel.stop(key, grace, grace.saturating_add(MARGIN)).await {

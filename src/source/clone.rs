@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Packs above this number are put into one; libgit2 adds one per fetch and never tidies.
+/// Packs above this number are put into one; libgit2 adds one per fetch and never merges them.
 const MAX_PACKS: usize = 50;
 
 /// A local clone. Only this folder is ever deleted.

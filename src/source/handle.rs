@@ -196,18 +196,18 @@ impl Source {
     }
 }
 
-/// A thread that does jobs until the last sender is gone.
+/// Starts a thread that does tasks until the last sender is gone.
 fn start(name: &str, cache: Arc<RepositoryCache>) -> Result<mpsc::Sender<RepositoryTask>, SourceError> {
-    let (jobs, mut queue) = mpsc::channel::<RepositoryTask>(QUEUE);
+    let (tasks, mut queue) = mpsc::channel::<RepositoryTask>(QUEUE);
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
-            while let Some(job) = queue.blocking_recv() {
-                job(&cache);
+            while let Some(task) = queue.blocking_recv() {
+                task(&cache);
             }
         })
         .map_err(|source| SourceError::Thread { source })?;
-    Ok(jobs)
+    Ok(tasks)
 }
 
 async fn run<T: Send + 'static>(
@@ -215,13 +215,13 @@ async fn run<T: Send + 'static>(
     work: impl FnOnce(&RepositoryCache) -> Result<T, SourceError> + Send + 'static,
 ) -> Result<T, SourceError> {
     let (answer, result) = oneshot::channel();
-    let job: RepositoryTask = Box::new(move |cache| {
-        // Nobody waits any more, and nothing is lost by leaving it.
+    let task: RepositoryTask = Box::new(move |cache| {
+        // When the caller has given up, nothing is lost by leaving it.
         if !answer.is_closed() {
             let _ = answer.send(work(cache));
         }
     });
-    thread.try_send(job).map_err(|error| match error {
+    thread.try_send(task).map_err(|error| match error {
         TrySendError::Full(_) => SourceError::Busy,
         TrySendError::Closed(_) => SourceError::Stopped,
     })?;

@@ -1,4 +1,4 @@
-//! Fetching from a server: login, host keys, deadlines, and what went wrong in the user's words.
+//! Fetching from a server: login, host keys, deadlines.
 
 use super::address::Place;
 use super::config::{trust, trust_system};
@@ -33,7 +33,7 @@ pub(super) struct Remote {
     pub(super) progress: Progress,
 }
 
-/// One fetch: its secrets, and the reason found in a callback, which libgit2 would blur.
+/// One fetch: its secrets, and the error of a callback, which libgit2 would replace by its own.
 pub(super) struct Attempt<'a> {
     pub(super) remote: &'a Remote,
     pub(super) start: Instant,
@@ -96,7 +96,7 @@ impl Remote {
         })
     }
 
-    /// Brings the bare repository to what the server has: all branches and tags, those gone removed, HEAD as there.
+    /// Brings the bare repository to the state of the server: all branches and tags, removed ones pruned, and HEAD.
     pub(super) fn fetch(&self, repo: &Repository) -> Result<(), SourceError> {
         self.attempt(|attempt, kinds| attempt.run(repo, kinds))?;
         let no_branch = repo.references().is_ok_and(|mut all| all.next().is_none());

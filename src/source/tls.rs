@@ -1,5 +1,5 @@
-//! Why TLS with a git server failed. libgit2 says that it did, and of most causes nothing else: so the server is asked once
-//! more, by a client that says more. Nothing is sent over that connection.
+//! Why TLS with a git server failed. libgit2 gives no cause in most cases, so a second client, which does, connects once more.
+//! Nothing is sent over that connection.
 
 use super::address::Place;
 use rustls::pki_types::pem::PemObject;
@@ -71,7 +71,7 @@ fn words(fault: &CertificateError, host: &str) -> String {
             at(not_before.as_secs()),
             at(time.as_secs())
         ),
-        CertificateError::NotValidYet => "it does not count yet; check the clock of this machine".to_owned(),
+        CertificateError::NotValidYet => "it is not valid yet; check the clock of this machine".to_owned(),
         CertificateError::UnknownIssuer => UNTRUSTED.to_owned(),
         other => other.to_string(),
     }

@@ -20,7 +20,7 @@ const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
 /// How often a repository that vanished is searched for.
 const VANISHED: Duration = Duration::from_secs(1);
 
-/// What a watch needs to know.
+/// The settings of a watch.
 #[derive(Clone, Debug)]
 pub(super) struct WatchSettings {
     /// The git folder of a local repository; `None` polls only.
@@ -36,7 +36,7 @@ pub(super) struct WatchSettings {
 pub(super) fn start(watch: WatchSettings) -> Result<mpsc::Receiver<()>, SourceError> {
     let failed = |source| SourceError::Thread { source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
-    // One hint that waits says all there is to say.
+    // One waiting hint is enough: it carries no data.
     let (hints, receiver) = mpsc::channel(1);
     std::thread::Builder::new()
         .name("git-watch".to_owned())
@@ -107,7 +107,7 @@ fn delay(poll: Duration, jitter: f64, failures: u32, limit: Duration, random: f6
     let (poll, limit) = (poll.clamp(SHORTEST, YEAR), limit.min(YEAR));
     let jitter = if jitter.is_finite() { jitter } else { 0.0 };
     let backoff = doubled(poll, failures, limit.max(poll));
-    // Not zero even with all of it random.
+    // Never zero, even with a jitter of 1.
     jittered(backoff, jitter, random).max(backoff / 100)
 }
 
@@ -156,7 +156,7 @@ fn files(
         let _ = events.try_send(());
     })?;
     if let Some(parent) = root.parent() {
-        // Tells when the folder itself is removed, or made again.
+        // Reports when the folder itself is removed, or made again.
         let _ = watcher.watch(parent, RecursiveMode::NonRecursive);
     }
     watcher.watch(&root, RecursiveMode::NonRecursive)?;

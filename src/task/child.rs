@@ -1,8 +1,7 @@
 //! Running a program: its own process group, its pipes, and its end.
 //!
-//! It inherits from the worker that starts it the CPUs it may use; the policy it is given right after it began to live
-//! (some tens of microseconds later), since what `rt` sets is reset at a fork; the timer slack is put back to the
-//! machine's default before. Memory locks are not inherited, and of the environment only what [`CommandLine`] says. It is
+//! It inherits from the worker that starts it the CPUs that it may use. Its policy is set right after its start (some tens
+//! of microseconds later), since what `rt` sets is reset at a fork; the timer slack is set to the machine's default before. Memory locks are not inherited, and of the environment only what [`CommandLine`] says. It is
 //! started by `posix_spawn`, so that no page of locked memory is copied.
 
 use super::cancel::Cancellation;
@@ -45,7 +44,7 @@ pub(super) struct EndedProgram {
     pub(super) usage: Usage,
     /// What it wrote.
     pub(super) streams: Streams,
-    /// What was asked for and not had.
+    /// What was asked for and could not be had.
     pub(super) remarks: Vec<String>,
 }
 
@@ -162,7 +161,7 @@ impl Drop for Group {
 /// A program that runs.
 struct Program {
     group: Group,
-    /// Readable when the leader is over.
+    /// Readable when the leader has ended.
     over: OwnedFd,
     input: Option<ChildStdin>,
     /// The part of the input that is not written yet.
@@ -184,7 +183,7 @@ impl Program {
         Ok(Self { group, over, input, rest, output, errors, written: Written::default() })
     }
 
-    /// Until the leader is over. Asks the group to stop when the task is asked to, and kills it when its time is up.
+    /// Waits until the leader has ended. Asks the group to stop when the task is asked to, and kills it when its time is up.
     fn wait(&mut self, cancel: &Cancellation, limit: usize) -> io::Result<()> {
         let (mut asked, mut forced) = (false, false);
         loop {
@@ -250,7 +249,7 @@ impl Program {
         output || errors
     }
 
-    /// What is left in the pipes of a program that is over. One that left the group may still write: no more is read
+    /// Reads what is left in the pipes of an ended program. One that left the group may still write: no more is read
     /// than pipes hold.
     fn drain(&mut self, limit: usize) {
         for _ in 0..=PIPE / CHUNK {

@@ -15,7 +15,7 @@ const MAX_VARIABLE: usize = 64 * 1024;
 const INHERITED: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
 /// The variable by which a program, and all that it starts, is known as part of a run.
 pub const RUN_VARIABLE: &str = "SETPOINT_RUN";
-/// Where programs are looked for when the runner's own environment does not say it.
+/// Where programs are searched when the runner's own environment has no `PATH`.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A program and its arguments. No shell reads them.
@@ -46,7 +46,7 @@ impl CommandLine {
         Some(Self { program, arguments: words.collect(), environment: BTreeMap::new() })
     }
 
-    /// With variables of its own; they go before those of the runner.
+    /// With variables of its own; they override those of the runner.
     #[must_use]
     pub fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
         self.environment.extend(variables);
@@ -138,7 +138,7 @@ fn is_name(text: &str) -> bool {
     text.bytes().next().is_some_and(ends) && text.bytes().all(|byte| ends(byte) || byte == b'-')
 }
 
-/// A value as a program likes to read it.
+/// A value as plain text: a text as it is, everything else as JSON.
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

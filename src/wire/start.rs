@@ -19,12 +19,12 @@ pub struct AttemptKey {
     pub task_id: TaskId,
     /// Which occurrence of a periodic task, from 0.
     pub occurrence: u32,
-    /// Which try, from 1; 0 from an orchestrator that does not say.
+    /// Which attempt, from 1; 0 from an orchestrator that does not say.
     pub attempt: u32,
 }
 
 impl AttemptKey {
-    /// A task by its id alone, as an orchestrator says it that does not name the run.
+    /// A task by its id alone, as from an orchestrator that does not name the run.
     pub fn of_task(task_id: TaskId) -> Self {
         Self { run_id: String::new(), task_id, occurrence: 0, attempt: 0 }
     }
@@ -44,7 +44,7 @@ impl AttemptKey {
     }
 }
 
-/// What a task server is asked to do.
+/// A request to start a task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Start {
     /// What is started.
@@ -173,7 +173,7 @@ pub struct StartCall {
     pub payload: Payload,
 }
 
-/// Why a request to start is not one.
+/// Why a request to start is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartFault {
     /// It names no task.

@@ -7,7 +7,7 @@
 mod parts;
 mod servers;
 
-use super::calls_in_flight::{CallInFlight, CallsInFlight, Sent};
+use super::calls_in_flight::{CallInFlight, CallsInFlight, StartProgress};
 use super::notice_matcher::NoticeMatcher;
 use super::offset::RoundTrip;
 use super::task_server::Clock;
@@ -227,7 +227,7 @@ impl Simulation {
             Effect::Stop { attempt, .. } | Effect::Kill(attempt) => {
                 if let Some(call) = self.runs[at].calls.of(attempt) {
                     call.unwanted.cancel();
-                    let wait = if call.progress() == Sent::Pending { 100 * MS } else { 0 };
+                    let wait = if call.progress() == StartProgress::Pending { 100 * MS } else { 0 };
                     self.push(wait, Event::Stop((at, attempt)));
                 }
             }
@@ -285,7 +285,7 @@ impl Simulation {
         };
         self.ends.remember(&notice);
         let id = (at, call.attempt);
-        if call.progress() == Sent::Pending && self.runs[at].calls.keep(&notice, now) {
+        if call.progress() == StartProgress::Pending && self.runs[at].calls.keep(&notice, now) {
             self.kept.push((notice, about));
         } else {
             self.counts(id, &notice, about);
@@ -307,7 +307,7 @@ impl Simulation {
     fn acknowledged(&mut self, id: Id, wall: Duration) {
         let name = if self.server(id) == WRAPPER { "kind" } else { "" };
         let early = self.runs[id.0].calls.acknowledged(id.1, name, Some(wall));
-        self.runs[id.0].calls.sent(id.1, Sent::Begun);
+        self.runs[id.0].calls.set_progress(id.1, StartProgress::Acknowledged);
         self.step(id.0, Input::Started(id.1));
         if let Some((_, notice)) = early {
             let about = self.kept.iter().find(|(kept, _)| *kept == notice).and_then(|(_, about)| *about);

@@ -3,7 +3,7 @@
 use super::parts::{from, stranger};
 use super::{Event, Id, MS, SECOND, Simulation, WRAPPER};
 use crate::model::nanos;
-use crate::runs::calls_in_flight::Sent;
+use crate::runs::calls_in_flight::StartProgress;
 use crate::schedule::{End, Input};
 use crate::wire::{Arm, EndNotice, through};
 use std::time::Duration;
@@ -16,11 +16,11 @@ impl Simulation {
         let is_other = call.instance != there.instance.to_string();
         if is_other || there.unwanted.contains(&id) || there.host.monotonic(now) > nanos(call.release + call.late_limit)
         {
-            self.runs[id.0].calls.sent(id.1, Sent::Refused);
+            self.runs[id.0].calls.set_progress(id.1, StartProgress::Refused);
             return self.push(way, Event::Tell(id.0, Input::Refused(id.1)));
         }
         there.armed.insert(id, nanos(call.release));
-        self.runs[id.0].calls.sent(id.1, Sent::Armed);
+        self.runs[id.0].calls.set_progress(id.1, StartProgress::Armed);
         self.due(server, id);
     }
 
@@ -65,7 +65,7 @@ impl Simulation {
         if self.servers[server].running.is_none() && !self.servers[server].unwanted.contains(&id) {
             return self.begin(server, id);
         }
-        call.sent.send_replace(Sent::Refused);
+        call.sent.send_replace(StartProgress::Refused);
         let again = self.now + 20 * MS;
         if self.servers[server].unwanted.contains(&id) || again > until || call.unwanted.is_cancelled() {
             self.push(way, Event::Tell(id.0, Input::Refused(id.1)));
@@ -79,8 +79,8 @@ impl Simulation {
         let (way, come) = (self.way(), self.runs[id.0].calls.of(id.1).map(|call| call.progress()));
         match come {
             None => {}
-            Some(Sent::Refused) => self.push(0, Event::Tell(id.0, Input::Stopped(id.1))),
-            Some(Sent::Armed | Sent::Pending | Sent::Begun) => {
+            Some(StartProgress::Refused) => self.push(0, Event::Tell(id.0, Input::Stopped(id.1))),
+            Some(StartProgress::Armed | StartProgress::Pending | StartProgress::Acknowledged) => {
                 // It may end before the request arrives, and something else begin there.
                 if self.servers[self.server(id)].running == Some(id) {
                     self.unsure.insert(id);
