@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use setpoint::model::TaskAddress;
-use setpoint::task::{Registry, Runner, RunnerError, Settings};
+use setpoint::task::{Registry, Runner, RunnerError, RunnerSettings};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RunnerError> {
@@ -13,5 +13,5 @@ async fn main() -> Result<(), RunnerError> {
         let number: i64 = task.parameter("number")?.ok_or("`number` is missing")?;
         Ok(json!({"doubled": 2 * number}))
     });
-    Runner::new(Settings::new(TaskAddress::Tcp(host, port)), registry).serve().await
+    Runner::new(RunnerSettings::new(TaskAddress::Tcp(host, port)), registry).serve().await
 }

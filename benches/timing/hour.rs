@@ -36,7 +36,7 @@ pub fn run() {
     ledger.begin_run(&RunId::new("r"), now).unwrap();
 
     let begin = Instant::now();
-    let (mut onlooker, mut all) = moments(264);
+    let (mut sender, mut all) = moments(264);
     let recorder = Recorder::new(Some((ledger, RunId::new("r"))), Arc::clone(&schedule));
     let follows = std::thread::spawn(move || {
         let mut settled = 0u32;
@@ -52,17 +52,17 @@ pub fn run() {
             None => (next, Input::Tick),
         };
         record.input(at, &input);
-        onlooker.tell(Moment::Input(at, input));
+        sender.send(Moment::Input(at, input));
         timeline.step(at, input, &mut effects);
         for effect in effects.drain(..) {
             record.effect(&schedule, at, &effect);
-            onlooker.tell(Moment::Effect(at, effect));
+            sender.send(Moment::Effect(at, effect));
             match effect {
                 Effect::Start { attempt, .. } => ended = Some((at + TOOK, attempt)),
                 Effect::Settled { task, first, .. } => {
                     // A real run has a millisecond for each: this one waits for who writes it down.
-                    onlooker.settled(record.take(task, first).unwrap());
-                    while !onlooker.hand_over() {
+                    sender.settled(record.take(task, first).unwrap());
+                    while !sender.hand_over() {
                         std::thread::sleep(Duration::from_micros(100));
                     }
                 }
@@ -70,7 +70,7 @@ pub fn run() {
             }
         }
     }
-    drop(onlooker);
+    drop(sender);
     assert_eq!(follows.join().unwrap(), OCCURRENCES);
     note("an hour at 1 kHz, simulated in", &format!("{:.0} s", begin.elapsed().as_secs_f64()));
     let most = resident();

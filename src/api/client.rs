@@ -15,6 +15,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use http_body_util::{BodyExt, Limited};
 use hyper::{Method, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +24,10 @@ use tokio::net::UnixStream;
 /// Lines of logs as they come.
 pub type Lines = BoxStream<'static, Result<LogLine, ClientError>>;
 
+/// What is percent-encoded in one segment of a path or one value of a query: all but the unreserved characters (RFC 3986).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// The same where slashes separate segments.
+const PATH: &AsciiSet = &SEGMENT.remove(b'/');
 /// No answer is larger.
 const ANSWER_LIMIT: usize = 64 << 20;
 
@@ -70,7 +75,7 @@ impl Client {
         ];
         for (name, value) in values {
             if let Some(value) = value {
-                path.push_str(&format!("&{name}={}", encoded(&value, false)));
+                path.push_str(&format!("&{name}={}", segment(&value)));
             }
         }
         self.ask(Method::GET, &path, self.timeout + wait).await
@@ -81,7 +86,8 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn why(&self, instance: &InstanceId) -> Result<Why, ClientError> {
-        self.ask(Method::GET, &format!("/v1/why/{}", encoded(&instance.to_string(), true)), self.timeout).await
+        self.ask(Method::GET, &format!("/v1/why/{}", utf8_percent_encode(&instance.to_string(), PATH)), self.timeout)
+            .await
     }
 
     /// Runs a schedule of the commit in force, once, now.
@@ -89,7 +95,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`]; refused when its `overlap` says that it does not run now.
     pub async fn run(&self, schedule: &ScheduleName) -> Result<RunAsked, ClientError> {
-        self.ask(Method::POST, &format!("/v1/run/{}", encoded(schedule.as_str(), false)), self.timeout).await
+        self.ask(Method::POST, &format!("/v1/run/{}", segment(schedule.as_str())), self.timeout).await
     }
 
     /// Has a plan carried out, and waits for its end however long that takes.
@@ -106,7 +112,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn runs(&self, schedule: Option<&ScheduleName>, limit: usize) -> Result<Vec<Run>, ClientError> {
-        let of = schedule.map(|name| format!("&schedule={}", encoded(name.as_str(), false))).unwrap_or_default();
+        let of = schedule.map(|name| format!("&schedule={}", segment(name.as_str()))).unwrap_or_default();
         self.ask(Method::GET, &format!("/v1/runs?limit={limit}{of}"), self.timeout).await
     }
 
@@ -115,7 +121,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn figures(&self, schedule: &ScheduleName) -> Result<Vec<TaskFigures>, ClientError> {
-        let path = format!("/v1/figures/{}", encoded(schedule.as_str(), false));
+        let path = format!("/v1/figures/{}", segment(schedule.as_str()));
         self.ask(Method::GET, &path, self.timeout).await
     }
 
@@ -126,7 +132,7 @@ impl Client {
     pub async fn logs(&self, of: &LogsOf) -> Result<(Vec<String>, Lines), ClientError> {
         let LogsOf { name, tail, follow, timestamps } = of;
         let tail = tail.map(|count| format!("&tail={count}")).unwrap_or_default();
-        let path = format!("/v1/logs?name={}&follow={follow}&timestamps={timestamps}{tail}", encoded(name, false));
+        let path = format!("/v1/logs?name={}&follow={follow}&timestamps={timestamps}{tail}", segment(name));
         let late = |_| ClientError::Timeout { after: self.timeout };
         let begin = self.exchange(Method::GET, &path, Bytes::new());
         let exchange = tokio::time::timeout(self.timeout, begin).await.map_err(late)??;
@@ -153,7 +159,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn run_record(&self, id: &str) -> Result<RunRecord, ClientError> {
-        self.ask(Method::GET, &format!("/v1/runs/{}", encoded(id, false)), self.timeout).await
+        self.ask(Method::GET, &format!("/v1/runs/{}", segment(id)), self.timeout).await
     }
 
     /// Asks for a fetch and a look, now.
@@ -169,7 +175,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn suspend(&self, deployment: &DeploymentName) -> Result<Accepted, ClientError> {
-        self.ask(Method::POST, &format!("/v1/suspend/{}", encoded(deployment.as_str(), false)), self.timeout).await
+        self.ask(Method::POST, &format!("/v1/suspend/{}", segment(deployment.as_str())), self.timeout).await
     }
 
     /// Keeps a deployment running again.
@@ -177,7 +183,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn resume(&self, deployment: &DeploymentName) -> Result<Accepted, ClientError> {
-        self.ask(Method::POST, &format!("/v1/resume/{}", encoded(deployment.as_str(), false)), self.timeout).await
+        self.ask(Method::POST, &format!("/v1/resume/{}", segment(deployment.as_str())), self.timeout).await
     }
 
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, limit: Duration) -> Result<T, ClientError> {
@@ -236,15 +242,7 @@ fn refused(status: StatusCode, body: &[u8]) -> ClientError {
     }
 }
 
-/// Percent-encodes all but unreserved characters, and slashes where they separate.
-fn encoded(text: &str, slashes: bool) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
-            b'/' if slashes => out.push('/'),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
+/// Text as one segment of a path or one value of a query.
+fn segment(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, SEGMENT)
 }

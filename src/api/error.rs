@@ -3,7 +3,7 @@
 use super::dto::Problem;
 use crate::daemon::timing::AskError;
 use crate::daemon::{ApplyRefused, HandleError};
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::store::StoreError;
 use axum::Json;
 use axum::http::StatusCode;

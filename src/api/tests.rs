@@ -151,7 +151,7 @@ async fn why_takes_an_instance_and_says_when_it_knows_none() {
         .with(async |client| {
             let error = client.why(&api).await.unwrap_err();
             assert!(matches!(&error, ClientError::Refused { status: 404, .. }), "{error:?}");
-            let seen = crate::store::Seen::absent(NodeName::local(), api.clone());
+            let seen = crate::store::ObservedInstance::absent(NodeName::local(), api.clone());
             bench.store.ledger("prod").saw(&[seen], "looked", Timestamp::UNIX_EPOCH).unwrap();
             assert_eq!(client.why(&api).await.unwrap().history.len(), 1);
         })

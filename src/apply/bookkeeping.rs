@@ -12,7 +12,7 @@ use crate::plan::{
     remembered, reported, spec_digest, wish,
 };
 use crate::process::clock;
-use crate::store::{Ledger, Seen, StoreError};
+use crate::store::{Ledger, ObservedInstance, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -207,7 +207,7 @@ impl<'a> Books<'a> {
         };
         let state = state.to_owned();
         let (node, instance, container) = (node.clone(), instance.clone(), Some(container.clone()));
-        let seen = Seen { node, instance, container, state, health, revision, since: None };
+        let seen = ObservedInstance { node, instance, container, state, health, revision, since: None };
         let why = why(step);
         self.keep(|job| job.ledger.saw(&[seen], &why, clock::now()).map(drop));
     }

@@ -3,7 +3,7 @@
 use crate::engine::{ActError, Interrupt};
 use crate::model::{HealthReport, Observed};
 use crate::plan::{Milestone, Plan, Step, StepId, Subject};
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::store::{Ledger, StoreError};
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -4,7 +4,7 @@
 use super::probes::Target;
 use crate::engine::Scope;
 use crate::model::{Container, ContainerId, Desired, Health, Image, InstanceId, NEXT, Observed, OwnerId, PREV, Status};
-use crate::store::{InstanceRow, Seen};
+use crate::store::{InstanceRow, ObservedInstance};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The scope of the observation for a plan: our containers, and the images that Desired names, under any of their names.
@@ -75,11 +75,12 @@ pub fn by_instance<'a>(observed: &'a Observed, owner: &OwnerId) -> BTreeMap<&'a 
 
 /// The observed state of every instance that exists or is known to have existed. With an incomplete observation nothing counts as
 /// absent.
-pub fn seen(observed: &Observed, owner: &OwnerId, known: &BTreeSet<InstanceId>) -> Vec<Seen> {
+pub fn seen(observed: &Observed, owner: &OwnerId, known: &BTreeSet<InstanceId>) -> Vec<ObservedInstance> {
     let present = by_instance(observed, owner);
     let absent = known.iter().filter(|instance| observed.is_complete() && !present.contains_key(instance));
-    let absent: Vec<Seen> = absent.map(|instance| Seen::absent(observed.node.clone(), instance.clone())).collect();
-    let present = present.into_iter().map(|(instance, container)| Seen {
+    let absent: Vec<ObservedInstance> =
+        absent.map(|instance| ObservedInstance::absent(observed.node.clone(), instance.clone())).collect();
+    let present = present.into_iter().map(|(instance, container)| ObservedInstance {
         node: observed.node.clone(),
         instance: instance.clone(),
         container: Some(container.id.clone()),
@@ -113,7 +114,7 @@ mod tests {
         assert_eq!(looks.len(), 2);
         assert_eq!(looks[0].container, Some(ContainerId::new("old")));
         assert_eq!(looks[0].state, "exited (0)");
-        assert_eq!(looks[1], Seen::absent(NodeName::local(), "shop/db/1".parse().unwrap()));
+        assert_eq!(looks[1], ObservedInstance::absent(NodeName::local(), "shop/db/1".parse().unwrap()));
         observed.missing.push("container x".to_owned());
         assert_eq!(seen(&observed, &owner, &known).len(), 1, "absence is not known on half a look");
     }

@@ -6,8 +6,7 @@ use crate::api::dto::{Event, LogLine, Run, RunRecord, Status, TaskFigures, Why};
 use crate::api::{Client, ClientError};
 use crate::daemon::why::why;
 use crate::daemon::{Logs, LogsOf, logs};
-use crate::model::{CommitId, InstanceId, NodeName, RunId, ScheduleName};
-use crate::plan::PlanId;
+use crate::model::{InstanceId, RunId, ScheduleName};
 use crate::process::clock;
 use crate::store::{EventFilter, RunFilter, Store};
 use futures_util::StreamExt;
@@ -156,10 +155,10 @@ mod tests {
     use super::*;
     use crate::api::{Listener, Socket, serve};
     use crate::event::{Event as Recorded, Fact};
-    use crate::model::{Revision, Timestamp};
-    use crate::plan::Subject;
+    use crate::model::{CommitId, NodeName, Revision, Timestamp};
+    use crate::plan::{PlanId, Subject};
     use crate::schedule::RunVerdict;
-    use crate::store::{DueKey, FireOutcome, RevisionOutcome, Seen};
+    use crate::store::{DueKey, FireOutcome, ObservedInstance, RevisionOutcome};
     use std::sync::Arc;
     use tokio_util::sync::CancellationToken;
 
@@ -183,7 +182,14 @@ mod tests {
         };
         ledger.revision(&commit, RevisionOutcome::Accepted, None, None, at).unwrap();
         ledger
-            .saw(&[Seen { state: summary("running"), ..Seen::absent(NodeName::local(), api.clone()) }], "seen", at)
+            .saw(
+                &[ObservedInstance {
+                    state: summary("running"),
+                    ..ObservedInstance::absent(NodeName::local(), api.clone())
+                }],
+                "seen",
+                at,
+            )
             .unwrap();
         let plan = || summary("7c1e42ab90d1");
         for fact in [

@@ -180,7 +180,7 @@ pub(super) async fn carry_out(
         applied = work => applied,
         never = signals.drive_with(stop.clone(), |_| display.borrow().stopping()) => match never {},
     };
-    let applied = applied.map_err(|error| Failure::new(crate::process::supervise::chain(&error)))?;
+    let applied = applied.map_err(|error| Failure::new(crate::process::error::chain(&error)))?;
     if wanted.is_some() {
         record_revision(ledger, plan, &applied)?;
     }

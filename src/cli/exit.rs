@@ -5,7 +5,7 @@ use crate::apply::Violations;
 use crate::daemon::SettingsError;
 use crate::engine::EngineError;
 use crate::manifest::Report;
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::source::SourceError;
 use crate::store::{LockError, StoreError};
 use crate::wire::TlsError;

@@ -163,7 +163,7 @@ async fn carry_out(
     for (name, result) in results {
         let (ok, text) = match result {
             Ok(text) => (true, text),
-            Err(error) => (false, format!("FAILED: {}", crate::process::supervise::chain(&error))),
+            Err(error) => (false, format!("FAILED: {}", crate::process::error::chain(&error))),
         };
         failed += usize::from(!ok);
         if session.printer.json {

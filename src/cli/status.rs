@@ -11,7 +11,7 @@ use crate::daemon::status::{self as of_daemon, EngineStatus, InstanceStatus};
 use crate::engine::Scope;
 use crate::model::{self, Container, InstanceId, Observed};
 use crate::process::clock;
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::store::Ledger;
 use clap::Args;
 use comfy_table::{Table, presets};

@@ -5,9 +5,9 @@ use super::exit::{Exit, Failure};
 use super::session::Session;
 use crate::model::RealTime;
 use crate::process::config;
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::rt;
-use crate::task::{CommandLine, Registry, Runner, Settings};
+use crate::task::{CommandLine, Registry, Runner, RunnerSettings};
 use clap::Args;
 use std::num::NonZeroUsize;
 
@@ -79,7 +79,7 @@ pub(super) fn run(session: &Session, args: &TaskArgs) -> Result<Exit, Failure> {
         );
     }
     let policy = args.policy.with(args.priority);
-    let settings = Settings {
+    let settings = RunnerSettings {
         names: args.name.clone(),
         orchestrator: args.orchestrator.as_deref().map(address).transpose()?,
         tls: args.tls.files(),
@@ -87,7 +87,7 @@ pub(super) fn run(session: &Session, args: &TaskArgs) -> Result<Exit, Failure> {
         lock_memory: args.lock_memory,
         strict: args.strict,
         parallel: args.parallel,
-        ..Settings::new(address(&args.address)?)
+        ..RunnerSettings::new(address(&args.address)?)
     };
     // Before the runtime is made: its thread must be able to interrupt a task that never waits.
     for refused in rt::apply(settings.serving()).refusals() {

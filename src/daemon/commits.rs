@@ -7,7 +7,7 @@ use crate::apply::load::{LoadError, Loaded};
 use crate::event::{Event, Fact};
 use crate::model::Revision;
 use crate::process::clock;
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::store::{RevisionOutcome, StoreError};
 
 impl Reconciler {

@@ -1,4 +1,4 @@
-//! Waiting longer after each failure, with jitter so that many waiters do not come back at once.
+//! Waiting longer after each failure, with jitter so that many waiters do not come back at the same time.
 
 use std::time::Duration;
 
@@ -27,9 +27,8 @@ impl Backoff {
 
     /// Counts a failure and says how long to wait. `random` is uniform in 0..1.
     pub fn fail(&mut self, random: f64) -> Duration {
-        let factor = 2u32.saturating_pow(self.failures.min(30));
+        let wait = doubled(self.first, self.failures, self.max);
         self.failures = self.failures.saturating_add(1);
-        let wait = self.first.saturating_mul(factor).min(self.max);
         let share = 1.0 - self.jitter.clamp(0.0, 1.0) * random.clamp(0.0, 1.0);
         wait.mul_f64(share)
     }
@@ -38,6 +37,11 @@ impl Backoff {
     pub fn reset(&mut self) {
         self.failures = 0;
     }
+}
+
+/// `first`, doubled for each failure in a row, and never longer than `max`.
+pub fn doubled(first: Duration, failures: u32, max: Duration) -> Duration {
+    first.saturating_mul(2u32.saturating_pow(failures.min(30))).min(max)
 }
 
 /// `interval` with up to `share` (0 to 1) of it added or taken away. `random` is uniform in 0..1.

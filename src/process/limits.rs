@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the number of files and connections that may be open at once to the most that this process may have. The usual limit
+/// Raises the number of files and connections that may be open at the same time to the most that this process may have. The usual limit
 /// of 1024 is for programs that use `select`; each run, container and client takes a few.
 pub fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);

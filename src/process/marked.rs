@@ -1,11 +1,11 @@
 //! Processes that are known by a variable of their environment: those that a process of this program started, and all that they
-//! started in turn, also when that process is gone and nobody has their numbers.
+//! started in turn, also when that process is gone and their numbers are not known.
 
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 use std::io;
 use std::os::fd::OwnedFd;
 
-/// A process with the mark. What is done to it is done to no other, although its number may be given away.
+/// A process with the mark. A signal to it reaches no other process, even if its number is reused.
 #[derive(Debug)]
 pub struct Marked {
     number: Pid,
@@ -21,7 +21,7 @@ impl Marked {
     /// Asks it to end.
     ///
     /// # Errors
-    /// When this process may not; that it has ended is none.
+    /// When this process may not; that it has ended is not an error.
     pub fn ask(&self) -> io::Result<()> {
         self.signal(Signal::TERM)
     }
@@ -44,7 +44,7 @@ impl Marked {
 
 /// The processes, other than this one, whose environment gives `variable` this value. Those of other users cannot be asked and
 /// are not among them, unless this one is root. One that is executing another program at this moment shows no environment and is
-/// not among them either: who must be sure looks twice.
+/// not among them either: a caller that must be sure reads the list twice.
 pub fn find(variable: &str, value: &str) -> Vec<Marked> {
     let mark = format!("{variable}={value}").into_bytes();
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
@@ -52,7 +52,7 @@ pub fn find(variable: &str, value: &str) -> Vec<Marked> {
     let others = numbers.filter_map(Pid::from_raw).filter(|number| *number != getpid());
     let found = others.filter(|number| carries(*number, &mark)).filter_map(|number| {
         let process = pidfd_open(number, PidfdFlags::empty()).ok()?;
-        // The number may have been given away between the two.
+        // The number may have been reused between the two.
         carries(number, &mark).then_some(Marked { number, process })
     });
     found.collect()

@@ -1,4 +1,5 @@
-//! What every part of the running process shares: settings from the environment, the clock, tasks, shutdown, logs, backoff.
+//! What every part of the running process shares: settings from the environment, the clock, tasks, shutdown, logs, errors,
+//! backoff, locks between processes, Unix sockets.
 //!
 //! Adapters and everything after them in the flow may use it; the vocabulary and the pure stages may not. Each of the
 //! things that a library could do anywhere and that this program does in one place only lives here: asking for the time
@@ -8,11 +9,14 @@ pub mod backoff;
 pub mod boot;
 pub mod clock;
 pub mod config;
+pub mod error;
 pub mod interfaces;
 pub mod limits;
+pub mod lock;
 pub mod marked;
 pub mod orphans;
 pub mod shutdown;
+pub mod socket;
 pub mod state_folder;
 pub mod supervise;
 pub mod telemetry;

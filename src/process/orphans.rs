@@ -1,9 +1,10 @@
 //! Processes whose parents ended before them.
 //!
-//! The kernel hands them to the first process of their container. That may be this program, as in its image; whoever is
-//! first has to take note of their ends, or each stays as a zombie for ever. Our own children are left to who started them:
-//! their ends say how they ended.
+//! The kernel hands them to the first process of their container. That may be this program, as in its image; the first
+//! process has to reap them, or each stays as a zombie for ever. Our own children are left to the code that started them,
+//! which needs their exit codes.
 
+use procfs::process::{Stat, all_processes};
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, getpid, waitid, waitpid};
 use std::collections::BTreeSet;
 use std::io;
@@ -11,15 +12,15 @@ use std::process::Child;
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-/// How often ends are taken note of.
+/// How often orphans are reaped.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// Held for reading while a child is made, until it is known as ours.
+/// Held for reading while a child is started, until it is known as ours.
 static MAKING: RwLock<()> = RwLock::new(());
 /// The process groups of our own children.
 static OURS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
-/// A child of ours, whose end is left to who started it. Dropped when that took note of it.
+/// A child of ours, which is left to the code that started it. Dropped when that code has reaped it.
 #[derive(Debug)]
 #[must_use = "a child that is not known as ours is taken for an orphan"]
 pub struct Known(i32);
@@ -42,7 +43,7 @@ pub fn beside(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<(Child, K
     Ok((child, Known(group)))
 }
 
-/// Takes note of the ends of orphans for as long as the process lives, if it is the first one here.
+/// Reaps orphans for as long as this process lives, if it is the first one here.
 pub fn watch() {
     if getpid() != Pid::INIT {
         return;
@@ -59,33 +60,26 @@ pub fn watch() {
     }
 }
 
-/// Takes note of the ends of orphans; says of how many.
+/// Reaps orphans; returns how many.
 fn sweep() -> usize {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    // The usual answer, and a short one: nothing has ended.
+    // The usual answer, and a cheap one: nothing has ended.
     if !matches!(waitid(WaitId::All, options), Ok(Some(_))) {
         return 0;
     }
-    let me = getpid().as_raw_pid();
-    let Ok(processes) = std::fs::read_dir("/proc") else { return 0 };
-    let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    let ended = numbers.filter(|number| {
-        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
-        ended_child(&stat, me).is_some_and(is_orphan)
-    });
-    ended.filter(|number| reap(*number)).count()
+    let ended = ended_children(getpid().as_raw_pid()).filter(|stat| is_orphan(stat.pgrp));
+    ended.filter(|stat| reap(stat.pid)).count()
 }
 
-/// The process group of a zombie that is a child of `parent`, from its `/proc/<pid>/stat`.
-fn ended_child(stat: &str, parent: i32) -> Option<i32> {
-    // The name stands in brackets and may hold anything.
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-    let (state, above, group) = (fields.next()?, fields.next()?, fields.next()?);
-    (state == "Z" && above.parse() == Ok(parent)).then(|| group.parse().ok())?
+/// The zombies among the children of a process.
+fn ended_children(parent: i32) -> impl Iterator<Item = Stat> {
+    let processes = all_processes().into_iter().flatten();
+    let stats = processes.filter_map(|process| process.ok()?.stat().ok());
+    stats.filter(move |stat| stat.state == 'Z' && stat.ppid == parent)
 }
 
 fn is_orphan(group: i32) -> bool {
-    // A child that is just being made is known as ours when this is free.
+    // A child that is being started is known as ours when this is free.
     let _made = MAKING.write().unwrap_or_else(PoisonError::into_inner);
     !OURS.lock().unwrap_or_else(PoisonError::into_inner).contains(&group)
 }
@@ -97,12 +91,26 @@ fn reap(number: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
 
     #[test]
-    fn a_zombie_of_ours_is_told_from_all_else() {
-        assert_eq!(ended_child("12 (a) b) Z 1 7 7 0", 1), Some(7));
-        assert_eq!(ended_child("12 (sh) S 1 7 7 0", 1), None, "it lives");
-        assert_eq!(ended_child("12 (sh) Z 3 7 7 0", 1), None, "another's");
-        assert_eq!(ended_child("", 1), None);
+    fn a_zombie_of_ours_is_distinguished_from_all_else() {
+        let spawn = |script| Command::new("sh").args(["-c", script]).process_group(0).spawn().unwrap();
+        let (mut ended, mut alive) = (spawn("exit 3"), spawn("sleep 60"));
+        let me = getpid().as_raw_pid();
+        let find = |child: &Child, parent| {
+            let pid = i32::try_from(child.id()).unwrap();
+            ended_children(parent).find(|stat| stat.pid == pid).map(|stat| stat.pgrp == pid)
+        };
+        let begin = std::time::Instant::now();
+        while find(&ended, me).is_none() && begin.elapsed() < Duration::from_secs(20) {}
+        assert_eq!(find(&ended, me), Some(true));
+        assert_eq!(find(&alive, me), None, "it lives");
+        assert_eq!(find(&ended, me + 1), None, "another's");
+        alive.kill().unwrap();
+        alive.wait().unwrap();
+        ended.wait().unwrap();
+        assert_eq!(find(&ended, me), None);
     }
 }

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first asks everything to end in order, the second ends the process at once.
+//! SIGINT and SIGTERM: the first asks everything to end in order, the second ends the process immediately.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ impl Signals {
 
     /// Waits for the first signal, cancels `stop`, and ends the process at the second.
     pub async fn drive(self, stop: CancellationToken) -> std::convert::Infallible {
-        let say = |name| tracing::info!(signal = name, "stopping; a second signal ends the process at once");
+        let say = |name| tracing::info!(signal = name, "stopping; a second signal ends the process immediately");
         self.drive_with(stop, say).await
     }
 
@@ -41,7 +41,7 @@ impl Signals {
 
     /// The next signal: its name and the exit code that shells give it.
     async fn next(&mut self) -> (&'static str, i32) {
-        // Both arms are cancel-safe: a signal that came stays noted in its stream.
+        // Both arms are cancel-safe: a signal that came stays in its stream.
         tokio::select! {
             _ = self.interrupt.recv() => ("SIGINT", 130),
             _ = self.terminate.recv() => ("SIGTERM", 143),

@@ -1,11 +1,11 @@
-//! The state folder of a daemon: held by one at a time, and looked after while it runs. A daemon whose folder was removed would
-//! go on with files that nobody sees, and its lock would keep nobody out.
+//! The state folder of a daemon: held by one at a time, and checked while it runs. A daemon whose folder was removed would
+//! go on with files that no other process sees, and its lock would not exclude a second daemon.
 
+use super::lock::LockFile;
 use rustix::fd::OwnedFd;
-use rustix::fs::{Access, FlockOperation, Mode, OFlags, access, flock, fstat, open};
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use rustix::fs::{Access, Mode, OFlags, access, fstat, open};
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// A held state folder; given back when it is dropped, and by the kernel when the process dies.
@@ -15,7 +15,7 @@ pub struct StateFolder {
     /// What must stay what it is: the folder and files in it. They are held open, so that no other file can get the inode of
     /// one that was removed; only as paths, because closing a file of SQLite would give its locks back.
     known: Vec<(PathBuf, OwnedFd)>,
-    _lock: File,
+    _lock: LockFile,
 }
 
 /// The state folder cannot be held, or is no longer the one that was.
@@ -73,33 +73,22 @@ impl StateFolder {
             .map_err(|source| StateFolderError::Open { path: path.to_owned(), source })?;
         let lock_path = path.join("daemon.lock");
         let failed = |source| StateFolderError::Open { path: lock_path.clone(), source };
-        let mut options = OpenOptions::new();
-        let options = options.create(true).read(true).write(true).truncate(false).mode(0o600);
-        let mut lock = options.open(&lock_path).map_err(failed)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut text = String::new();
-                let holder = match lock.read_to_string(&mut text) {
-                    Ok(_) if !text.trim().is_empty() => format!("process {}", text.trim()),
-                    _ => "an unnamed process".to_owned(),
-                };
-                return Err(StateFolderError::Held { path: path.to_owned(), holder });
-            }
-            Err(error) => return Err(failed(error.into())),
+        let mut lock = LockFile::open(&lock_path).map_err(failed)?;
+        if !lock.try_lock().map_err(failed)? {
+            let holder = lock.holder().map_or_else(|| "an unnamed process".to_owned(), |pid| format!("process {pid}"));
+            return Err(StateFolderError::Held { path: path.to_owned(), holder });
         }
-        let note = lock.set_len(0).and_then(|()| lock.seek(SeekFrom::Start(0)));
-        note.and_then(|_| writeln!(lock, "{}", std::process::id())).map_err(failed)?;
+        lock.set_holder(&std::process::id().to_string()).map_err(failed)?;
         let mut folder = Self { path: path.to_owned(), known: Vec::new(), _lock: lock };
         folder.watch(path)?;
         folder.watch(&lock_path)?;
         Ok(folder)
     }
 
-    /// Takes a file in it under watch.
+    /// Adds a file in it to those that are checked.
     ///
     /// # Errors
-    /// When it is not there.
+    /// When it does not exist.
     pub fn watch(&mut self, file: &Path) -> Result<(), StateFolderError> {
         let failed = |error: rustix::io::Errno| StateFolderError::Open { path: file.to_owned(), source: error.into() };
         let held = open(file, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
@@ -107,7 +96,7 @@ impl StateFolder {
         Ok(())
     }
 
-    /// Whether all is still there, is what it was, and can be written.
+    /// Checks that the folder and its files still exist, were not replaced, and can be written.
     ///
     /// # Errors
     /// See [`StateFolderError`].

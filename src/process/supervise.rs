@@ -1,6 +1,7 @@
 //! The only place that starts tasks. Each has a name and a policy for its end; a panic is caught and counts as an error.
 
 use super::Backoff;
+use super::error::chain;
 use futures_util::FutureExt;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -12,7 +13,7 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long the end of a task whose counterpart is gone waits for the end of that counterpart, which says the cause.
+/// How long the end of a task whose counterpart is gone waits for the end of that counterpart, which has the cause.
 const CAUSE: Duration = Duration::from_secs(1);
 
 /// What a task ends with: `Ok` when its work is done or it was asked to stop.
@@ -60,7 +61,7 @@ pub struct Supervisor {
 struct Inner {
     stop: CancellationToken,
     tracker: TaskTracker,
-    /// Tasks under way by a running number.
+    /// Running tasks, by their number.
     running: Mutex<BTreeMap<u64, (String, Option<AbortHandle>)>>,
     next: Mutex<u64>,
     lost: Mutex<Option<Lost>>,
@@ -175,14 +176,14 @@ impl Supervisor {
 }
 
 impl Inner {
-    /// Notes the first loss and asks everything to stop.
+    /// Records the first loss and asks everything to stop.
     fn lose(&self, lost: Lost) {
         lock(&self.lost).get_or_insert(lost);
         self.stop.cancel();
     }
 }
 
-/// Takes a task off the list, also when it is aborted.
+/// Removes a task from the list, also when it is aborted.
 struct Unregister {
     inner: Arc<Inner>,
     id: u64,
@@ -203,7 +204,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 struct Failed {
     /// One line with all causes.
     error: String,
-    /// The other end of a channel is gone: whoever held it ended first, and says why.
+    /// The other end of a channel is gone: the task that held it ended first, and has the cause.
     is_consequence: bool,
 }
 
@@ -221,21 +222,6 @@ async fn caught(work: impl Future<Output = TaskResult>) -> Result<(), Failed> {
             Err(Failed { error: format!("it panicked: {text}"), is_consequence: false })
         }
     }
-}
-
-/// An error and its causes on one line, outermost first.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.ends_with(&inner_text) {
-            text.push_str(": ");
-            text.push_str(&inner_text);
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

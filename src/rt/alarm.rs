@@ -1,8 +1,8 @@
 //! Waiting until an absolute instant or until another thread calls, whichever comes first.
 //!
-//! One word in memory holds what is going on: nobody waits, somebody waits, somebody called. The kernel compares it
-//! before it puts the waiter to sleep (`FUTEX_WAIT_BITSET`), so a call cannot fall between look and sleep. Nothing is
-//! allocated after [`alarm`], and a call that finds nobody waiting stays out of the kernel.
+//! One word in memory holds the state: idle, a thread waits, a call came. The kernel compares it before it puts the waiter to
+//! sleep (`FUTEX_WAIT_BITSET`), so a call cannot be lost between the check and the sleep. Nothing is allocated after
+//! [`alarm`], and a call without a waiter makes no system call.
 
 use super::clock::Monotonic;
 use rustix::io::Errno;
@@ -11,11 +11,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Nobody waits and nobody has called since the last wait.
+/// No thread waits, and no call came since the last wait.
 const IDLE: u32 = 0;
 /// The alarm's thread sleeps or is about to.
 const WAITING: u32 = 1;
-/// Somebody called, and the alarm's thread has not taken note.
+/// A call came, and the alarm's thread has not seen it yet.
 const CALLED: u32 = 2;
 
 /// A pair of which one end waits and the other wakes it.
@@ -29,7 +29,7 @@ pub fn alarm() -> (Alarm, Waker) {
 pub enum Wake {
     /// The instant has come. A call at the same moment ends the next wait.
     Due,
-    /// Somebody called, once or more. Says nothing about the instant: look at the clock.
+    /// A call came, once or more. Says nothing about the instant: read the clock.
     Called,
 }
 
@@ -40,7 +40,7 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// Waits until `at` or a call. Never returns [`Wake::Due`] before `at`. Returns at once when somebody called
+    /// Waits until `at` or a call. Never returns [`Wake::Due`] before `at`. Returns immediately when a call came
     /// since the last wait, or when `at` has passed.
     pub fn wait_until(&mut self, at: Monotonic) -> Wake {
         self.sleep(Some(&at.timespec()))
@@ -58,7 +58,7 @@ impl Alarm {
             while self.state.load(Ordering::Relaxed) == WAITING {
                 // Without FUTEX_CLOCK_REALTIME the time is an absolute one on CLOCK_MONOTONIC.
                 if futex::wait_bitset(&self.state, Flags::PRIVATE, WAITING, until, ANY) == Err(Errno::TIMEDOUT) {
-                    // When this fails somebody called just now, and the next wait finds that.
+                    // When this fails a call came just now, and the next wait finds that.
                     let _ = self.state.compare_exchange(WAITING, IDLE, Ordering::Relaxed, Ordering::Relaxed);
                     return Wake::Due;
                 }
@@ -78,7 +78,7 @@ pub struct Waker {
 
 impl Waker {
     /// Ends the present wait, or the next one. What was written before this call is seen after the wait. Never blocks;
-    /// enters the kernel only when the alarm's thread sleeps.
+    /// makes a system call only when the alarm's thread sleeps.
     pub fn wake(&self) {
         if self.state.swap(CALLED, Ordering::Release) == WAITING {
             // Fails only for an address that is not mapped, and ours is.

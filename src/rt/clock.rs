@@ -1,4 +1,4 @@
-//! Monotonic time, and how it lies against the wall clock.
+//! Monotonic time, and its relation to the wall clock.
 
 use crate::model::Timestamp;
 use rustix::time::{ClockId, Timespec, clock_gettime};
@@ -52,7 +52,7 @@ impl Add<Duration> for Monotonic {
     }
 }
 
-/// One moment on both clocks. Times of a run are taken on the monotonic clock and told to people through its anchor, so
+/// One moment on both clocks. Times of a run are taken on the monotonic clock and shown to people through its anchor, so
 /// that a step of the wall clock during the run shifts no recorded time against another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Anchor {

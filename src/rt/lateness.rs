@@ -7,7 +7,7 @@
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
-/// The longest value that is told apart: one hour in nanoseconds.
+/// The longest value that is recorded: one hour in nanoseconds.
 const LONGEST: u64 = 3_600_000_000_000;
 const SIGNIFICANT_DIGITS: u8 = 3;
 /// First byte of the byte form.
@@ -181,8 +181,8 @@ mod tests {
             values.sort_unstable();
             let rank = ((percent / 100.0 * values.len() as f64).ceil() as usize).max(1);
             let exact = values[rank - 1] as f64;
-            let told = lateness.percentile(percent).as_nanos() as f64;
-            prop_assert!(told >= exact && told <= exact * 1.001 + 1.0, "{told} for {exact}");
+            let recorded = lateness.percentile(percent).as_nanos() as f64;
+            prop_assert!(recorded >= exact && recorded <= exact * 1.001 + 1.0, "{recorded} for {exact}");
         }
 
         #[test]

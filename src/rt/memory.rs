@@ -15,15 +15,15 @@ const STRIDE: usize = 4 * 1024;
 /// Whether the memory of this process is locked.
 static LOCKED: Mutex<bool> = Mutex::new(false);
 
-/// Locks all memory of the process, what is mapped now and what will be, once and for good: who asks again finds it done.
+/// Locks all memory of the process, what is mapped now and what will be, once and for good: further calls do nothing.
 ///
-/// What is mapped now (the program, the heap, the stacks) is brought in at once: a page of the program that is first
+/// What is mapped now (the program, the heap, the stacks) is brought in immediately: a page of the program that is first
 /// needed in the middle of a release would come from the disk. That takes milliseconds, in which no other thread can map
 /// memory; so it happens before the first run, and never again while runs keep their time. What is mapped later stays when
 /// it was touched (`MCL_ONFAULT`) and is not brought in beforehand, or each new thread would cost its whole stack of
 /// megabytes; a real-time thread therefore touches its stack itself ([`prefault_stack`]) and its buffers before it starts.
 ///
-/// It is never undone: other runs may be under way, and memory that is needed again at the next run would be paged out in
+/// It is never undone: other runs may be in progress, and memory that is needed again at the next run would be paged out in
 /// between. The price is that the allocator cannot give back what it has once used.
 ///
 /// A process without `CAP_IPC_LOCK` whose locked memory is limited is refused, even if all of it fits now: beyond the limit
@@ -68,7 +68,7 @@ pub fn prefault_stack(bytes: usize) -> usize {
 #[inline(never)]
 fn touch(end: usize) {
     let mut frame = [0u8; STRIDE];
-    // The whole array is written, and looked at again after the call, so that it is neither left out nor shared.
+    // The whole array is written, and read again after the call, so that it is neither left out nor shared.
     let here = std::ptr::from_mut(black_box(&mut frame)).addr();
     if here > end {
         touch(end);
@@ -84,7 +84,7 @@ fn stack_pointer() -> usize {
 }
 
 /// The lowest address of the calling thread's stack; `None` when the system does not say.
-#[expect(unsafe_code, reason = "no library of ours tells a thread's stack")]
+#[expect(unsafe_code, reason = "no library of ours gives a thread's stack")]
 fn lowest_of_stack() -> Option<usize> {
     let mut lowest = std::ptr::null_mut();
     let mut size = 0;

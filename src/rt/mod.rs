@@ -1,9 +1,8 @@
 //! Real-time threads on Linux.
 //!
 //! In: what a task or the orchestrator asks for (`model::RealTime`), sizes, monotonic instants. Out: threads that run
-//! under what was asked, a report of what the kernel refused and what would change its mind ([`NotApplied`]), queues
-//! between threads of different priorities,
-//! wake-ups at absolute instants, histograms of how late they were.
+//! under what was asked, a report of what the kernel refused and what would make it possible ([`NotApplied`]), queues
+//! between threads of different priorities, wake-ups at absolute instants, histograms of how late they were.
 //!
 //! Must not: decide what runs when, log, ask for the wall clock, run on an async runtime, or take a refusal for
 //! success. Whether a refusal ends a run is the caller's choice (`Schedule::strict`).
@@ -28,6 +27,6 @@ pub use memory::{lock_memory, locked_bytes, prefault_stack};
 pub use policy::{Applied, InForce, Thread, apply, current};
 pub use queue::{NotSent, Receiver, Sender, queue, queue_of_one};
 pub use refusal::NotApplied;
-pub use thread::{DEFAULT_STACK, Prepared, Running, Settings, ThreadError, launch};
+pub use thread::{DEFAULT_STACK, Prepared, Running, ThreadError, ThreadSettings, launch};
 pub use throttling::{RtGroup, Throttling, throttling, waited};
 pub use wakeup::DmaLatency;

@@ -19,9 +19,9 @@ const SCHED_RR: u32 = libc::SCHED_RR.cast_unsigned();
 const SCHED_DEADLINE: u32 = libc::SCHED_DEADLINE.cast_unsigned();
 const RESET_ON_FORK: u64 = libc::SCHED_FLAG_RESET_ON_FORK as u64;
 
-/// What was asked for a thread, and what came of it.
+/// What was asked for a thread, and which of it is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "a refused policy is not an error by itself: look whether it was applied"]
+#[must_use = "a refused policy is not an error by itself: check whether it was applied"]
 pub struct Applied {
     /// What was asked for.
     pub asked: RealTime,
@@ -57,12 +57,12 @@ pub fn apply(asked: RealTime) -> Applied {
     // Before the policy: on older kernels a futex wait keeps the thread's slack, 50 µs by default, even when it is
     // real-time.
     let slack = set_current_timer_slack(Some(NonZeroU64::MIN)).map_err(slack_refused);
-    let (policy, cpu) = settle(None, asked);
+    let (policy, cpu) = apply_to(None, asked);
     Applied { asked, policy, cpu, slack }
 }
 
-/// A thread of this process, for others to change its settings: they can run when it cannot, because something of a
-/// higher priority keeps its CPU.
+/// A thread of this process, whose settings another thread can change: that one can run when this one cannot, because its
+/// CPU is kept by a higher priority.
 #[derive(Clone, Debug)]
 pub struct Thread {
     id: Pid,
@@ -71,7 +71,7 @@ pub struct Thread {
 }
 
 impl Thread {
-    /// The calling one.
+    /// The calling thread.
     pub fn current() -> Self {
         Self { id: gettid(), whole: sched_getaffinity(None).ok() }
     }
@@ -82,13 +82,13 @@ impl Thread {
     }
 
     /// Applies settings to it from another thread, each as far as the kernel lets it; an earlier CPU is lifted. Its timer
-    /// slack is its own affair ([`apply`]).
+    /// slack can only be set by the thread itself ([`apply`]).
     pub fn apply(&self, asked: RealTime) -> Applied {
         if let Some(whole) = &self.whole {
             // What was allowed once is allowed. Before the policy, as a bound thread is refused SCHED_DEADLINE.
             let _ = sched_setaffinity(Some(self.id), whole);
         }
-        let (policy, cpu) = settle(Some(self.id), asked);
+        let (policy, cpu) = apply_to(Some(self.id), asked);
         Applied { asked, policy, cpu, slack: Ok(()) }
     }
 }
@@ -96,7 +96,7 @@ impl Thread {
 /// The policy, then the CPU. Bound first, a thread that is not real-time yet could come to a CPU on which something of a
 /// lower priority than its own computes, and would have to wait for that; and as long as its policy is SCHED_DEADLINE it
 /// cannot be bound at all.
-fn settle(thread: Option<Pid>, asked: RealTime) -> (Result<(), NotApplied>, Result<(), NotApplied>) {
+fn apply_to(thread: Option<Pid>, asked: RealTime) -> (Result<(), NotApplied>, Result<(), NotApplied>) {
     let policy =
         set_policy(thread, asked.policy).map_err(|errno| policy_refused(asked.policy, errno, &Facts::read(thread)));
     let cpu = match asked.cpu {

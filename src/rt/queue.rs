@@ -2,8 +2,8 @@
 //!
 //! A queue in which a sender first claims a place and then fills it makes a receiver of a higher priority spin, for ever on
 //! one CPU, when it interrupts the sender between the two; that holds for `std::sync::mpsc` and for most others. Here each
-//! sender has a lane of its own while it sends: a ring in which a value counts only once it is whole. The receiver sees what
-//! is whole and nothing else; a lane whose sender was interrupted holds up no other one. Numbers given to the values keep
+//! sender has a lane of its own while it sends: a ring in which a value counts only once it is complete. The receiver sees
+//! complete values only; a lane whose sender was interrupted does not block another one. Numbers given to the values keep
 //! those of one sender in their order although it may change lanes.
 //!
 //! Nothing is allocated after [`queue`].
@@ -11,7 +11,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 
-/// Threads that may send at once; a further one is told to try again.
+/// Threads that may send at the same time; a further one has to try again.
 const LANES: usize = 4;
 
 /// A queue with room for this many values of each of its senders.
@@ -27,7 +27,7 @@ pub fn queue_of_one<T: Send>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 fn with_lanes<T: Send>(lanes: usize, capacity: usize) -> (Sender<T>, Receiver<T>) {
     let lanes: Vec<Arc<Lane<T>>> = (0..lanes).map(|_| Arc::new(Lane::new(capacity.max(1)))).collect();
     let fillers = lanes.iter().map(|lane| Mutex::new(Filler { lane: Arc::clone(lane), given: 0 }));
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(Queue {
         lanes: fillers.collect(),
         next: AtomicU64::new(0),
         senders: AtomicUsize::new(1),
@@ -45,7 +45,7 @@ type Numbered<T> = (u64, T);
 #[derive(Debug)]
 struct Lane<T> {
     places: Box<[Mutex<Option<Numbered<T>>>]>,
-    /// How many values were put in, all told; counted when they are whole.
+    /// How many values were put in, in total; counted when they are whole.
     given: AtomicUsize,
     /// How many were taken out.
     taken: AtomicUsize,
@@ -114,7 +114,7 @@ impl<T> Taker<T> {
 }
 
 #[derive(Debug)]
-struct Shared<T> {
+struct Queue<T> {
     lanes: Box<[Mutex<Filler<T>>]>,
     /// The number of the next value.
     next: AtomicU64,
@@ -127,18 +127,18 @@ struct Shared<T> {
 pub enum NotSent<T> {
     /// There is no room: the receiver is behind. It is the sender's choice whether to wait.
     Full(T),
-    /// Nobody receives any more.
+    /// The receiver is gone.
     Closed(T),
 }
 
 /// The sending end; its clones may be on several threads.
 #[derive(Debug)]
 pub struct Sender<T> {
-    shared: Arc<Shared<T>>,
+    shared: Arc<Queue<T>>,
 }
 
 impl<T> Sender<T> {
-    /// Sends a value, or gives it back at once. Never waits, neither for the receiver nor for another sender.
+    /// Sends a value, or gives it back immediately. Never waits, neither for the receiver nor for another sender.
     ///
     /// # Errors
     /// See [`NotSent`].
@@ -154,7 +154,7 @@ impl<T> Sender<T> {
             let mut lane = match lane.try_lock() {
                 Ok(lane) => lane,
                 Err(TryLockError::Poisoned(lane)) => lane.into_inner(),
-                // Another sender is at it.
+                // Another sender uses it.
                 Err(TryLockError::WouldBlock) => continue,
             };
             let number = self.shared.next.fetch_add(1, Ordering::Relaxed);
@@ -180,7 +180,7 @@ impl<T> Drop for Sender<T> {
 /// The receiving end.
 #[derive(Debug)]
 pub struct Receiver<T> {
-    shared: Arc<Shared<T>>,
+    shared: Arc<Queue<T>>,
     lanes: Box<[Taker<T>]>,
 }
 
@@ -189,8 +189,8 @@ impl<T> Receiver<T> {
     pub fn take(&mut self) -> Option<T> {
         let mut first = self.first()?;
         loop {
-            // A sender that changed its lane between two looks has its earlier value in one that was looked at before. What
-            // comes to light has a smaller number each time, and at most one of each sender: this ends at once.
+            // A sender that changed its lane between two passes has its earlier value in one that was read before. What
+            // a further pass finds has a smaller number each time, and at most one of each sender: this ends soon.
             let again = self.first()?;
             if again == first {
                 return self.lanes.get_mut(first.1)?.take();
@@ -204,7 +204,7 @@ impl<T> Receiver<T> {
         self.lanes.iter().enumerate().filter_map(|(at, lane)| Some((lane.next()?, at))).min()
     }
 
-    /// Nobody can send any more; what was sent before can still be taken.
+    /// All senders are gone; what was sent before can still be taken.
     pub fn is_closed(&self) -> bool {
         self.shared.senders.load(Ordering::Acquire) == 0
     }
@@ -213,7 +213,7 @@ impl<T> Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.shared.is_received.store(false, Ordering::Release);
-        // What nobody takes is dropped here rather than with the last sender.
+        // Values that are not taken are dropped here rather than with the last sender.
         for lane in &mut self.lanes {
             while lane.take().is_some() {}
         }

@@ -1,6 +1,6 @@
 //! Why the kernel refused a setting, and what would make it possible.
 //!
-//! The kernel gives one number for many causes. [`Facts`] are read after a refusal and tell them apart; the rest is
+//! The kernel gives one number for many causes. [`Facts`] are read after a refusal and distinguish them; the rest is
 //! pure. Sources: the manual pages `sched(7)`, `sched_setattr(2)`, `mlock(2)` and the checks in the kernel's
 //! `kernel/sched/syscalls.c`.
 
@@ -166,7 +166,7 @@ fn fixed_refused(priority: u8, errno: Errno, facts: &Facts) -> (String, String) 
                  `--ulimit rtprio={priority}`, systemd: `LimitRTPRIO={priority}`)"
             ),
         ),
-        // The kernel's source says EPERM. With a priority in range EINVAL is no other cause: the group's zero decides.
+        // The kernel's source says EPERM. With a priority in range EINVAL has no other cause: the group's zero decides.
         (Errno::PERM | Errno::INVAL, Some(RtGroup { file, runtime: Some(Duration::ZERO) })) => (
             "the thread's cgroup has no real-time CPU time".to_owned(),
             format!(

@@ -13,15 +13,15 @@ use std::time::Duration;
 /// Stack that is enough for a loop that waits and calls, in bytes.
 pub const DEFAULT_STACK: usize = 256 * 1024;
 
-/// For how long a new thread may not come to run: on a CPU that real-time work keeps for itself it never does.
-const RISE: Duration = Duration::from_secs(5);
+/// How long a new thread may take to start: on a CPU that is kept by real-time work it never does.
+const THREAD_START: Duration = Duration::from_secs(5);
 
 /// The flag `SCHED_RESET_ON_FORK` of the older calls, as `sched(7)` has it.
 const RESET_ON_FORK: i32 = 0x4000_0000;
 
 /// How a thread is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct ThreadSettings {
     /// Its name; the kernel shows the first 15 bytes.
     pub name: String,
     /// Policy and CPU.
@@ -30,7 +30,7 @@ pub struct Settings {
     pub stack: usize,
 }
 
-/// Why there is no thread, or no result of one.
+/// Why a thread cannot be started, or has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum ThreadError {
     /// The name holds a zero byte.
@@ -39,7 +39,7 @@ pub enum ThreadError {
         /// The name.
         name: String,
     },
-    /// The system gave no thread.
+    /// The system refused it.
     #[error("cannot start the thread `{name}`")]
     Spawn {
         /// The thread's name.
@@ -53,10 +53,10 @@ pub enum ThreadError {
         /// The thread's name.
         name: String,
     },
-    /// The thread did not come to run.
+    /// The thread got no CPU.
     #[error(
         "the thread `{name}` did not get a CPU within {}s: real-time work of other programs keeps them for itself",
-        RISE.as_secs()
+        THREAD_START.as_secs()
     )]
     Starved {
         /// The thread's name.
@@ -67,7 +67,7 @@ pub enum ThreadError {
     Panicked {
         /// The thread's name.
         name: String,
-        /// What it said.
+        /// Its message.
         message: String,
     },
 }
@@ -84,28 +84,28 @@ pub struct Prepared<T: Send + 'static> {
 }
 
 impl<T: Send + 'static> Prepared<T> {
-    /// Makes a thread, lets it touch its stack and take its settings, and waits for that.
+    /// Creates a thread, lets it touch its stack and apply its settings, and waits for that.
     ///
     /// # Errors
-    /// When there is no thread. A refused policy is none: see [`Prepared::applied`].
-    pub fn new(settings: Settings, body: impl FnOnce() -> T + Send + 'static) -> Result<Self, ThreadError> {
-        let Settings { name, real_time, stack } = settings;
+    /// When the thread cannot be started. A refused policy is not an error: see [`Prepared::applied`].
+    pub fn new(settings: ThreadSettings, body: impl FnOnce() -> T + Send + 'static) -> Result<Self, ThreadError> {
+        let ThreadSettings { name, real_time, stack } = settings;
         if name.contains('\0') {
             return Err(ThreadError::Name { name });
         }
-        let (tell, told) = sync_channel(1);
+        let (ready, is_ready) = sync_channel(1);
         let (go, may_go) = sync_channel(1);
         let run = move || {
             let prefaulted = prefault_stack(stack);
-            let told = tell.send((apply(real_time), prefaulted));
-            drop(tell);
-            (told.is_ok() && may_go.recv().is_ok()).then(body)
+            let reported = ready.send((apply(real_time), prefaulted));
+            drop(ready);
+            (reported.is_ok() && may_go.recv().is_ok()).then(body)
         };
         let thread = match Builder::new().name(name.clone()).stack_size(stack).spawn(run) {
             Ok(handle) => Running { name: name.clone(), handle: Some(handle) },
             Err(source) => return Err(ThreadError::Spawn { name, source }),
         };
-        match told.recv_timeout(RISE) {
+        match is_ready.recv_timeout(THREAD_START) {
             Ok((applied, prefaulted)) => Ok(Self { applied, prefaulted, go, thread }),
             Err(RecvTimeoutError::Disconnected) => Err(ThreadError::Ended { name }),
             Err(RecvTimeoutError::Timeout) => {
@@ -128,18 +128,18 @@ impl<T: Send + 'static> Prepared<T> {
 
     /// Runs the body.
     pub fn start(self) -> Running<T> {
-        // The thread waits for this, and a place is free.
+        // The thread waits for this, and the queue has room.
         let _ = self.go.send(());
         self.thread
     }
 }
 
-/// Makes a thread that touches its stack and runs, without waiting for it: its settings are for the body to take, or for
-/// others to give ([`super::Thread`]). Until then it has the policy of the caller if that is real-time, so that it comes to
-/// run whatever computes below that.
+/// Creates a thread that touches its stack and runs, without waiting for it: its settings are applied by the body, or from
+/// outside ([`super::Thread`]). Until then it has the policy of the caller if that is real-time, so that it gets a CPU before
+/// work of lower priorities.
 ///
 /// # Errors
-/// When there is no thread.
+/// When the thread cannot be started.
 pub fn launch<T: Send + 'static>(
     name: &str,
     stack: usize,
@@ -167,7 +167,7 @@ pub fn launch<T: Send + 'static>(
 }
 
 /// Gives a thread a priority that the calling one has. A refusal leaves it as it is.
-#[expect(unsafe_code, reason = "only this call takes a thread that has not told its number yet")]
+#[expect(unsafe_code, reason = "only this call takes a thread whose number is not known yet")]
 fn raise<T>(handle: &JoinHandle<T>, priority: u8) {
     let parameter = libc::sched_param { sched_priority: i32::from(priority) };
     // SAFETY: the handle is of a thread that was not joined, and the pointer to a live value.
@@ -180,7 +180,7 @@ fn raise<T>(handle: &JoinHandle<T>, priority: u8) {
     };
 }
 
-/// A thread that runs. Dropped, it is joined: whatever it waits for must be on its way.
+/// A running thread. Dropped, it is joined: what it waits for must come.
 #[derive(Debug)]
 pub struct Running<T: Send + 'static> {
     name: String,
@@ -189,7 +189,7 @@ pub struct Running<T: Send + 'static> {
 }
 
 impl<T: Send + 'static> Running<T> {
-    /// Lets it go on by itself.
+    /// Detaches it.
     pub fn leave(mut self) {
         drop(self.handle.take());
     }
@@ -216,13 +216,13 @@ impl<T: Send + 'static> Running<T> {
 impl<T: Send + 'static> Drop for Running<T> {
     fn drop(&mut self) {
         if let Some(handle) = self.handle.take() {
-            // Who drops it does not ask for the result, nor for a panic.
+            // A dropped handle asks for no result, nor for a panic.
             let _ = handle.join();
         }
     }
 }
 
-/// What a panic said; `panic!` gives one of two kinds of text.
+/// The message of a panic; `panic!` gives one of two kinds of text.
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("no text").to_owned()
@@ -238,8 +238,12 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    fn settings(policy: RtPolicy) -> Settings {
-        Settings { name: "setpoint-rt".to_owned(), real_time: RealTime { policy, cpu: None }, stack: DEFAULT_STACK }
+    fn settings(policy: RtPolicy) -> ThreadSettings {
+        ThreadSettings {
+            name: "setpoint-rt".to_owned(),
+            real_time: RealTime { policy, cpu: None },
+            stack: DEFAULT_STACK,
+        }
     }
 
     #[test]
@@ -309,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_name_with_a_zero_byte_is_an_error_not_a_panic() {
-        let settings = Settings { name: "a\0b".to_owned(), ..settings(RtPolicy::Other) };
+        let settings = ThreadSettings { name: "a\0b".to_owned(), ..settings(RtPolicy::Other) };
         let error = Prepared::new(settings, || ()).unwrap_err();
         assert_eq!(error.to_string(), "`a\\0b` is not a name for a thread");
     }

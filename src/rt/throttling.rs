@@ -69,7 +69,7 @@ pub fn throttling() -> io::Result<Throttling> {
     Ok(Throttling { runtime, period, group: rt_group() })
 }
 
-/// How long the calling thread could have run and had no CPU, all told: it was throttled, or something of a higher priority
+/// How long the calling thread could have run and had no CPU, in total: it was throttled, or something of a higher priority
 /// ran. `None` where the kernel does not say.
 pub fn waited() -> Option<Duration> {
     run_delay(&fs::read_to_string("/proc/thread-self/schedstat").ok()?)
@@ -125,7 +125,7 @@ mod tests {
     fn the_time_without_a_cpu_is_the_second_number() {
         assert_eq!(run_delay("57918 1200 3\n"), Some(Duration::from_nanos(1200)));
         assert_eq!(run_delay(""), None);
-        assert!(waited().is_some_and(|waited| waited < Duration::from_secs(3600)), "this kernel tells");
+        assert!(waited().is_some_and(|waited| waited < Duration::from_secs(3600)), "this kernel reports it");
     }
 
     const V1: &str = "36 31 0:33 / /sys/fs/cgroup/cpuset rw,relatime shared:12 - cgroup cgroup rw,cpuset\n\

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 
 const FILE: &str = "/dev/cpu_dma_latency";
 
-/// While one lives, no CPU of the machine sleeps deeper than it can wake from at once. Costs power and, on a CPU whose
+/// While one lives, no CPU of the machine sleeps deeper than it can wake from immediately. Costs power and, on a CPU whose
 /// siblings sleep to let it run faster, some speed.
 #[derive(Debug)]
 pub struct DmaLatency {

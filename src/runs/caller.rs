@@ -1,14 +1,14 @@
-//! Carries out effects: calls task servers, takes their end notices, and tells the timekeeper what came of it.
+//! Carries out effects: calls task servers, watches their events, and sends the results to the timekeeper.
 
-use super::flights::{Flight, Sent};
-use super::link::{Kind, Link};
+use super::calls_in_flight::{CallInFlight, StartProgress};
 use super::orders::Effects;
-use super::shared::Shared;
-use super::starting::begin;
+use super::run_context::RunContext;
+use super::starting::send_start;
 use super::starts::{Given, LARGE, is_known_ahead, key_of, start_of, written};
 use super::stopping::{DISARM_BOUND, stop};
+use super::task_server::{ServerKind, TaskServer};
 use crate::model::{Schedule, Task, TaskAddress};
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::rt::Monotonic;
 use crate::schedule::{Attempt, Effect, Input, Seen};
 use crate::wire::{
@@ -20,23 +20,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Effects that are taken at once, so that several that are due together leave together.
+/// Effects that are taken together, so that those which are due together are sent together.
 const BATCH: usize = 256;
-/// Bound on a question about the state of a task.
+/// Bound on a call for the state of a task.
 const POLL_BOUND: Duration = Duration::from_secs(2);
 /// How much later than its instant a task that was sent ahead may begin, unless it has a deadline.
 const LATE_LIMIT: Duration = Duration::from_secs(1);
-/// Bound on the calls that are under way at the end of a run.
+/// Bound on the calls that are in progress at the end of a run.
 const LAST_CALLS: Duration = Duration::from_secs(1);
 /// Pause before a broken stream of events is asked for again.
 const WATCH_PAUSE: Duration = Duration::from_millis(200);
 
 /// Carries out the effects of one run.
 pub(super) struct Caller {
-    pub(super) shared: Arc<Shared>,
-    pub(super) links: Vec<Arc<Link>>,
+    pub(super) shared: Arc<RunContext>,
+    pub(super) task_servers: Vec<Arc<TaskServer>>,
     /// The task server of each task.
-    pub(super) link_of: Vec<usize>,
+    pub(super) server_of: Vec<usize>,
     /// Starts whose bytes are ready.
     pub(super) prepared: BTreeMap<u32, (Attempt, PreparedStart)>,
 }
@@ -54,12 +54,12 @@ impl Caller {
     }
 
     fn key(&self, task: &Task, attempt: Attempt) -> AttemptKey {
-        key_of(self.shared.flights().run(), task, attempt)
+        key_of(self.shared.calls().run(), task, attempt)
     }
 
     fn start_of(&self, task: &Task, attempt: Attempt) -> Start {
         let given = self.given(task);
-        start_of(&self.shared.schedule, self.shared.flights().run(), attempt, task, |id| given.get(id))
+        start_of(&self.shared.schedule, self.shared.calls().run(), attempt, task, |id| given.get(id))
     }
 
     /// The outputs that a task is given.
@@ -73,20 +73,20 @@ impl Caller {
         Given(outputs.collect())
     }
 
-    /// Carries out effects until there are no more, then lets the calls under way go.
+    /// Carries out effects until there are no more, then waits for the calls in progress.
     pub(super) async fn run(mut self, mut orders: Effects) {
         let mut calls: FuturesUnordered<Call> = FuturesUnordered::new();
-        let watched = self.links.iter().filter(|link| !matches!(link.kind, Kind::Existing));
+        let watched = self.task_servers.iter().filter(|server| !matches!(server.kind, ServerKind::Existing));
         let mut watches: FuturesUnordered<_> =
-            watched.map(|link| watch(Arc::clone(&self.shared), Arc::clone(link))).collect();
+            watched.map(|server| watch(Arc::clone(&self.shared), Arc::clone(server))).collect();
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             tokio::select! {
-                // Orders first: what is due leaves before answers are looked at. Every arm may be dropped while it waits.
+                // Orders first: what is due is sent before answers are read. Every arm may be dropped while it waits.
                 biased;
                 taken = orders.recv_many(&mut batch, BATCH) => {
                     if taken == 0 {
-                        // The last of them may be the force that ends a task which was given up.
+                        // The last of them may be the forced end of a task that was given up.
                         let rest = async { while calls.next().await.is_some() {} };
                         let _ = tokio::time::timeout(LAST_CALLS, rest).await;
                         return;
@@ -118,20 +118,20 @@ impl Caller {
         }
     }
 
-    fn link(&self, attempt: Attempt) -> Option<(usize, Arc<Link>)> {
-        let at = *self.link_of.get(attempt.task.at())?;
-        Some((at, Arc::clone(self.links.get(at)?)))
+    fn server(&self, attempt: Attempt) -> Option<(usize, Arc<TaskServer>)> {
+        let at = *self.server_of.get(attempt.task.at())?;
+        Some((at, Arc::clone(self.task_servers.get(at)?)))
     }
 
-    fn flies(&self, attempt: Attempt, task: &Task, link: usize) -> Flight {
-        let ours = self.links.get(link).is_some_and(|link| link.is_ours());
-        let flight = Flight::new(attempt, task.id.clone(), link, ours, Monotonic::now());
-        self.shared.flights().add(flight.clone());
-        flight
+    fn register(&self, attempt: Attempt, task: &Task, server: usize) -> CallInFlight {
+        let ours = self.task_servers.get(server).is_some_and(|server| server.is_ours());
+        let call = CallInFlight::new(attempt, task.id.clone(), server, ours, Monotonic::now());
+        self.shared.calls().add(call.clone());
+        call
     }
 
     fn start(&mut self, attempt: Attempt) -> Option<Call> {
-        let (at, link) = self.link(attempt)?;
+        let (at, server) = self.server(attempt)?;
         let shared = Arc::clone(&self.shared);
         let task = shared.task(attempt)?;
         let ready = self.prepared.remove(&attempt.task.0).filter(|(prepared, _)| *prepared == attempt);
@@ -141,7 +141,7 @@ impl Caller {
             None if given.is_large() => Err(given),
             None => Ok(PreparedStart::new(&self.start_of(task, attempt), task.protocol)),
         };
-        let flight = self.flies(attempt, task, at);
+        let call = self.register(attempt, task, at);
         let bound = task.start_timeout;
         let shared = Arc::clone(&self.shared);
         Some(Box::pin(async move {
@@ -151,30 +151,30 @@ impl Caller {
                     Ok(start) => start,
                     Err(given) => written(Arc::clone(&shared), attempt, given).await?,
                 };
-                Some(begin(&link, &flight, &start, bound).await)
+                Some(send_start(&server, &call, &start, bound).await)
             };
             let begun = tokio::select! {
                 biased;
-                () = flight.withdrawn.cancelled() => return attempt,
+                () = call.withdrawn.cancelled() => return attempt,
                 begun = begun => begun,
             };
             // The run ends.
             let Some(begun) = begun else { return attempt };
             match begun {
                 Ok(ack) => {
-                    let early = shared.flights().acknowledged(attempt, &ack.task_id, ack.started);
-                    shared.inbox.tell(Input::Started(attempt));
-                    if let Some((flight, notice)) = early {
-                        shared.notice(&flight, &notice);
+                    let early = shared.calls().acknowledged(attempt, &ack.task_id, ack.started);
+                    shared.inbox.send(Input::Started(attempt));
+                    if let Some((call, notice)) = early {
+                        shared.notice(&call, &notice);
                     }
                 }
                 Err(error) => {
                     let is_unclear = matches!(error, CallError::UnknownOutcome { .. });
                     // Not within `match`: the lock would be held in its arms, which take it again.
-                    let ended = shared.flights().acknowledged(attempt, "", None).filter(|_| is_unclear);
+                    let ended = shared.calls().acknowledged(attempt, "", None).filter(|_| is_unclear);
                     match ended {
-                        // It was begun, as its end says.
-                        Some((flight, notice)) => shared.notice(&flight, &notice),
+                        // It was started, as its end shows.
+                        Some((call, notice)) => shared.notice(&call, &notice),
                         None => shared.start_failed(attempt, &error),
                     }
                 }
@@ -184,7 +184,7 @@ impl Caller {
     }
 
     fn arm(&mut self, attempt: Attempt, at: Duration) -> Option<Call> {
-        let (place, link) = self.link(attempt)?;
+        let (place, server) = self.server(attempt)?;
         let shared = Arc::clone(&self.shared);
         let task = shared.task(attempt)?;
         if self.given(task).is_large() {
@@ -194,28 +194,28 @@ impl Caller {
         }
         let start = self.start_of(task, attempt);
         let late_limit = task.deadline.map_or(LATE_LIMIT, |deadline| deadline.after);
-        let flight = self.flies(attempt, task, place);
+        let call = self.register(attempt, task, place);
         let (bound, protocol) = (task.start_timeout, task.protocol);
         let shared = Arc::clone(&self.shared);
         Some(Box::pin(async move {
-            // That it has begun is told by the runner's events.
+            // That it has started is reported by the runner's events.
             let armed = async {
-                let release = shared.begin.start + at;
-                let (instance, release) = match link.agree(shared.begin.boot_id, release).await {
+                let release = shared.start_time.monotonic + at;
+                let (instance, release) = match server.agree(shared.start_time.boot_id, release).await {
                     Ok(agreed) => agreed,
                     Err(why) => return shared.not_sent_ahead(attempt, why),
                 };
                 let arm = Arm { start, instance, release, late_limit };
-                match link.channel.arm(&arm, protocol, bound).await {
-                    Ok(()) => drop(flight.sent.send_if_modified(|sent| {
+                match server.channel.arm(&arm, protocol, bound).await {
+                    Ok(()) => drop(call.sent.send_if_modified(|sent| {
                         // Its events may have said more by now.
-                        let is_news = *sent == Sent::UnderWay;
-                        *sent = if is_news { Sent::Armed } else { *sent };
-                        is_news
+                        let is_first = *sent == StartProgress::Pending;
+                        *sent = if is_first { StartProgress::Armed } else { *sent };
+                        is_first
                     })),
                     Err(error) => {
                         if !matches!(error, CallError::UnknownOutcome { .. }) {
-                            flight.sent.send_replace(Sent::Refused);
+                            call.sent.send_replace(StartProgress::Refused);
                         }
                         shared.start_failed(attempt, &error);
                     }
@@ -223,7 +223,7 @@ impl Caller {
             };
             tokio::select! {
                 biased;
-                () = flight.withdrawn.cancelled() => {}
+                () = call.withdrawn.cancelled() => {}
                 () = armed => {}
             }
             attempt
@@ -231,13 +231,13 @@ impl Caller {
     }
 
     fn disarm(&mut self, attempt: Attempt) -> Option<Call> {
-        let (_, link) = self.link(attempt)?;
+        let (_, server) = self.server(attempt)?;
         let shared = Arc::clone(&self.shared);
         let key = self.key(shared.task(attempt)?, attempt);
         Some(Box::pin(async move {
-            match link.channel.disarm(&key, DISARM_BOUND).await {
+            match server.channel.disarm(&key, DISARM_BOUND).await {
                 Ok(Disarmed::Disarmed | Disarmed::NotArmed) => shared.over(attempt, Input::Disarmed(attempt)),
-                // That it has begun is told by the runner's events.
+                // That it has started is reported by the runner's events.
                 Ok(Disarmed::Started) => {}
                 // The timeline has a bound for what comes next.
                 Err(error) => shared.details().message(attempt, &chain(&error)),
@@ -247,37 +247,37 @@ impl Caller {
     }
 
     fn poll(&mut self, attempt: Attempt) -> Option<Call> {
-        let (_, link) = self.link(attempt)?;
+        let (_, server) = self.server(attempt)?;
         let shared = Arc::clone(&self.shared);
         let key = self.key(shared.task(attempt)?, attempt);
         Some(Box::pin(async move {
-            let status = link.channel.status(&key, POLL_BOUND).await;
-            let name = status.as_ref().ok().filter(|_| !link.is_ours()).map(|status| status.task_id.as_str());
-            let early = name.and_then(|name| shared.flights().named_by_server(attempt, name));
-            if let Some((flight, notice)) = early {
-                shared.notice(&flight, &notice);
+            let status = server.channel.status(&key, POLL_BOUND).await;
+            let name = status.as_ref().ok().filter(|_| !server.is_ours()).map(|status| status.task_id.as_str());
+            let early = name.and_then(|name| shared.calls().named_by_server(attempt, name));
+            if let Some((call, notice)) = early {
+                shared.notice(&call, &notice);
                 return attempt;
             }
-            let seen = seen(&status.map(|status| status.state), link.is_ours());
-            shared.inbox.tell(Input::Seen(attempt, seen));
+            let seen = seen(&status.map(|status| status.state), server.is_ours());
+            shared.inbox.send(Input::Seen(attempt, seen));
             attempt
         }))
     }
 
     fn stop(&mut self, attempt: Attempt, grace: Duration) -> Option<Call> {
-        let (_, link) = self.link(attempt)?;
+        let (_, server) = self.server(attempt)?;
         let shared = Arc::clone(&self.shared);
         let key = self.key(shared.task(attempt)?, attempt);
-        let flight = shared.flights().of(attempt);
+        let call = shared.calls().of(attempt);
         Some(Box::pin(async move {
-            stop(&shared, &link, flight, attempt, &key, grace).await;
+            stop(&shared, &server, call, attempt, &key, grace).await;
             attempt
         }))
     }
 }
 
-/// What an answer about the state of a task means. A server that answers is there: one that does not serve the question, or does
-/// not know, says nothing about the task, and its own bounds end it. A runner of ours does know.
+/// What an answer about the state of a task means. A server that answers is alive: one that does not serve the call, or does not
+/// know the task, says nothing about the task, and the bounds of the task end it. Our own runner does know.
 fn seen(answer: &Result<TaskState, CallError>, ours: bool) -> Seen {
     match answer {
         Ok(TaskState::Unknown) if ours => Seen::NotRunning,
@@ -293,27 +293,27 @@ fn is_large(event: &TaskEvent) -> bool {
     matches!(&event.what, Happened::Ended(ended) if ended.output_json.len() > LARGE)
 }
 
-/// Takes an event of our own runner.
-fn take(shared: &Arc<Shared>, link: &Arc<Link>, event: TaskEvent) {
+/// Handles an event of our own runner.
+fn take(shared: &Arc<RunContext>, server: &Arc<TaskServer>, event: TaskEvent) {
     if is_large(&event) {
-        // Reading it takes milliseconds, in which a task may be due. Nobody waits for it here.
-        let (shared, link) = (Arc::clone(shared), Arc::clone(link));
-        drop(tokio::task::spawn_blocking(move || shared.event(&link, &event)));
+        // Reading it takes milliseconds, in which a task may be due. It is not waited for.
+        let (shared, server) = (Arc::clone(shared), Arc::clone(server));
+        drop(tokio::task::spawn_blocking(move || shared.event(&server, &event)));
     } else {
-        shared.event(link, &event);
+        shared.event(server, &event);
     }
 }
 
 /// Follows the events of our own runner, for as long as the run goes on.
-async fn watch(shared: Arc<Shared>, link: Arc<Link>) {
-    let run = shared.flights().run().to_owned();
+async fn watch(shared: Arc<RunContext>, server: Arc<TaskServer>) {
+    let run = shared.calls().run().to_owned();
     let mut from = WatchFrom { run: run.clone(), ..WatchFrom::default() };
     loop {
-        match link.channel.watch(&from, POLL_BOUND).await {
+        match server.channel.watch(&from, POLL_BOUND).await {
             Ok(mut events) => {
                 while let Ok(Some(event)) = events.next().await {
                     from = WatchFrom { instance: event.instance.clone(), after: event.sequence, run: run.clone() };
-                    take(&shared, &link, event);
+                    take(&shared, &server, event);
                 }
             }
             // Not ours after all.
@@ -324,7 +324,7 @@ async fn watch(shared: Arc<Shared>, link: Arc<Link>) {
     }
 }
 
-/// The distinct task servers of a schedule, and which is whose. Programs run at `local`.
+/// The distinct task servers of a schedule, and the server of each task. Programs run at `local`.
 pub(super) fn addresses(schedule: &Schedule, local: Option<&TaskAddress>) -> (Vec<TaskAddress>, Vec<usize>) {
     let mut list: Vec<TaskAddress> = Vec::new();
     let mut index: BTreeMap<TaskAddress, usize> = BTreeMap::new();

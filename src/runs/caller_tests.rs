@@ -5,10 +5,10 @@ use crate::manifest;
 use crate::model::{FileEntry, FileKind, FileTree, TaskId};
 use crate::process::clock;
 use crate::rt::{self, Alarm, Anchor};
-use crate::runs::begin::Begin;
+use crate::runs::calls_in_flight::CallsInFlight;
 use crate::runs::details::Details;
-use crate::runs::flights::Flights;
-use crate::runs::timekeeper::{Inbox, Told};
+use crate::runs::start_time::StartTime;
+use crate::runs::timekeeper::{Inbox, TimedInput};
 use crate::schedule::TaskIndex;
 use crate::wire::{Ended, Listener, Stamp, StartRefused, TaskCall, TaskChannel, TaskResult, Tasks};
 use serde_json::Value;
@@ -21,10 +21,10 @@ const A: Attempt = Attempt { task: TaskIndex(0), occurrence: 0, number: 1 };
 const B: Attempt = Attempt { task: TaskIndex(1), occurrence: 0, number: 1 };
 
 /// A run that has begun, with a task server of the test's.
-struct World {
-    shared: Arc<Shared>,
-    link: Arc<Link>,
-    inbox: rt::Receiver<Told>,
+struct Fixture {
+    shared: Arc<RunContext>,
+    server: Arc<TaskServer>,
+    inbox: rt::Receiver<TimedInput>,
     /// When each start was asked for.
     started: mpsc::Receiver<Monotonic>,
     _alarm: Alarm,
@@ -45,7 +45,7 @@ fn spawn(work: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(work);
 }
 
-impl World {
+impl Fixture {
     /// The server answers every start like this.
     async fn new(answer: Result<Duration, StartRefused>) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -68,22 +68,26 @@ impl World {
         let (sender, inbox) = rt::queue(64);
         let (alarm, waker) = rt::alarm();
         let (start, schedule) = (Monotonic::now(), Arc::new(schedule()));
-        let flights = Flights::new("r1".to_owned(), vec![None]);
-        let shared = Arc::new(Shared {
+        let calls = CallsInFlight::new("r1".to_owned(), vec![None]);
+        let shared = Arc::new(RunContext {
             schedule: Arc::clone(&schedule),
             inbox: Inbox { sender, waker },
-            begin: Begin { start, anchor: Anchor { wall: clock::now(), monotonic: start }, boot_id: "b" },
+            start_time: StartTime {
+                monotonic: start,
+                anchor: Anchor { wall: clock::now(), monotonic: start },
+                boot_id: "b",
+            },
             output_limit: 1 << 20,
-            flights: Mutex::new(flights),
+            calls: Mutex::new(calls),
             details: Arc::new(Mutex::new(Details::default())),
         });
-        let link = Arc::new(Link::new(TaskChannel::new(address, None, None), Kind::Existing));
-        Self { shared, link, inbox, started, _alarm: alarm, _folder: folder }
+        let server = Arc::new(TaskServer::new(TaskChannel::new(address, None, None), ServerKind::Existing));
+        Self { shared, server, inbox, started, _alarm: alarm, _folder: folder }
     }
 
     fn caller(&self) -> Caller {
-        let (links, link_of) = (vec![Arc::clone(&self.link)], vec![0, 0]);
-        Caller { shared: Arc::clone(&self.shared), links, link_of, prepared: BTreeMap::new() }
+        let (task_servers, server_of) = (vec![Arc::clone(&self.server)], vec![0, 0]);
+        Caller { shared: Arc::clone(&self.shared), task_servers, server_of, prepared: BTreeMap::new() }
     }
 }
 
@@ -114,31 +118,34 @@ fn runtime() -> Runtime {
 #[test]
 fn large_outputs_are_read_and_written_by_threads_that_start_nothing() {
     runtime().block_on(async {
-        let mut world = World::new(Ok(Duration::from_secs(1))).await;
+        let mut fixture = Fixture::new(Ok(Duration::from_secs(1))).await;
         // As long as the other thread has something else to do, nothing large is done.
         let (release, wait) = std::sync::mpsc::channel::<()>();
         let other = tokio::task::spawn_blocking(move || wait.recv().is_ok());
-        take(&world.shared, &world.link, ended(LARGE / 2));
+        take(&fixture.shared, &fixture.server, ended(LARGE / 2));
         assert!(
-            matches!(world.inbox.take(), Some(Told { input: Input::Ended(A, _), .. })),
+            matches!(fixture.inbox.take(), Some(TimedInput { input: Input::Ended(A, _), .. })),
             "a small one is read at once"
         );
-        take(&world.shared, &world.link, ended(2 * LARGE));
+        take(&fixture.shared, &fixture.server, ended(2 * LARGE));
 
         let output = (Arc::new(Value::from("x".repeat(2 * LARGE))), 2 * LARGE);
-        world.shared.details().outputs.insert(0, output);
-        let mut caller = world.caller();
+        fixture.shared.details().outputs.insert(0, output);
+        let mut caller = fixture.caller();
         let mut call = pin!(caller.call(Effect::Start { attempt: B, due: Duration::ZERO }).unwrap());
         let waits = tokio::time::timeout(Duration::from_millis(300), &mut call).await;
-        assert!(waits.is_err() && world.started.try_recv().is_err(), "its start was written by the thread that sends");
-        assert!(world.inbox.take().is_none(), "a large output was read by the thread that sends");
+        assert!(
+            waits.is_err() && fixture.started.try_recv().is_err(),
+            "its start was written by the thread that sends"
+        );
+        assert!(fixture.inbox.take().is_none(), "a large output was read by the thread that sends");
 
         release.send(()).unwrap();
         assert!(other.await.unwrap());
         tokio::time::timeout(Duration::from_secs(20), call).await.unwrap();
-        assert!(world.started.try_recv().is_ok());
+        assert!(fixture.started.try_recv().is_ok());
         let mut told = Vec::new();
-        while let Some(Told { input, .. }) = world.inbox.take() {
+        while let Some(TimedInput { input, .. }) = fixture.inbox.take() {
             told.push(input);
         }
         assert!(told.iter().any(|input| matches!(input, Input::Ended(A, _))), "{told:?}");
@@ -149,16 +156,16 @@ fn large_outputs_are_read_and_written_by_threads_that_start_nothing() {
 #[test]
 fn a_busy_server_is_asked_soon_and_then_ever_less_often() {
     runtime().block_on(async {
-        let mut world = World::new(Err(StartRefused::Busy("one at a time".to_owned()))).await;
-        let caller = world.caller();
-        let task = world.shared.task(A).unwrap();
+        let mut fixture = Fixture::new(Err(StartRefused::Busy("one at a time".to_owned()))).await;
+        let caller = fixture.caller();
+        let task = fixture.shared.task(A).unwrap();
         let start = PreparedStart::new(&caller.start_of(task, A), task.protocol);
-        let flight = caller.flies(A, task, 0);
+        let call = caller.register(A, task, 0);
         let begun = Monotonic::now();
-        let answer = begin(&world.link, &flight, &start, Duration::from_secs(1)).await;
+        let answer = send_start(&fixture.server, &call, &start, Duration::from_secs(1)).await;
         assert!(matches!(answer, Err(CallError::Busy { .. })), "{answer:?}");
         let mut asked = Vec::new();
-        while let Ok(at) = world.started.try_recv() {
+        while let Ok(at) = fixture.started.try_recv() {
             asked.push(at.since(begun).as_millis());
         }
         // After 1, 2, 4, 8, 16 and 32 ms, and then each 50 ms: some 25 times in a second.

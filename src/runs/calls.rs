@@ -1,16 +1,16 @@
-//! The thread that makes the calls of a run: it connects to every task server, says what it found, and waits for the start.
+//! The thread that makes the calls of a run: it connects to every task server, reports what it found, and waits for the start.
 
 use super::caller::{Caller, addresses};
 use super::error::RunError;
-use super::link::{Kind, Link};
+use super::keep_warm::keep_warm;
 use super::orders::Effects;
-use super::shared::Shared;
+use super::real_time_requests::RealTimeRequests;
+use super::run_context::RunContext;
 use super::starts::first_starts;
-use super::warmth::keep_warm;
-use super::wishes::Wishes;
+use super::task_server::{ServerKind, TaskServer};
 use crate::model::{RealTime, Release, Schedule, TaskAddress};
 use crate::process::boot;
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::rt::Monotonic;
 use crate::wire::{CallError, KeepAlive, TaskChannel, Tls};
 use futures_util::future::join_all;
@@ -21,18 +21,18 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Bound on all that is done at first for all task servers together: shorter than the time by which a run is prepared ahead,
-/// so that one which does not answer, or whose name is not found, makes no run late.
+/// Bound on all first calls to all task servers together: shorter than the time by which a run is prepared ahead, so that a
+/// server which does not answer, or whose name is not found, makes no run late.
 const WARM_BOUND: Duration = Duration::from_secs(2);
 /// A task server that has only just been started may not listen yet; for this long it is tried again.
 const PATIENCE: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(20);
-/// To a runner of ours; others take these for abuse.
+/// To our own runners; other servers take these for abuse.
 const KEEP_ALIVE: KeepAlive = KeepAlive { interval: Duration::from_secs(10), timeout: Duration::from_secs(5) };
 
 /// What is known once every task server was tried.
-pub(super) struct Servers {
-    /// For each task, how many tasks its server runs at once if that is a runner of ours.
+pub(super) struct ServerFindings {
+    /// For each task, how many tasks its server runs at the same time if that is our own runner.
     pub(super) ours: Vec<Option<u32>>,
     /// Their hosts.
     pub(super) hosts: Vec<Option<IpAddr>>,
@@ -50,9 +50,9 @@ pub(super) struct Calls {
     pub(super) run: String,
     pub(super) local_runner: Option<TaskAddress>,
     pub(super) effects: Effects,
-    pub(super) servers: SyncSender<Result<Servers, RunError>>,
+    pub(super) servers: SyncSender<Result<ServerFindings, RunError>>,
     pub(super) tls: Option<Tls>,
-    pub(super) begin: oneshot::Receiver<Arc<Shared>>,
+    pub(super) begin: oneshot::Receiver<Arc<RunContext>>,
 }
 
 impl Calls {
@@ -60,20 +60,21 @@ impl Calls {
         match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => {
                 runtime.block_on(self.make());
-                // A look-up of a name that hangs cannot be ended, and must not keep the run from ending.
+                // A name lookup that hangs cannot be ended, and must not keep the run from ending.
                 runtime.shutdown_background();
             }
-            // Who waits for this is gone when it cannot be sent.
+            // When it cannot be sent, nobody waits for it.
             Err(error) => drop(self.servers.send(Err(RunError::Runtime(error)))),
         }
     }
 
     async fn make(self) {
-        let (list, link_of) = addresses(&self.schedule, self.local_runner.as_ref());
-        let wishes = Wishes::new(&self.schedule, &link_of);
+        let (list, server_of) = addresses(&self.schedule, self.local_runner.as_ref());
+        let requests = RealTimeRequests::new(&self.schedule, &server_of);
         let until = Instant::now() + WARM_BOUND;
-        let met = join_all((0..).zip(&list).map(|(at, address)| meet(at, address, self.tls.as_ref(), &wishes, until)));
-        let mut servers = Servers {
+        let connected =
+            join_all((0..).zip(&list).map(|(at, address)| connect(at, address, self.tls.as_ref(), &requests, until)));
+        let mut servers = ServerFindings {
             ours: Vec::new(),
             hosts: Vec::new(),
             remarks: Vec::new(),
@@ -81,32 +82,32 @@ impl Calls {
             not_applied: Vec::new(),
         };
         let is_timed = |at| {
-            let mut tasks = self.schedule.tasks.iter().zip(&link_of).filter(|(_, of)| **of == at);
+            let mut tasks = self.schedule.tasks.iter().zip(&server_of).filter(|(_, of)| **of == at);
             tasks.any(|(task, _)| matches!(task.release, Release::Timed { .. }))
         };
-        let mut links = Vec::new();
-        for (at, Met { link, host, remark }) in met.await.into_iter().enumerate() {
+        let mut task_servers = Vec::new();
+        for (at, ConnectedServer { server, host, remark }) in connected.await.into_iter().enumerate() {
             servers.hosts.push(host);
             servers.remarks.extend(remark);
-            if let Kind::Ours(runner) = &link.kind {
-                servers.not_applied.extend(wishes.not_applied(at, runner));
-                servers.remarks.extend(link.wall_remark());
-                servers.clocks.extend(link.unsure(Monotonic::now()).filter(|_| is_timed(at)));
+            if let ServerKind::Ours(runner) = &server.kind {
+                servers.not_applied.extend(requests.not_applied(at, runner));
+                servers.remarks.extend(server.wall_remark());
+                servers.clocks.extend(server.unsure(Monotonic::now()).filter(|_| is_timed(at)));
             }
-            links.push(Arc::new(link));
+            task_servers.push(Arc::new(server));
         }
-        let ours = |link: &usize| match &links.get(*link)?.kind {
-            Kind::Ours(runner) => Some(runner.parallel.get()),
-            Kind::Existing | Kind::Unknown => None,
+        let ours = |server: &usize| match &task_servers.get(*server)?.kind {
+            ServerKind::Ours(runner) => Some(runner.parallel.get()),
+            ServerKind::Existing | ServerKind::Unknown => None,
         };
-        servers.ours = link_of.iter().map(ours).collect();
+        servers.ours = server_of.iter().map(ours).collect();
         let prepared = first_starts(&self.schedule, &self.run);
         let _ = self.servers.send(Ok(servers));
         // No run: it was refused.
         let Ok(shared) = self.begin.await else { return };
-        let warm = keep_warm(Arc::clone(&shared), &links, &link_of);
-        let caller = Caller { shared, links: links.clone(), link_of: link_of.clone(), prepared };
-        // What keeps connections warm has nothing to lose.
+        let warm = keep_warm(Arc::clone(&shared), &task_servers, &server_of);
+        let caller = Caller { shared, task_servers: task_servers.clone(), server_of: server_of.clone(), prepared };
+        // A dropped `warm` loses nothing.
         tokio::select! {
             biased;
             () = caller.run(self.effects) => {}
@@ -115,22 +116,28 @@ impl Calls {
     }
 }
 
-/// What became of the first look at a task server.
-struct Met {
-    link: Link,
+/// The result of the first connection to a task server.
+struct ConnectedServer {
+    server: TaskServer,
     host: Option<IpAddr>,
     /// Why it was not reached.
     remark: Option<String>,
 }
 
-/// Connects to a task server, and looks its host up; what is not known at the end of the bound stays unknown. One that
+/// Connects to a task server, and resolves its host; what is not known at the end of the bound stays unknown. One that
 /// cannot be reached is tried again before its first task is due.
-async fn meet(at: usize, address: &TaskAddress, tls: Option<&Tls>, wishes: &Wishes, until: Instant) -> Met {
+async fn connect(
+    at: usize,
+    address: &TaskAddress,
+    tls: Option<&Tls>,
+    requests: &RealTimeRequests,
+    until: Instant,
+) -> ConnectedServer {
     let channel = TaskChannel::new(address.clone(), None, tls.cloned());
-    let (host, (kind, remark)) = tokio::join!(host(address, until), greet(&channel, wishes.of(at), until));
+    let (host, (kind, remark)) = tokio::join!(host(address, until), find_kind(&channel, requests.of(at), until));
     let channel = match (&kind, address) {
-        // Its stream of events would not notice that the way to it is gone.
-        (Kind::Ours(_), address) if address.place().is_some() => {
+        // Its stream of events would not notice that the network to it is gone.
+        (ServerKind::Ours(_), address) if address.place().is_some() => {
             let channel = TaskChannel::new(address.clone(), Some(KEEP_ALIVE), tls.cloned());
             // What fails is tried again before its first task is due.
             let _ = channel.warm(until.saturating_duration_since(Instant::now())).await;
@@ -138,24 +145,24 @@ async fn meet(at: usize, address: &TaskAddress, tls: Option<&Tls>, wishes: &Wish
         }
         _ => channel,
     };
-    let link = Link::new(channel, kind);
-    if link.is_ours() {
-        link.measure(boot::id(), until.saturating_duration_since(Instant::now())).await;
+    let server = TaskServer::new(channel, kind);
+    if server.is_ours() {
+        server.measure(boot::id(), until.saturating_duration_since(Instant::now())).await;
     }
-    Met { link, host, remark: remark.map(|error| chain(&error)) }
+    ConnectedServer { server, host, remark: remark.map(|error| chain(&error)) }
 }
 
-async fn greet(channel: &TaskChannel, wishes: &[RealTime], until: Instant) -> (Kind, Option<CallError>) {
+async fn find_kind(channel: &TaskChannel, requests: &[RealTime], until: Instant) -> (ServerKind, Option<CallError>) {
     let patience = Instant::now() + PATIENCE;
     let left = || until.saturating_duration_since(Instant::now());
     loop {
-        match channel.capabilities(wishes, left()).await {
-            Ok(runner) => return (Kind::Ours(runner), None),
-            Err(CallError::Unsupported { .. }) => return (Kind::Existing, channel.warm(left()).await.err()),
+        match channel.capabilities(requests, left()).await {
+            Ok(runner) => return (ServerKind::Ours(runner), None),
+            Err(CallError::Unsupported { .. }) => return (ServerKind::Existing, channel.warm(left()).await.err()),
             Err(CallError::Unreachable { source, .. }) if source.may_pass() && Instant::now() < patience => {
                 sleep(PAUSE).await;
             }
-            Err(error) => return (Kind::Unknown, Some(error)),
+            Err(error) => return (ServerKind::Unknown, Some(error)),
         }
     }
 }

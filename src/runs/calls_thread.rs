@@ -6,7 +6,7 @@ use crate::rt::{self, ThreadError};
 /// Stack of a thread that speaks to task servers; a build without optimisation takes most of it.
 pub(super) const CALLS_STACK: usize = 2 << 20;
 
-/// Why such a thread ended that should not have.
+/// Why such a thread ended too early.
 pub(super) fn ended<T: Send + 'static>(thread: rt::Running<T>) -> ThreadError {
     match thread.join() {
         Ok(_) => ThreadError::Ended { name: "sp-calls".to_owned() },
@@ -14,13 +14,13 @@ pub(super) fn ended<T: Send + 'static>(thread: rt::Running<T>) -> ThreadError {
     }
 }
 
-/// The priority below, for the thread that makes the calls: it must not keep the time from being kept.
+/// The priority below, for the thread that makes the calls: it must not delay the timekeeper.
 pub(super) fn below(real_time: RealTime) -> RealTime {
     let lower = |priority: u8| priority.saturating_sub(1).max(1);
     let policy = match real_time.policy {
         RtPolicy::Fifo { priority } => RtPolicy::Fifo { priority: lower(priority) },
         RtPolicy::RoundRobin { priority } => RtPolicy::RoundRobin { priority: lower(priority) },
-        // A reservation is for the one thread; the calls take what is left.
+        // The reservation is for the timekeeper; the calls get what is left.
         RtPolicy::Deadline { .. } | RtPolicy::Other => RtPolicy::Other,
     };
     RealTime { policy, ..real_time }

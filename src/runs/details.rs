@@ -1,4 +1,4 @@
-//! What task servers tell about attempts beyond what the timeline needs.
+//! What task servers report about attempts beyond what the timeline needs.
 
 use crate::schedule::{Attempt, TaskIndex};
 use serde_json::Value;
@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Larger outputs (bytes of JSON) go to what depends on the task and are not kept with the attempt.
+/// Larger outputs (bytes of JSON) go to dependent tasks and are not kept with the attempt.
 const KEPT_OUTPUT: usize = 64 << 10;
 
-/// What is known about an attempt beside its times at the orchestrator.
+/// What is known about an attempt beyond its times at the orchestrator.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Detail {
-    /// What went wrong, in the words of who noticed.
+    /// What went wrong, as it was reported.
     pub message: Option<String>,
     /// Its output, unless that is larger than 64 KiB.
     pub output: Option<Value>,
@@ -22,9 +22,9 @@ pub struct Detail {
     pub true_end: Option<Duration>,
     /// CPU time that it used.
     pub cpu: Option<Duration>,
-    /// The most memory it had resident at once, in bytes.
+    /// The most memory it had resident at any time, in bytes.
     pub memory_peak: Option<u64>,
-    /// What was asked for and not had, though it ran.
+    /// What was asked for and could not be had, though it ran.
     pub remarks: Vec<String>,
     /// The end of what a program wrote to its standard output, when that is not its output.
     pub stdout: Option<String>,
@@ -42,7 +42,7 @@ pub(super) struct Details {
     pub(super) outputs: BTreeMap<u32, (Arc<Value>, usize)>,
     /// Bytes of what programs wrote that are kept.
     streams: usize,
-    /// What tasks did without, each thing once.
+    /// What tasks could not have, each thing once.
     remarks: Vec<(TaskIndex, String)>,
 }
 
@@ -67,7 +67,7 @@ impl Details {
         taken
     }
 
-    /// What tasks did without, each thing once, however often they ran into it.
+    /// What tasks could not have, each thing once, however often it was reported.
     pub(super) fn remarks(&self) -> Vec<(TaskIndex, String)> {
         let mut remarks = self.remarks.clone();
         for (attempt, detail) in &self.attempts {
@@ -95,8 +95,8 @@ impl Details {
         (detail.stdout, detail.stderr) = (some(stdout), some(stderr));
     }
 
-    /// Keeps the output of an attempt with it, unless it is large (its bytes are said). What depends on the task is given that
-    /// of its last success: nothing of a try that failed, and nothing older when the success gave none.
+    /// Keeps the output of an attempt with it, unless it is large (its size is given). Tasks that depend on it are given the
+    /// output of its last success: not that of a failed attempt, and nothing older when the success gave none.
     pub(super) fn output(&mut self, attempt: Attempt, output: Option<(Value, usize)>, succeeded: bool) {
         let output = output.map(|(output, bytes)| (Arc::new(output), bytes));
         if let Some((output, bytes)) = &output
@@ -131,7 +131,11 @@ mod tests {
         let given = |details: &Details| details.outputs.get(&0).map(|(output, _)| output.to_string());
         details.output(attempt(0, 1), Some((Value::from("half"), 6)), false);
         assert_eq!(given(&details), None, "a try that failed");
-        assert_eq!(details.attempts[&attempt(0, 1)].output, Some(Value::from("half")), "but it is kept for who looks");
+        assert_eq!(
+            details.attempts[&attempt(0, 1)].output,
+            Some(Value::from("half")),
+            "but it is kept with the attempt"
+        );
         details.output(attempt(0, 2), Some((Value::from("whole"), 7)), true);
         assert_eq!(given(&details).as_deref(), Some("\"whole\""));
         details.output(attempt(0, 1), Some((Value::from("late"), 6)), false);

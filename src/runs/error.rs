@@ -7,20 +7,20 @@ use crate::wire::ListenError;
 /// Why a run did not take place.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// A task server of the run has no other way to say the end of a task.
-    #[error("end notices cannot be taken, and not every task server of this run can say an end otherwise")]
+    /// A task server of the run has no other way to report the end of a task.
+    #[error("cannot listen for end notices, and not every task server of this run can report an end otherwise")]
     Listen(#[source] ListenError),
-    /// The thread that keeps the time.
-    #[error("the thread that keeps the time")]
+    /// The thread that keeps the time cannot be started, or failed.
+    #[error("the timekeeper thread failed")]
     Timekeeper(#[source] ThreadError),
-    /// The thread that makes the calls.
-    #[error("the thread that makes the calls")]
+    /// The thread that makes the calls cannot be started, or failed.
+    #[error("the thread that calls task servers failed")]
     Caller(#[source] ThreadError),
-    /// The runtime of a thread, or the folder of its socket.
-    #[error("a thread of the run")]
+    /// The runtime of a thread, or the folder of its socket, cannot be made.
+    #[error("cannot start a thread of the run")]
     Runtime(#[source] std::io::Error),
-    /// The programs of inline commands.
-    #[error("the runner of inline commands")]
+    /// The runner for the programs of inline commands cannot be started.
+    #[error("cannot start the runner of inline commands")]
     Runner(#[source] RunnerError),
     /// The schedule is strict, and something it needs cannot be had.
     #[error("the schedule is strict: {0}")]

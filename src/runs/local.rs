@@ -1,11 +1,11 @@
-//! Runs the programs of inline commands: a task runner of our own, for one run, on a socket that nobody else reaches.
+//! Runs the programs of inline commands: a task runner of our own, for one run, on a socket that only this user can reach.
 
 use super::calls_thread::{CALLS_STACK, ended};
 use super::error::RunError;
 use crate::model::{RealTime, RtPolicy, Schedule, Target, TaskAddress};
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::rt::{self, Prepared, Running};
-use crate::task::{CommandLine, Registry, Runner, RunnerError, Settings};
+use crate::task::{CommandLine, Registry, Runner, RunnerError, RunnerSettings};
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use tokio::sync::oneshot;
@@ -40,18 +40,18 @@ impl LocalRunner {
         let Some(parallel) = NonZeroUsize::new(count) else { return Ok(None) };
         let folder = tempfile::Builder::new().prefix("setpoint-").tempdir().map_err(RunError::Runtime)?;
         let address = TaskAddress::Unix(folder.path().join("runner.sock").display().to_string());
-        let settings = Settings {
+        let settings = RunnerSettings {
             parallel,
             max_armed: count.max(16),
             strict: schedule.strict,
             stack: STACK,
-            ..Settings::new(address)
+            ..RunnerSettings::new(address)
         };
         let (bound_tx, bound_rx) = sync_channel(1);
         let (close, closed) = oneshot::channel();
         let body = move || serve(settings, registry, &bound_tx, closed);
         let real_time = RealTime { policy: RtPolicy::Other, cpu: None };
-        let thread = rt::Settings { name: "sp-runner".to_owned(), real_time, stack: CALLS_STACK };
+        let thread = rt::ThreadSettings { name: "sp-runner".to_owned(), real_time, stack: CALLS_STACK };
         let thread = Prepared::new(thread, body).map_err(RunError::Caller)?.start();
         match bound_rx.recv() {
             Ok(Ok(address)) => Ok(Some(Self { address, close: Some(close), thread: Some(thread), _folder: folder })),
@@ -73,14 +73,14 @@ impl Drop for LocalRunner {
 }
 
 fn serve(
-    settings: Settings,
+    settings: RunnerSettings,
     registry: Registry,
     bound: &SyncSender<Result<TaskAddress, RunError>>,
     closed: oneshot::Receiver<()>,
 ) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        // Who waits for this is gone when it cannot be sent.
+        // When it cannot be sent, nobody waits for it.
         Err(error) => return drop(bound.send(Err(RunError::Runtime(error)))),
     };
     let result: Result<(), RunnerError> = runtime.block_on(async {

@@ -1,4 +1,4 @@
-//! What happens in a run, for who looks on and who writes it down: from the timekeeper, which never waits for either.
+//! What happens in a run, for whoever shows or records it: sent by the timekeeper, which never waits for a receiver.
 
 use super::details::{Detail, Details};
 use crate::rt::{Alarm, Monotonic, NotSent, Receiver, Sender, Waker, alarm, queue_of_one};
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The most settled occurrences that the queue has room for; what is more waits at the timekeeper.
 const OCCURRENCES: usize = 1024;
 
-/// Something that happened in a run, for who looks on.
+/// Something that happened in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
     /// It came in at this time after the run's start.
@@ -20,19 +20,19 @@ pub enum Moment {
     Effect(Duration, Effect),
 }
 
-/// The timekeeper's end; dropped, nothing more comes.
+/// The timekeeper's end of the queue. When it is dropped, no more moments come.
 #[derive(Debug)]
-pub struct Onlooker {
+pub struct MomentSender {
     /// `None` while it is dropped.
     sender: Option<Sender<Moment>>,
     settled: Sender<Row>,
-    /// What found no room yet.
+    /// Occurrences for which there was no room yet.
     backlog: VecDeque<Row>,
     pub(super) details: Arc<Mutex<Details>>,
     waker: Waker,
 }
 
-/// The end of who looks on.
+/// The receiving end of the queue.
 #[derive(Debug)]
 pub struct Moments {
     receiver: Receiver<Moment>,
@@ -50,33 +50,35 @@ pub struct Occurrence {
     pub details: Vec<(Attempt, Detail)>,
 }
 
-/// Both ends, with room for so many moments; who is further behind misses some. No settled occurrence is missed.
-pub fn moments(room: usize) -> (Onlooker, Moments) {
-    let (sender, receiver) = queue_of_one(room);
+/// Both ends of the queue, with room for so many moments; a receiver that is further behind misses some. No settled
+/// occurrence is missed.
+pub fn moments(room: usize) -> (MomentSender, Moments) {
+    let (queue, receiver) = queue_of_one(room);
     let (settled, rows) = queue_of_one(room.min(OCCURRENCES));
     let (alarm, waker) = alarm();
     let details = Arc::new(Mutex::new(Details::default()));
-    let onlooker =
-        Onlooker { sender: Some(sender), settled, backlog: VecDeque::new(), details: Arc::clone(&details), waker };
-    (onlooker, Moments { receiver, settled: rows, details, alarm })
+    let sender =
+        MomentSender { sender: Some(queue), settled, backlog: VecDeque::new(), details: Arc::clone(&details), waker };
+    (sender, Moments { receiver, settled: rows, details, alarm })
 }
 
-impl Onlooker {
-    /// Shows a moment, if there is room for it.
-    pub fn tell(&self, moment: Moment) {
+impl MomentSender {
+    /// Sends a moment, if there is room for it.
+    pub fn send(&self, moment: Moment) {
         if let Some(sender) = &self.sender {
             let _ = sender.send(moment);
             self.waker.wake();
         }
     }
 
-    /// Hands on an occurrence after all that was said of it.
+    /// Sends a settled occurrence, after all its moments.
     pub fn settled(&mut self, row: Row) {
         self.backlog.push_back(row);
         self.hand_over();
     }
 
-    /// Hands on what found no room; whether all of it did now. What nobody takes any more is dropped.
+    /// Sends the occurrences for which there was no room; returns whether all of them are sent. Without a receiver they are
+    /// dropped.
     pub fn hand_over(&mut self) -> bool {
         while let Some(row) = self.backlog.pop_front() {
             match self.settled.send(row) {
@@ -93,7 +95,7 @@ impl Onlooker {
     }
 }
 
-impl Drop for Onlooker {
+impl Drop for MomentSender {
     fn drop(&mut self) {
         drop(self.sender.take());
         self.waker.wake();
@@ -150,10 +152,10 @@ mod tests {
     use crate::schedule::Input;
 
     #[test]
-    fn an_onlooker_gets_what_fits_waits_for_more_and_sees_the_end() {
-        let (onlooker, mut moments) = moments(2);
+    fn a_receiver_gets_what_fits_waits_for_more_and_sees_the_end() {
+        let (sender, mut moments) = moments(2);
         let moment = |ms| Moment::Input(Duration::from_millis(ms), Input::Tick);
-        (0..3).for_each(|ms| onlooker.tell(moment(ms)));
+        (0..3).for_each(|ms| sender.send(moment(ms)));
         assert_eq!((moments.recv(), moments.recv()), (Some(moment(0)), Some(moment(1))));
         assert_eq!(
             moments.recv_timeout(Duration::from_millis(1)),
@@ -162,7 +164,7 @@ mod tests {
         );
         let telling = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(20));
-            onlooker.tell(moment(9));
+            sender.send(moment(9));
         });
         assert_eq!((moments.recv(), moments.recv()), (Some(moment(9)), None));
         telling.join().unwrap();

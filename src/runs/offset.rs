@@ -1,7 +1,7 @@
-//! How the monotonic clock of another host lies against the one here, from round trips.
+//! The offset of another host's monotonic clock from the one here, measured by round trips.
 //!
-//! Who asks for the time and is answered knows that the answer was read in between. So each round trip bounds the offset from
-//! both sides, and several bound it more closely. Wall clocks are not looked at: a step of one of them changes nothing.
+//! The other clock is read between the question and the answer. So each round trip bounds the offset from both sides, and
+//! several bound it more closely. Wall clocks are not used: a step of one of them changes nothing.
 
 use crate::rt::Monotonic;
 use std::time::Duration;
@@ -28,13 +28,13 @@ pub(super) struct Offset {
 }
 
 impl Offset {
-    /// What one round trip tells.
+    /// The bounds from one round trip.
     pub(super) fn of(trip: RoundTrip) -> Self {
         let less = |here: Monotonic| trip.there.as_nanos().wrapping_sub(here.as_nanos()).cast_signed();
         Self { low: less(trip.received), high: less(trip.sent), at: trip.received }
     }
 
-    /// What one more round trip tells. One that contradicts what was known counts alone: the other clock is a new one.
+    /// The bounds with one more round trip. One that contradicts the others counts alone: the other clock is a new one.
     pub(super) fn and(self, trip: RoundTrip) -> Self {
         let (new, (low, high)) = (Self::of(trip), self.bounds(trip.received));
         let (low, high) = (low.max(new.low), high.min(new.high));
@@ -141,9 +141,9 @@ mod tests {
                 known = Some(known.map_or_else(|| Offset::of(trip), |known| known.and(trip)));
             }
             let (known, release) = (known.unwrap(), now + lead);
-            let told = known.latest_there(at(release)).as_nanos();
-            prop_assert!(told + 1 >= there(release), "early by {}", there(release) - told);
-            let late = told.saturating_sub(there(release));
+            let shown = known.latest_there(at(release)).as_nanos();
+            prop_assert!(shown + 1 >= there(release), "early by {}", there(release) - shown);
+            let late = shown.saturating_sub(there(release));
             let most = known.uncertainty(at(release)).as_nanos();
             prop_assert!(u128::from(late) <= most + 1, "late by {late}, said {most}");
             let back = known.here(at(there(release))).as_nanos().abs_diff(release);

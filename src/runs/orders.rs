@@ -56,7 +56,7 @@ impl Effects {
     pub(super) async fn recv_many(&mut self, batch: &mut Vec<Effect>, limit: usize) -> usize {
         let before = batch.len();
         poll_fn(|context| {
-            // Before the look, so that what comes after it wakes.
+            // Before reading the queue, so that what comes afterwards wakes.
             self.waker.register(context.waker());
             let is_closed = self.receiver.is_closed();
             while batch.len() < before + limit

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 ///
 /// One dependency: its output stands at `dep_output`. Several: each stands below `dep_outputs`, by the task's id. The
 /// older form of the protocol has texts only, and there the entries of the outputs stand at `dep_<key>`, or at `dep_value` what
-/// has none.
+/// is not an object.
 pub(super) fn parameters<'o>(task: &Task, output: impl Fn(&TaskId) -> Option<&'o Value>) -> Map<String, Value> {
     let mut parameters = task.parameters.clone();
     let needs: Vec<&TaskId> = task.needs.iter().filter(|need| !need.implied).map(|need| &need.task).collect();
@@ -22,7 +22,7 @@ pub(super) fn parameters<'o>(task: &Task, output: impl Fn(&TaskId) -> Option<&'o
                             parameters.insert(format!("dep_{key}"), value.clone());
                         }
                     }
-                    // As it travels in this form when it is no object.
+                    // The form in which a value that is not an object is sent.
                     value => drop(parameters.insert("dep_value".to_owned(), value.clone())),
                 }
             }

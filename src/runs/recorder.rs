@@ -1,4 +1,4 @@
-//! Follows a run and writes down what happens, while it goes on.
+//! Follows a run and records what happens, while it goes on.
 //!
 //! Comes in: the moments of a run. Goes out: rows in the store, in small batches as occurrences settle, and now and then
 //! those that go on. What is settled is written and forgotten, so that the memory of a run does not grow with its length.
@@ -8,7 +8,7 @@ use super::moments::{Moments, Occurrence};
 use super::records::{Values, going_on, settled};
 use crate::model::{RunId, Schedule};
 use crate::process::clock;
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::schedule::{Effect, Input, Record, TaskIndex, Verdict};
 use crate::store::{Ledger, StoreError, TaskRecord};
 use std::collections::BTreeSet;
@@ -18,11 +18,11 @@ use std::time::{Duration, Instant};
 
 /// What happened so far is in the store at the latest after this, so that a crash leaves a run that can be read.
 const NOTE: Duration = Duration::from_millis(500);
-/// Occurrences that are written at once: what else is to be written waits no longer than for these.
+/// Occurrences that are written in one transaction: other writers wait no longer than for these.
 const CHUNK: usize = 100;
 /// Time between two writes in which others write.
 const PAUSE: Duration = Duration::from_millis(1);
-/// Moments that are taken before what was settled, at most: no more than a queue of them has room for.
+/// Moments that are read before settled occurrences, at most: as many as their queue has room for.
 const MOMENTS: usize = 1 << 17;
 /// Occurrences of a run that are kept, each; beyond that, those that did not succeed.
 const KEPT: u64 = 100_000;
@@ -40,19 +40,20 @@ pub fn runs_kept(schedule: &Schedule) -> usize {
     usize::try_from(OCCURRENCES / of_a_run).unwrap_or(RUNS).clamp(RUNS_AT_LEAST, RUNS)
 }
 
-/// Writes a run down.
+/// Records a run.
 #[derive(Debug)]
 pub struct Recorder {
     /// Where it is written, and the id of the run there.
     kept: Option<(Ledger, RunId)>,
     schedule: Arc<Schedule>,
-    /// What goes on.
+    /// The occurrences that go on.
     record: Record,
-    news: BTreeSet<(TaskIndex, u32)>,
+    /// Occurrences that go on and have changed since they were last written.
+    changed: BTreeSet<(TaskIndex, u32)>,
     values: Values,
     /// Occurrences that were written, and that were left out.
     written: [u64; 2],
-    /// The first thing that could not be written.
+    /// The first failure to write.
     failure: Option<String>,
 }
 
@@ -63,15 +64,15 @@ impl Recorder {
             kept,
             schedule,
             record: Record::default(),
-            news: BTreeSet::new(),
+            changed: BTreeSet::new(),
             values: Values::default(),
             written: [0; 2],
             failure: None,
         }
     }
 
-    /// Writes down what comes until nothing more can, and shows it to `moment` and `occurrence`. Blocks the calling thread.
-    /// Returns what is to be said of it with the run.
+    /// Records what comes until nothing more can come, and shows it to `moment` and `occurrence`. Blocks the calling thread.
+    /// Returns remarks about the run.
     pub fn follow(
         mut self,
         moments: &mut Moments,
@@ -83,7 +84,7 @@ impl Recorder {
             let is_over = match moments.recv_timeout(NOTE) {
                 Ok(one) => {
                     moment(&one);
-                    self.note(&one);
+                    self.record_moment(&one);
                     false
                 }
                 Err(RecvTimeoutError::Timeout) => false,
@@ -98,17 +99,17 @@ impl Recorder {
                 for _ in 0..MOMENTS {
                     let Some(one) = moments.try_recv() else { break };
                     moment(&one);
-                    self.note(&one);
+                    self.record_moment(&one);
                 }
                 let is_last = settled.len() < CHUNK;
-                self.settle(&settled);
+                self.record_settled(&settled);
                 settled.into_iter().for_each(&mut occurrence);
                 if is_last {
                     break;
                 }
                 std::thread::sleep(PAUSE);
             }
-            self.write_news();
+            self.write_changed();
             if is_over {
                 self.write_values();
                 return self.notes();
@@ -116,30 +117,30 @@ impl Recorder {
         }
     }
 
-    fn note(&mut self, moment: &Moment) {
+    fn record_moment(&mut self, moment: &Moment) {
         match moment {
             Moment::Input(at, input) => {
                 self.record.input(*at, input);
                 if let Input::Started(attempt) | Input::Ended(attempt, _) = input
                     && self.record.row(attempt.task, attempt.occurrence).is_some()
                 {
-                    self.news.insert((attempt.task, attempt.occurrence));
+                    self.changed.insert((attempt.task, attempt.occurrence));
                 }
             }
-            // It comes as a whole.
+            // These come as settled occurrences.
             Moment::Effect(_, Effect::Settled { .. } | Effect::Ended(_)) => {}
             Moment::Effect(at, effect) => {
                 self.record.effect(&self.schedule, *at, effect);
-                self.news.extend(Record::about(effect).filter(|(task, at)| self.record.row(*task, *at).is_some()));
+                self.changed.extend(Record::about(effect).filter(|(task, at)| self.record.row(*task, *at).is_some()));
             }
         }
     }
 
-    fn settle(&mut self, settled: &[Occurrence]) {
+    fn record_settled(&mut self, settled: &[Occurrence]) {
         let mut rows: Vec<TaskRecord> = Vec::with_capacity(settled.len());
         for occurrence in settled {
             let row = &occurrence.row;
-            self.news.remove(&(row.task, row.occurrence));
+            self.changed.remove(&(row.task, row.occurrence));
             self.record.take(row.task, row.occurrence);
             self.values.add(occurrence);
             let [written, left_out] = &mut self.written;
@@ -151,7 +152,7 @@ impl Recorder {
             }
         }
         self.write(&rows);
-        // Here, and not once there is a pause: a run that settles as fast as it is written has none.
+        // Here, and not at a pause: a run whose occurrences settle as fast as they are written has none.
         if self.values.is_enough() {
             self.write_values();
         }
@@ -160,37 +161,37 @@ impl Recorder {
     fn write(&mut self, rows: &[TaskRecord]) {
         let Some((ledger, run)) = &self.kept else { return };
         let result = ledger.record_rows(run, rows);
-        self.keep(result);
+        self.log_failure(result);
     }
 
     fn write_values(&mut self) {
         let mut values = std::mem::take(&mut self.values);
         let Some((ledger, _)) = &self.kept else { return };
         let result = values.write(ledger, &self.schedule, clock::now());
-        self.keep(result);
+        self.log_failure(result);
     }
 
-    fn write_news(&mut self) {
-        let news = std::mem::take(&mut self.news);
-        let rows = news.into_iter().filter_map(|(task, at)| going_on(&self.schedule, self.record.row(task, at)?));
+    fn write_changed(&mut self) {
+        let changed = std::mem::take(&mut self.changed);
+        let rows = changed.into_iter().filter_map(|(task, at)| going_on(&self.schedule, self.record.row(task, at)?));
         let rows: Vec<TaskRecord> = rows.collect();
         for rows in rows.chunks(CHUNK) {
             self.write(rows);
         }
     }
 
-    fn keep(&mut self, result: Result<(), StoreError>) {
+    fn log_failure(&mut self, result: Result<(), StoreError>) {
         if let Err(error) = result {
             let run = self.kept.as_ref().map(|(_, run)| run.as_str());
-            tracing::warn!(run, error = chain(&error), "a part of the run was not written down");
-            self.failure.get_or_insert_with(|| format!("not all of it could be written down: {}", chain(&error)));
+            tracing::warn!(run, error = chain(&error), "a part of the run was not recorded");
+            self.failure.get_or_insert_with(|| format!("not all of it could be recorded: {}", chain(&error)));
         }
     }
 
     fn notes(self) -> Vec<String> {
         let [_, left_out] = self.written;
         let more = (left_out > 0 && self.kept.is_some())
-            .then(|| format!("{left_out} occurrences more are in the figures alone"));
+            .then(|| format!("{left_out} more occurrences are counted in the figures only"));
         self.failure.into_iter().chain(more).collect()
     }
 }

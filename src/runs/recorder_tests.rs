@@ -79,19 +79,19 @@ fn every_settled_occurrence_is_written_once_however_far_the_recorder_is_behind()
     let folder = tempfile::tempdir().unwrap();
     let ledger = Store::open(folder.path()).unwrap().ledger("prod");
     prepared(&ledger);
-    let (mut onlooker, mut moments) = moments(64);
+    let (mut sender, mut moments) = moments(64);
     let schedule = schedule(COUNT);
     let recorder = Recorder::new(Some((ledger.clone(), RunId::new("r"))), Arc::clone(&schedule));
     let tells = std::thread::spawn(move || {
         for occurrence in 0..COUNT {
             let attempt = Attempt { task: TaskIndex(0), occurrence, number: 1 };
             let at = Duration::from_millis(occurrence.into());
-            onlooker.tell(Moment::Effect(at, Effect::Start { attempt, due: at }));
-            onlooker.tell(Moment::Input(at, Input::Ended(attempt, End::Success)));
-            onlooker.settled(row(occurrence));
+            sender.send(Moment::Effect(at, Effect::Start { attempt, due: at }));
+            sender.send(Moment::Input(at, Input::Ended(attempt, End::Success)));
+            sender.settled(row(occurrence));
         }
-        onlooker.tell(Moment::Effect(Duration::from_secs(9), Effect::Ended(RunVerdict::Succeeded)));
-        while !onlooker.hand_over() {
+        sender.send(Moment::Effect(Duration::from_secs(9), Effect::Ended(RunVerdict::Succeeded)));
+        while !sender.hand_over() {
             std::thread::sleep(Duration::from_millis(1));
         }
     });
@@ -112,17 +112,17 @@ fn what_goes_on_is_in_the_store_before_it_is_settled() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = Store::open(folder.path()).unwrap().ledger("prod");
     prepared(&ledger);
-    let (onlooker, mut moments) = moments(64);
+    let (sender, mut moments) = moments(64);
     let recorder = Recorder::new(Some((ledger.clone(), RunId::new("r"))), schedule(2));
     let follows = std::thread::spawn(move || recorder.follow(&mut moments, |_| {}, drop));
     let attempt = Attempt { task: TaskIndex(0), occurrence: 1, number: 1 };
-    onlooker.tell(Moment::Effect(Duration::ZERO, Effect::Start { attempt, due: Duration::ZERO }));
+    sender.send(Moment::Effect(Duration::ZERO, Effect::Start { attempt, due: Duration::ZERO }));
     let begin = clock::monotonic();
     while ledger.run(&RunId::new("r")).unwrap().unwrap().tasks.is_empty() {
         assert!(begin.elapsed() < Duration::from_secs(20), "it is not written");
         std::thread::sleep(Duration::from_millis(20));
     }
-    drop(onlooker);
+    drop(sender);
     follows.join().unwrap();
     let tasks = ledger.run(&RunId::new("r")).unwrap().unwrap().tasks;
     assert_eq!((tasks.len(), tasks[0].occurrence, tasks[0].verdict), (1, 1, None));
@@ -139,7 +139,7 @@ fn figures_are_written_while_more_and_more_settles() {
     for chunk in 0..60 {
         let rows = (chunk * 100..).take(CHUNK).map(row);
         let settled: Vec<Occurrence> = rows.map(|row| Occurrence { row, details: Vec::new() }).collect();
-        recorder.settle(&settled);
+        recorder.record_settled(&settled);
         assert!(!recorder.values.is_enough(), "{} occurrences are held", (chunk + 1) * 100);
     }
     assert!(ledger.figures(&schedule.name).unwrap().iter().any(|one| one.figures.count > 4_000));

@@ -31,7 +31,7 @@ pub(super) fn going_on(schedule: &Schedule, row: &Row) -> Option<TaskRecord> {
     Some(TaskRecord::new(schedule.tasks.get(row.task.at())?.id.clone(), row))
 }
 
-/// How late tasks were and how long they took, until it is written down.
+/// How late tasks were and how long they took, until it is written.
 #[derive(Debug, Default)]
 pub(super) struct Values {
     values: BTreeMap<(TaskIndex, FigureKind), Vec<Duration>>,
@@ -39,11 +39,11 @@ pub(super) struct Values {
 }
 
 impl Values {
-    /// Values that are written at once.
+    /// How many values are written together.
     const ENOUGH: usize = 4096;
 
-    /// Adds those of an occurrence. True starts and sent requests are told apart, what is early is not on time, and what was
-    /// left out is counted beside.
+    /// Adds those of an occurrence. True starts and sent requests are counted separately, what is early is not on time, and what was
+    /// left out is counted separately.
     pub(super) fn add(&mut self, occurrence: &Occurrence) {
         let row = &occurrence.row;
         for (number, one) in (1..).zip(&row.tries) {
@@ -97,7 +97,7 @@ fn add(
 }
 
 fn sum(before: Option<&[u8]>, values: &[Duration]) -> Figures {
-    // A histogram that cannot be read any more is begun anew.
+    // A histogram that cannot be read any more is started anew.
     let mut all = before.and_then(|bytes| Lateness::from_bytes(bytes).ok()).unwrap_or_default();
     for value in values {
         all.record(*value);

@@ -1,7 +1,7 @@
 //! Sending a start, again and again while its task server is busy.
 
-use super::flights::{Flight, Sent};
-use super::link::Link;
+use super::calls_in_flight::{CallInFlight, StartProgress};
+use super::task_server::TaskServer;
 use crate::rt::Monotonic;
 use crate::wire::{Ack, CallError, PreparedStart};
 use std::time::Duration;
@@ -14,38 +14,38 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// The longest pause.
 const LONGEST: Duration = Duration::from_millis(50);
 
-/// Starts a task within `bound`. Once the flight is unwanted no further try is made; the one under way is answered.
+/// Starts a task within `bound`. Once the call is unwanted no further try is made; the one in progress is still answered.
 ///
 /// # Errors
 /// Those of the last try.
-pub(super) async fn begin(
-    link: &Link,
-    flight: &Flight,
+pub(super) async fn send_start(
+    server: &TaskServer,
+    call: &CallInFlight,
     start: &PreparedStart,
     bound: Duration,
 ) -> Result<Ack, CallError> {
     let since = Instant::now();
     let mut pause = PAUSE;
     loop {
-        flight.tries(Monotonic::now());
-        let answer = link.channel.start(start, bound).await;
-        flight.sent.send_replace(match &answer {
-            Ok(_) => Sent::Begun,
-            Err(CallError::UnknownOutcome { .. }) => Sent::UnderWay,
-            Err(_) => Sent::Refused,
+        call.tries(Monotonic::now());
+        let answer = server.channel.start(start, bound).await;
+        call.sent.send_replace(match &answer {
+            Ok(_) => StartProgress::Acknowledged,
+            Err(CallError::UnknownOutcome { .. }) => StartProgress::Pending,
+            Err(_) => StartProgress::Refused,
         });
         let left = bound.saturating_sub(since.elapsed());
-        if !matches!(answer, Err(CallError::Busy { .. })) || left.is_zero() || flight.unwanted.is_cancelled() {
+        if !matches!(answer, Err(CallError::Busy { .. })) || left.is_zero() || call.unwanted.is_cancelled() {
             return answer;
         }
-        // Losing either loses nothing: nothing is under way.
+        // A dropped arm loses nothing: no call is in progress.
         tokio::select! {
             biased;
-            () = flight.unwanted.cancelled() => return answer,
+            () = call.unwanted.cancelled() => return answer,
             () = sleep(pause.min(left)) => {}
         }
         pause = (2 * pause).min(LONGEST);
-        // Its time is up, and it is known that nothing was begun.
+        // Its time is up, and it is known that nothing was started.
         if since.elapsed() >= bound {
             return answer;
         }

@@ -1,7 +1,7 @@
-//! What a start says, and its bytes: known ahead, or once what its task needs has ended.
+//! The content of a start, and its bytes: known ahead, or once the tasks that it depends on have ended.
 
 use super::parameters::parameters;
-use super::shared::Shared;
+use super::run_context::RunContext;
 use crate::model::{Schedule, Task, TaskId};
 use crate::schedule::{Attempt, TaskIndex};
 use crate::wire::{AttemptKey, PreparedStart, Start};
@@ -23,7 +23,7 @@ pub(super) fn first_starts(schedule: &Schedule, run: &str) -> BTreeMap<u32, (Att
     starts.collect()
 }
 
-/// Whether what a task is given does not depend on how another one ends.
+/// Whether the parameters of a task do not depend on the output of another one.
 pub(super) fn is_known_ahead(task: &Task) -> bool {
     task.needs.iter().all(|need| need.implied)
 }
@@ -70,10 +70,10 @@ impl Given {
 }
 
 /// A start with outputs that take long to write, by a thread that starts nothing; `None` when it was not written.
-pub(super) async fn written(shared: Arc<Shared>, attempt: Attempt, given: Given) -> Option<PreparedStart> {
+pub(super) async fn written(shared: Arc<RunContext>, attempt: Attempt, given: Given) -> Option<PreparedStart> {
     let write = move || {
         let task = shared.task(attempt)?;
-        let run = shared.flights().run().to_owned();
+        let run = shared.calls().run().to_owned();
         let start = start_of(&shared.schedule, &run, attempt, task, |id| given.get(id));
         Some(PreparedStart::new(&start, task.protocol))
     };

@@ -5,7 +5,7 @@ use crate::rt;
 use crate::schedule::short_time;
 use std::time::Duration;
 
-/// A timekeeper that had no CPU for this long during a run was throttled, or stood behind something.
+/// A timekeeper that had no CPU for this long during a run was throttled, or had to wait for another thread.
 const LONG: Duration = Duration::from_millis(10);
 
 /// That real-time threads of this run can be stopped for having used their share of the CPU.

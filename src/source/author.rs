@@ -1,12 +1,12 @@
 //! Writing commits: for repositories that this program makes itself.
 
 use super::SourceError;
-use super::store::open_local;
+use super::cache::open_local;
 use super::tree::corrupt;
 use git2::{IndexAddOption, Repository, Signature, Time};
 use std::path::{Path, PathBuf};
 
-/// Who a commit is by, and when.
+/// The author and the time of a commit.
 #[derive(Clone, Copy, Debug)]
 pub struct Author<'a> {
     /// Name.

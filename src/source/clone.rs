@@ -4,17 +4,18 @@ use super::progress::Progress;
 use super::remote::Remote;
 use super::tree::corrupt;
 use super::{SourceConfig, SourceError};
+use crate::process::lock::LockFile;
 use git2::{ErrorCode, Repository, RepositoryInitOptions};
 use sha2::{Digest, Sha256};
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Packs above this number are put into one; libgit2 adds one per fetch and never tidies.
+/// Packs above this number are put into one; libgit2 adds one per fetch and never merges them.
 const MAX_PACKS: usize = 50;
 
 /// A local clone. Only this folder is ever deleted.
@@ -120,20 +121,14 @@ impl LocalClone {
     }
 
     /// Keeps other processes from changing the clone while it is fetched or made anew.
-    fn locked(&self) -> Result<File, SourceError> {
+    fn locked(&self) -> Result<LockFile, SourceError> {
         let cache = |source| SourceError::Cache { path: self.lock.clone(), source };
-        let file = File::options().create(true).write(true).truncate(false).open(&self.lock).map_err(cache)?;
-        let start = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::Error(source)) => return Err(cache(source)),
-                Err(TryLockError::WouldBlock) if self.stop.load(Ordering::Relaxed) => return Err(SourceError::Stopped),
-                Err(TryLockError::WouldBlock) if start.elapsed() > self.patience => {
-                    return Err(SourceError::Locked { path: self.path.clone() });
-                }
-                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
-            }
+        let lock = LockFile::open(&self.lock).map_err(cache)?;
+        let is_stopped = || self.stop.load(Ordering::Relaxed);
+        match lock.lock_within_blocking(self.patience, is_stopped).map_err(cache)? {
+            true => Ok(lock),
+            false if is_stopped() => Err(SourceError::Stopped),
+            false => Err(SourceError::Locked { path: self.path.clone() }),
         }
     }
 
@@ -170,7 +165,7 @@ impl LocalClone {
         builder.write(&folder, 0).map_err(damaged)?;
         let new = builder.name().map_err(damaged)?.map(|name| format!("pack-{name}.pack")).unwrap_or_default();
         for pack in packs.iter().filter(|pack| pack.file_name().is_some_and(|name| name != new.as_str())) {
-            // The index last to appear is the first to go, so that nobody finds one without its pack.
+            // The index last to appear is the first to go, so that no process finds one without its pack.
             std::fs::remove_file(pack.with_extension("idx")).map_err(cache)?;
             std::fs::remove_file(pack).map_err(cache)?;
         }

@@ -19,10 +19,10 @@ pub struct SourceConfig {
     pub cache_dir: PathBuf,
     /// What to log in with.
     pub credentials: Credentials,
-    /// Time between two looks at a remote repository; for a local one the time after which it is looked at although no
+    /// Time between two polls of a remote repository; for a local one the time after which it is read although no
     /// file event came.
     pub poll: Duration,
-    /// Each such time is varied by up to this fraction (0.1 is ±10 %), so that many daemons do not ask at once.
+    /// Each such time is varied by up to this fraction (0.1 is ±10 %), so that many daemons do not ask at the same time.
     pub jitter: f64,
     /// Upper bound of the time between two attempts while a server fails.
     pub backoff_limit: Duration,
@@ -31,10 +31,10 @@ pub struct SourceConfig {
 }
 
 impl SourceConfig {
-    /// The defaults for an address: HEAD, the root folder, no credentials, a look every 60 s ±10 %.
+    /// The defaults for an address: HEAD, the root folder, no credentials, a poll every 60 s ±10 %.
     ///
     /// # Errors
-    /// When the address is none.
+    /// When the address is not valid.
     pub fn new(address: &str) -> Result<Self, SourceError> {
         Ok(Self {
             address: address.parse()?,

@@ -5,7 +5,7 @@ use crate::model::{FileEntry, FileKind, FileTree};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// More files and folders than this are no config repo (a few bytes of git can unfold to billions of paths).
+/// A repository with more files and folders than this is not a config repo (a few bytes of git can unfold to billions of paths).
 pub(super) const MAX_ENTRIES: usize = 100_000;
 /// Deeper folders than this are refused for the same reason.
 pub(super) const MAX_DEPTH: usize = 64;

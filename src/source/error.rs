@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Why a repository cannot be read. No variant carries a secret; `Display` leaves out the source error.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// The address is none.
+    /// The address is not valid.
     #[error("repository address `{address}`: {problem}")]
     Address {
         /// The address, without what may be secret.

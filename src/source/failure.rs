@@ -1,4 +1,4 @@
-//! What libgit2 says of a failed fetch, in the user's words.
+//! The cause of a failed fetch, from the error of libgit2.
 
 use super::address::Place;
 use super::error::scrub;

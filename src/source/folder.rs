@@ -1,4 +1,4 @@
-//! The files of a folder on disk, for a look at what is not committed yet.
+//! The files of a folder on disk, to read what is not committed yet.
 
 use super::entry::{Listed, MAX_DEPTH, MAX_ENTRIES, load};
 use super::on_disk::{OnDisk, changed, content};

@@ -1,8 +1,8 @@
 //! The handle on a repository's threads.
 
+use super::cache::RepositoryCache;
 use super::progress::Progress;
-use super::store::Store;
-use super::watch::Watch;
+use super::watch::WatchSettings;
 use super::{Blobs, ChangedFile, SourceConfig, SourceError};
 use crate::model::{CommitId, ContextFile, FileTree, Revision};
 use bytes::Bytes;
@@ -20,18 +20,18 @@ const QUEUE: usize = 32;
 /// How much longer than its own bound a fetch without progress is waited for.
 const GRACE: Duration = Duration::from_secs(2);
 
-type Job = Box<dyn FnOnce(&Store) + Send>;
+type RepositoryTask = Box<dyn FnOnce(&RepositoryCache) + Send>;
 
 /// A repository that only its own OS threads touch; cheap to clone. One thread fetches and one reads, so that a server that
-/// does not answer holds up no look at what is already here. They end with the last handle.
+/// does not answer does not delay reading what is already here. They end with the last handle.
 #[derive(Clone)]
 pub struct Source {
-    fetches: mpsc::Sender<Job>,
-    reads: mpsc::Sender<Job>,
-    shared: Arc<Shared>,
+    fetches: mpsc::Sender<RepositoryTask>,
+    reads: mpsc::Sender<RepositoryTask>,
+    shared: Arc<SourceState>,
 }
 
-struct Shared {
+struct SourceState {
     config: SourceConfig,
     blobs: Blobs,
     /// Fetches that failed in a row.
@@ -40,7 +40,7 @@ struct Shared {
     stop: Arc<AtomicBool>,
 }
 
-impl Drop for Shared {
+impl Drop for SourceState {
     fn drop(&mut self) {
         // The thread gives up a transfer at its next progress report, and is not waited for.
         self.stop.store(true, Ordering::Relaxed);
@@ -56,15 +56,15 @@ impl Source {
     pub fn open(config: SourceConfig) -> Result<Self, SourceError> {
         let stop = Arc::new(AtomicBool::new(false));
         let progress = Progress::default();
-        let store = Arc::new(Store::new(&config, Arc::clone(&stop), progress.clone())?);
-        let blobs = Blobs::of_repository(store.path.clone());
-        let reads = start("git-read", Arc::clone(&store))?;
-        let fetches = start("git-fetch", store)?;
+        let cache = Arc::new(RepositoryCache::new(&config, Arc::clone(&stop), progress.clone())?);
+        let blobs = Blobs::of_repository(cache.path.clone());
+        let reads = start("git-read", Arc::clone(&cache))?;
+        let fetches = start("git-fetch", cache)?;
         let failures = watch::Sender::new(0);
-        Ok(Self { fetches, reads, shared: Arc::new(Shared { config, blobs, failures, progress, stop }) })
+        Ok(Self { fetches, reads, shared: Arc::new(SourceState { config, blobs, failures, progress, stop }) })
     }
 
-    /// Fetches (remote) or looks (local) and says which commit the followed branch or tag now is.
+    /// Fetches (remote) or reads (local) and returns which commit the followed branch or tag now is.
     ///
     /// # Errors
     /// When the server cannot be reached, makes no progress for too long, does not let us in, or the reference does not
@@ -72,7 +72,7 @@ impl Source {
     pub async fn fetch(&self) -> Result<Revision, SourceError> {
         let bound = self.shared.config.fetch_timeout.saturating_add(GRACE);
         self.shared.progress.mark();
-        let mut fetch = std::pin::pin!(run(&self.fetches, Store::fetch));
+        let mut fetch = std::pin::pin!(run(&self.fetches, RepositoryCache::fetch));
         let result = loop {
             let idle = self.shared.progress.idle();
             match tokio::time::timeout(bound.saturating_sub(idle), &mut fetch).await {
@@ -97,7 +97,7 @@ impl Source {
     /// # Errors
     /// As [`Source::fetch`].
     pub async fn ask(&self) -> Result<CommitId, SourceError> {
-        run(&self.fetches, Store::ask).await
+        run(&self.fetches, RepositoryCache::ask).await
     }
 
     /// The files of a commit below the config folder. `rev` is any name git resolves (`HEAD~1`, a tag, an id).
@@ -106,7 +106,7 @@ impl Source {
     /// When there is no such commit or its objects cannot be read.
     pub async fn read(&self, rev: &str) -> Result<(Revision, FileTree), SourceError> {
         let rev = rev.to_owned();
-        run(&self.reads, move |store| store.read(&rev)).await
+        run(&self.reads, move |cache| cache.read(&rev)).await
     }
 
     /// The files below the config folder that differ between two commits, sorted by path.
@@ -115,7 +115,7 @@ impl Source {
     /// When there is no such commit or its objects cannot be read.
     pub async fn changed_files(&self, from: &str, to: &str) -> Result<Vec<ChangedFile>, SourceError> {
         let (from, to) = (from.to_owned(), to.to_owned());
-        run(&self.reads, move |store| store.changed_files(&from, &to)).await
+        run(&self.reads, move |cache| cache.changed_files(&from, &to)).await
     }
 
     /// The commits reachable from `to` and not from `from`, newest first, at most `limit`.
@@ -124,7 +124,7 @@ impl Source {
     /// When there is no such commit or its objects cannot be read.
     pub async fn commits_between(&self, from: &str, to: &str, limit: usize) -> Result<Vec<Revision>, SourceError> {
         let (from, to) = (from.to_owned(), to.to_owned());
-        run(&self.reads, move |store| store.commits_between(&from, &to, limit)).await
+        run(&self.reads, move |cache| cache.commits_between(&from, &to, limit)).await
     }
 
     /// What stays the same of the repository wherever it is cloned to: the first commit that `rev` goes back to, and the
@@ -134,7 +134,7 @@ impl Source {
     /// When there is no such commit or its objects cannot be read.
     pub async fn identity(&self, rev: &str) -> Result<String, SourceError> {
         let rev = rev.to_owned();
-        let first = run(&self.reads, move |store| store.first_commit(&rev)).await?;
+        let first = run(&self.reads, move |cache| cache.first_commit(&rev)).await?;
         let folder = self.shared.config.path.trim_matches('/');
         Ok(if folder.is_empty() { first } else { format!("{first}:{folder}") })
     }
@@ -150,7 +150,7 @@ impl Source {
     pub fn origin(&self) -> String {
         let folder = self.shared.config.path.trim_matches('/');
         let local = self.shared.config.address.local().is_some();
-        match local.then(|| super::store::origin(self.git_dir())).flatten() {
+        match local.then(|| super::cache::origin(self.git_dir())).flatten() {
             Some(origin) if folder.is_empty() => origin,
             Some(origin) => format!("{origin} ({folder})"),
             None => self.place(),
@@ -163,10 +163,10 @@ impl Source {
     }
 
     /// Hints that the repository may have changed: file events and a slow poll for a local one, a timer with jitter and
-    /// backoff for a remote one. A hint carries nothing; [`Source::fetch`] tells. Ends when the receiver is dropped.
+    /// backoff for a remote one. A hint carries no data; [`Source::fetch`] returns the commit. Ends when the receiver is dropped.
     pub fn watch(&self) -> mpsc::Receiver<()> {
         let config = &self.shared.config;
-        let watch = Watch {
+        let watch = WatchSettings {
             git_dir: config.address.local().map(|_| self.git_dir().to_owned()),
             poll: config.poll,
             jitter: config.jitter,
@@ -175,7 +175,7 @@ impl Source {
         };
         super::watch::start(watch).unwrap_or_else(|error| {
             tracing::error!(repository = %config.address, %error, "cannot watch the repository");
-            // Closed at once, which the caller sees.
+            // Closed immediately, which the caller sees.
             mpsc::channel(1).1
         })
     }
@@ -196,32 +196,32 @@ impl Source {
     }
 }
 
-/// A thread that does jobs until the last sender is gone.
-fn start(name: &str, store: Arc<Store>) -> Result<mpsc::Sender<Job>, SourceError> {
-    let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
+/// Starts a thread that does tasks until the last sender is gone.
+fn start(name: &str, cache: Arc<RepositoryCache>) -> Result<mpsc::Sender<RepositoryTask>, SourceError> {
+    let (tasks, mut queue) = mpsc::channel::<RepositoryTask>(QUEUE);
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
-            while let Some(job) = queue.blocking_recv() {
-                job(&store);
+            while let Some(task) = queue.blocking_recv() {
+                task(&cache);
             }
         })
         .map_err(|source| SourceError::Thread { source })?;
-    Ok(jobs)
+    Ok(tasks)
 }
 
 async fn run<T: Send + 'static>(
-    thread: &mpsc::Sender<Job>,
-    work: impl FnOnce(&Store) -> Result<T, SourceError> + Send + 'static,
+    thread: &mpsc::Sender<RepositoryTask>,
+    work: impl FnOnce(&RepositoryCache) -> Result<T, SourceError> + Send + 'static,
 ) -> Result<T, SourceError> {
     let (answer, result) = oneshot::channel();
-    let job: Job = Box::new(move |store| {
-        // Nobody waits any more, and nothing is lost by leaving it.
+    let task: RepositoryTask = Box::new(move |cache| {
+        // When the caller has given up, nothing is lost by leaving it.
         if !answer.is_closed() {
-            let _ = answer.send(work(store));
+            let _ = answer.send(work(cache));
         }
     });
-    thread.try_send(job).map_err(|error| match error {
+    thread.try_send(task).map_err(|error| match error {
         TrySendError::Full(_) => SourceError::Busy,
         TrySendError::Closed(_) => SourceError::Stopped,
     })?;

@@ -1,4 +1,4 @@
-//! What lies between two commits.
+//! The differences between two commits.
 
 use super::SourceError;
 use super::resolve::describe;

@@ -1,6 +1,6 @@
 //! Which kinds of host key an ssh server is asked for: those that are known of it, as OpenSSH does.
 //!
-//! libssh2 would ask for its own favourite, and a server with keys of several kinds would present one that nobody has listed.
+//! libssh2 would ask for its preferred kind, and a server with keys of several kinds would present one that is not listed.
 //! libgit2 limits it to the kinds that `~/.ssh/known_hosts` lists for the host, and has no other way to set them. So its idea
 //! of the home folder is pointed to a folder of ours, with a file that lists the kinds that the configured `known_hosts` knows.
 //! The keys in it are made up: whether the presented one is right is decided in `remote`, by the configured file alone.

@@ -1,7 +1,7 @@
 //! The staged files of a work tree, for a pre-commit hook.
 
+use super::cache::{clean_folder, open_local};
 use super::entry::{Listed, MAX_DEPTH, MAX_ENTRIES, kind_of, load};
-use super::store::{clean_folder, open_local};
 use super::tree::{blob, corrupt};
 use super::{Blobs, SourceError};
 use crate::model::{FileKind, FileTree};

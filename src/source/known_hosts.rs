@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 /// What a `known_hosts` file says of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum HostKeyStatus {
     /// The host has this key.
     Known,
     /// The host is not listed, or only with keys of other kinds.
@@ -53,9 +53,9 @@ pub(super) fn fingerprint(key: &[u8]) -> String {
 
 /// Looks a key up. Lines that cannot be read are passed over, as OpenSSH does; certificate authorities do not count, since
 /// the key presented here is a plain one.
-pub(super) fn look_up(known_hosts: &str, host: &str, port: u16, key: &[u8]) -> Verdict {
+pub(super) fn look_up(known_hosts: &str, host: &str, port: u16, key: &[u8]) -> HostKeyStatus {
     let name = entry_name(&host.to_ascii_lowercase(), port);
-    let mut verdict = Verdict::Unknown;
+    let mut verdict = HostKeyStatus::Unknown;
     for (index, line) in known_hosts.lines().enumerate() {
         let mut words = line.split_whitespace().peekable();
         let marker = words.next_if(|word| word.starts_with('@'));
@@ -67,10 +67,10 @@ pub(super) fn look_up(known_hosts: &str, host: &str, port: u16, key: &[u8]) -> V
         let same = listed == key;
         match marker {
             // A revocation counts wherever it stands.
-            Some("@revoked") if same => return Verdict::Revoked(index + 1),
-            None if same => verdict = Verdict::Known,
-            None if algorithm(key) == Some(kind) && verdict == Verdict::Unknown => {
-                verdict = Verdict::Changed(index + 1);
+            Some("@revoked") if same => return HostKeyStatus::Revoked(index + 1),
+            None if same => verdict = HostKeyStatus::Known,
+            None if algorithm(key) == Some(kind) && verdict == HostKeyStatus::Unknown => {
+                verdict = HostKeyStatus::Changed(index + 1);
             }
             _ => {}
         }
@@ -151,13 +151,13 @@ mod tests {
             line("*.internal,!bad.internal", "ssh-ed25519", 1),
         );
         let says = |host: &str, port: u16| look_up(&file, host, port, &ed);
-        assert_eq!(says("Example.org", 22), Verdict::Known);
-        assert_eq!(says("10.0.0.1", 22), Verdict::Known);
-        assert_eq!(says("example.org", 2222), Verdict::Changed(4));
-        assert_eq!(says("example.org", 2223), Verdict::Unknown);
-        assert_eq!(says("a.internal", 22), Verdict::Known);
-        assert_eq!(says("bad.internal", 22), Verdict::Unknown);
-        assert_eq!(look_up(&file, "example.org", 22, &key("ssh-rsa", 1)), Verdict::Unknown);
+        assert_eq!(says("Example.org", 22), HostKeyStatus::Known);
+        assert_eq!(says("10.0.0.1", 22), HostKeyStatus::Known);
+        assert_eq!(says("example.org", 2222), HostKeyStatus::Changed(4));
+        assert_eq!(says("example.org", 2223), HostKeyStatus::Unknown);
+        assert_eq!(says("a.internal", 22), HostKeyStatus::Known);
+        assert_eq!(says("bad.internal", 22), HostKeyStatus::Unknown);
+        assert_eq!(look_up(&file, "example.org", 22, &key("ssh-rsa", 1)), HostKeyStatus::Unknown);
         assert_eq!(kinds(&file, "example.org", 22), ["ssh-ed25519"]);
         assert!(kinds(&file, "other.org", 22).is_empty());
     }
@@ -166,12 +166,12 @@ mod tests {
     fn one_of_several_keys_is_enough_and_a_revoked_one_is_not() {
         let ed = key("ssh-ed25519", 1);
         let two = line("h", "ssh-ed25519", 2) + &line("h", "ssh-ed25519", 1);
-        assert_eq!(look_up(&two, "h", 22, &ed), Verdict::Known);
+        assert_eq!(look_up(&two, "h", 22, &ed), HostKeyStatus::Known);
         let revoked = format!("{two}@revoked {}", line("*", "ssh-ed25519", 1));
-        assert_eq!(look_up(&revoked, "h", 22, &ed), Verdict::Revoked(3));
+        assert_eq!(look_up(&revoked, "h", 22, &ed), HostKeyStatus::Revoked(3));
         assert_eq!(
             look_up(&format!("@cert-authority {}", line("h", "ssh-ed25519", 1)), "h", 22, &ed),
-            Verdict::Unknown
+            HostKeyStatus::Unknown
         );
     }
 
@@ -183,8 +183,8 @@ mod tests {
         mac.update(b"[example.org]:2222");
         let hash = STANDARD.encode(mac.finalize().into_bytes());
         let file = line(&format!("|1|{salt}|{hash}"), "ssh-ed25519", 1);
-        assert_eq!(look_up(&file, "example.org", 2222, &key("ssh-ed25519", 1)), Verdict::Known);
-        assert_eq!(look_up(&file, "example.org", 22, &key("ssh-ed25519", 1)), Verdict::Unknown);
+        assert_eq!(look_up(&file, "example.org", 2222, &key("ssh-ed25519", 1)), HostKeyStatus::Known);
+        assert_eq!(look_up(&file, "example.org", 22, &key("ssh-ed25519", 1)), HostKeyStatus::Unknown);
     }
 
     #[test]

@@ -6,11 +6,12 @@
 //! A repository on this machine is opened in place and never written to; any other is cloned bare into a cache folder.
 //! Files are read from git objects; nothing is checked out.
 //!
-//! This module does not decide when to look ([`Source::watch`] only hints) and does not interpret a single file.
+//! This module does not decide when to read ([`Source::watch`] only hints) and does not interpret a single file.
 
 mod address;
 mod archive;
 mod author;
+mod cache;
 mod clone;
 mod config;
 mod entry;
@@ -26,7 +27,6 @@ mod on_disk;
 mod progress;
 mod remote;
 mod resolve;
-mod store;
 mod tls;
 mod tree;
 mod watch;
@@ -34,10 +34,10 @@ mod watch;
 pub use address::Address;
 pub use archive::Blobs;
 pub use author::{Author, commit_all, init as init_repository, repository_around};
+pub use cache::is_bare;
 pub use config::{Credentials, ServerTimeouts, SourceConfig, init};
 pub use error::{GitFailure, SourceError};
 pub use folder::read_folder;
 pub use handle::Source;
 pub use history::{ChangeKind, ChangedFile};
 pub use index::read_index;
-pub use store::is_bare;

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Path of one file with each content. A link and a file may have the same one: the second part tells whether it is a link.
+/// Path of one file with each content. A link and a file may have the same one: the second part says whether it is a link.
 pub(super) type OnDisk = HashMap<(Oid, bool), PathBuf>;
 
 /// The bytes git would store for a file or link.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Fewer bytes than this since the last mark are no progress: a server may trickle for ever.
+/// Fewer bytes than this since the last mark are not progress: a server may trickle for ever.
 const BYTES: usize = 4096;
 
 /// When something last arrived; cheap to clone.
@@ -57,7 +57,7 @@ mod tests {
         for bytes in 1..BYTES {
             progress.arrived(bytes, 0);
         }
-        assert!(!moved(&progress), "a byte now and then is no progress");
+        assert!(!moved(&progress), "a byte now and then is not progress");
         progress.arrived(BYTES, 0);
         assert!(moved(&progress));
     }

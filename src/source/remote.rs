@@ -1,8 +1,8 @@
-//! Fetching from a server: login, host keys, deadlines, and what went wrong in the user's words.
+//! Fetching from a server: login, host keys, deadlines.
 
 use super::address::Place;
 use super::config::{trust, trust_system};
-use super::known_hosts::{self, Verdict};
+use super::known_hosts::{self, HostKeyStatus};
 use super::progress::Progress;
 use super::{Credentials, SourceConfig, SourceError, host_keys};
 use crate::process::clock;
@@ -28,12 +28,12 @@ pub(super) struct Remote {
     pub(super) credentials: Credentials,
     pub(super) unshown: Option<String>,
     pub(super) timeout: Duration,
-    /// Set when nobody wants the result any more.
+    /// Set when the result is no longer needed.
     pub(super) stop: Arc<AtomicBool>,
     pub(super) progress: Progress,
 }
 
-/// One fetch: its secrets, and the reason found in a callback, which libgit2 would blur.
+/// One fetch: its secrets, and the error of a callback, which libgit2 would replace by its own.
 pub(super) struct Attempt<'a> {
     pub(super) remote: &'a Remote,
     pub(super) start: Instant,
@@ -96,7 +96,7 @@ impl Remote {
         })
     }
 
-    /// Brings the bare repository to what the server has: all branches and tags, those gone removed, HEAD as there.
+    /// Brings the bare repository to the state of the server: all branches and tags, removed ones pruned, and HEAD.
     pub(super) fn fetch(&self, repo: &Repository) -> Result<(), SourceError> {
         self.attempt(|attempt, kinds| attempt.run(repo, kinds))?;
         let no_branch = repo.references().is_ok_and(|mut all| all.next().is_none());
@@ -286,8 +286,8 @@ impl Attempt<'_> {
             file.map_or_else(|| "known_hosts, and configure that file".to_owned(), |file| file.display().to_string());
         let shown = known_hosts::entry_name(host, *port);
         match known_hosts::look_up(&listed, host, *port, key) {
-            Verdict::Known => Ok(CertificateCheckStatus::CertificateOk),
-            Verdict::Unknown => {
+            HostKeyStatus::Known => Ok(CertificateCheckStatus::CertificateOk),
+            HostKeyStatus::Unknown => {
                 let listed = known_hosts::kinds(&listed, host, *port);
                 let host = shown;
                 Err(self.fail(SourceError::HostKeyUnknown {
@@ -299,10 +299,10 @@ impl Attempt<'_> {
                     absent,
                 }))
             }
-            Verdict::Changed(line) => {
+            HostKeyStatus::Changed(line) => {
                 Err(self.fail(SourceError::HostKeyChanged { host: shown, algorithm, fingerprint, known_hosts, line }))
             }
-            Verdict::Revoked(line) => {
+            HostKeyStatus::Revoked(line) => {
                 Err(self.fail(SourceError::HostKeyRevoked { host: shown, fingerprint, known_hosts, line }))
             }
         }

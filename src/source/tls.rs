@@ -1,5 +1,5 @@
-//! Why TLS with a git server failed. libgit2 says that it did, and of most causes nothing else: so the server is asked once
-//! more, by a client that says more. Nothing is sent over that connection.
+//! Why TLS with a git server failed. libgit2 gives no cause in most cases, so a second client, which does, connects once more.
+//! Nothing is sent over that connection.
 
 use super::address::Place;
 use rustls::pki_types::pem::PemObject;
@@ -10,10 +10,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bound on each step of the second look.
+/// Bound on each step of the second check.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is wrong with the certificate of an https server, and what to do; `None` when nothing is, or nobody knows.
+/// What is wrong with the certificate of an https server, and what to do; `None` when nothing is, or it is not known.
 pub(super) fn problem(place: &Place, authorities: Option<&Path>) -> Option<String> {
     let Place::Http { host, port, encrypted: true, .. } = place else { return None };
     let system = openssl_probe::probe().cert_file;
@@ -71,7 +71,7 @@ fn words(fault: &CertificateError, host: &str) -> String {
             at(not_before.as_secs()),
             at(time.as_secs())
         ),
-        CertificateError::NotValidYet => "it does not count yet; check the clock of this machine".to_owned(),
+        CertificateError::NotValidYet => "it is not valid yet; check the clock of this machine".to_owned(),
         CertificateError::UnknownIssuer => UNTRUSTED.to_owned(),
         other => other.to_string(),
     }

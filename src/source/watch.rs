@@ -1,6 +1,7 @@
-//! Hints that a repository may have changed. A hint carries nothing; whoever gets it looks.
+//! Hints that a repository may have changed. A hint carries no data; its receiver reads the repository.
 
 use super::SourceError;
+use crate::process::backoff::{doubled, jittered};
 use notify::{EventKind, RecursiveMode, Watcher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,18 +11,18 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// Git changes several files per commit; this long must nothing happen before a hint is given.
-const SETTLE: Duration = Duration::from_millis(50);
+const DEBOUNCE: Duration = Duration::from_millis(50);
 /// Changes without a pause still give a hint after this time.
-const SETTLE_LIMIT: Duration = Duration::from_secs(1);
+const DEBOUNCE_LIMIT: Duration = Duration::from_secs(1);
 /// A poll interval of zero would be a busy loop.
 const SHORTEST: Duration = Duration::from_millis(100);
 const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
-/// How often a repository that vanished is looked for.
+/// How often a repository that vanished is searched for.
 const VANISHED: Duration = Duration::from_secs(1);
 
-/// What a watch needs to know.
+/// The settings of a watch.
 #[derive(Clone, Debug)]
-pub(super) struct Watch {
+pub(super) struct WatchSettings {
     /// The git folder of a local repository; `None` polls only.
     pub git_dir: Option<PathBuf>,
     pub poll: Duration,
@@ -32,10 +33,10 @@ pub(super) struct Watch {
 }
 
 /// Starts a thread that gives hints until the receiver is dropped.
-pub(super) fn start(watch: Watch) -> Result<mpsc::Receiver<()>, SourceError> {
+pub(super) fn start(watch: WatchSettings) -> Result<mpsc::Receiver<()>, SourceError> {
     let failed = |source| SourceError::Thread { source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
-    // One hint that waits says all there is to say.
+    // One waiting hint is enough: it carries no data.
     let (hints, receiver) = mpsc::channel(1);
     std::thread::Builder::new()
         .name("git-watch".to_owned())
@@ -44,9 +45,9 @@ pub(super) fn start(watch: Watch) -> Result<mpsc::Receiver<()>, SourceError> {
     Ok(receiver)
 }
 
-async fn run(mut watch: Watch, hints: mpsc::Sender<()>) {
+async fn run(mut watch: WatchSettings, hints: mpsc::Sender<()>) {
     let Some(git_dir) = watch.git_dir.clone() else { return poll(&mut watch, &hints).await };
-    // A look at an existing repository costs a few files, so local failures need no backoff.
+    // Reading an existing repository costs a few files, so local failures need no backoff.
     loop {
         // Before the watches, so that a repository made in between is not missed.
         let present = git_dir.exists();
@@ -63,7 +64,7 @@ async fn run(mut watch: Watch, hints: mpsc::Sender<()>) {
             tokio::select! {
                 () = hints.closed() => return,
                 Some(()) = changed.recv() => {
-                    settle(&mut changed).await;
+                    debounce(&mut changed).await;
                     hint(&hints);
                     if stale.load(Ordering::Relaxed) {
                         break;
@@ -82,7 +83,7 @@ async fn run(mut watch: Watch, hints: mpsc::Sender<()>) {
 }
 
 /// A timer for a remote repository: `poll` apart, longer after failures.
-async fn poll(watch: &mut Watch, hints: &mpsc::Sender<()>) {
+async fn poll(watch: &mut WatchSettings, hints: &mpsc::Sender<()>) {
     loop {
         let (start, random) = (Instant::now(), fastrand::f64());
         loop {
@@ -100,13 +101,14 @@ async fn poll(watch: &mut Watch, hints: &mpsc::Sender<()>) {
     }
 }
 
-/// Time from one look to the next: doubled per failure up to `limit`, varied by `jitter`; `random` is within 0..1.
+/// Time from one poll to the next: doubled per failure up to `limit`, varied by `jitter`; `random` is within 0..1.
 fn delay(poll: Duration, jitter: f64, failures: u32, limit: Duration, random: f64) -> Duration {
     // A year is for ever here, and keeps the arithmetic below from overflowing.
     let (poll, limit) = (poll.clamp(SHORTEST, YEAR), limit.min(YEAR));
-    let jitter = if jitter.is_finite() { jitter.clamp(0.0, 1.0) } else { 0.0 };
-    let backoff = poll.saturating_mul(1_u32.checked_shl(failures.min(20)).unwrap_or(u32::MAX)).min(limit.max(poll));
-    backoff.mul_f64((1.0 + jitter * (random * 2.0 - 1.0)).max(0.01))
+    let jitter = if jitter.is_finite() { jitter } else { 0.0 };
+    let backoff = doubled(poll, failures, limit.max(poll));
+    // Never zero, even with a jitter of 1.
+    jittered(backoff, jitter, random).max(backoff / 100)
 }
 
 /// A full channel means that a hint is already waiting.
@@ -115,18 +117,18 @@ fn hint(hints: &mpsc::Sender<()>) {
 }
 
 /// Waits for a pause between events.
-async fn settle(changed: &mut mpsc::Receiver<()>) {
-    let limit = Instant::now() + SETTLE_LIMIT;
+async fn debounce(changed: &mut mpsc::Receiver<()>) {
+    let limit = Instant::now() + DEBOUNCE_LIMIT;
     while Instant::now() < limit {
         // Cancel safety: both lose nothing when dropped.
         tokio::select! {
             Some(()) = changed.recv() => {}
-            () = sleep(SETTLE) => return,
+            () = sleep(DEBOUNCE) => return,
         }
     }
 }
 
-/// Watches what a commit, a push or a pack changes. `stale` tells that the watches must be made anew.
+/// Watches what a commit, a push or a pack changes. `stale` says that the watches must be made anew.
 fn files(
     git_dir: &Path,
     events: mpsc::Sender<()>,
@@ -150,11 +152,11 @@ fn files(
         if rebuild {
             stale.store(true, Ordering::Relaxed);
         }
-        // A full channel is a change that is already being told.
+        // A full channel is a change that is already being reported.
         let _ = events.try_send(());
     })?;
     if let Some(parent) = root.parent() {
-        // Tells when the folder itself is removed, or made again.
+        // Reports when the folder itself is removed, or made again.
         let _ = watcher.watch(parent, RecursiveMode::NonRecursive);
     }
     watcher.watch(&root, RecursiveMode::NonRecursive)?;

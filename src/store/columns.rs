@@ -1,7 +1,7 @@
 //! Values as they stand in columns: closed sets as the words that they are in JSON, numbers within SQLite's.
 
 use super::error::UnknownValue;
-use crate::model::{CommitId, NodeName, RunId};
+use crate::model::{CommitId, NodeName, RunId, Timestamp};
 use crate::plan::PlanId;
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
@@ -88,4 +88,14 @@ pub(super) fn natural_or_null(row: &Row<'_>, column: usize) -> rusqlite::Result<
 
 fn unreadable(column: usize, error: serde_json::Error) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into())
+}
+
+/// Text of a time in the database: fixed width, so that its order is the order of time.
+pub(super) fn time_text(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
+
+/// The same with microseconds, where lateness is read from the difference of two times.
+pub(super) fn fine_time_text(at: Timestamp) -> String {
+    format!("{at:.6}")
 }

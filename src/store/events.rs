@@ -74,11 +74,6 @@ impl Store {
     }
 }
 
-/// The number of the newest event.
-pub(super) fn newest(db: &Connection) -> rusqlite::Result<i64> {
-    db.query_row("SELECT coalesce(max(id), 0) FROM events", [], |row| row.get(0))
-}
-
 /// Writes one event; for use within a transaction.
 pub(super) fn insert(db: &Connection, environment: &str, event: &Event) -> rusqlite::Result<i64> {
     let json = serde_json::to_value(event).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;

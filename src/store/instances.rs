@@ -30,7 +30,7 @@ pub struct InstanceRow {
 
 /// A look at an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct ObservedInstance {
     /// The machine that it is on.
     pub node: NodeName,
     /// The instance.
@@ -47,7 +47,7 @@ pub struct Seen {
     pub since: Option<Timestamp>,
 }
 
-impl Seen {
+impl ObservedInstance {
     /// An instance that is not there.
     pub fn absent(node: NodeName, instance: InstanceId) -> Self {
         let state = "absent".to_owned();
@@ -93,7 +93,12 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn saw(&self, seen: &[Seen], why: &str, now: Timestamp) -> Result<Vec<(InstanceId, Transition)>, StoreError> {
+    pub fn saw(
+        &self,
+        seen: &[ObservedInstance],
+        why: &str,
+        now: Timestamp,
+    ) -> Result<Vec<(InstanceId, Transition)>, StoreError> {
         let mut newest = None;
         let changes = self.store.with("note what instances do", |db| {
             // Most looks change nothing: they must not take the write lock.
@@ -216,7 +221,7 @@ impl Ledger {
     }
 }
 
-fn same(row: &InstanceRow, look: &Seen) -> bool {
+fn same(row: &InstanceRow, look: &ObservedInstance) -> bool {
     row.container == look.container
         && row.state == look.state
         && row.health == look.health
@@ -249,7 +254,7 @@ fn instance_row(row: &Row<'_>) -> rusqlite::Result<InstanceRow> {
     })
 }
 
-fn put(db: &Connection, environment: &str, look: &Seen, since: Timestamp) -> rusqlite::Result<()> {
+fn put(db: &Connection, environment: &str, look: &ObservedInstance, since: Timestamp) -> rusqlite::Result<()> {
     let health = word(&look.health)?;
     db.prepare_cached(
         "INSERT INTO instances (environment, instance, container, state, health, revision, since, node)

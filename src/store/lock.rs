@@ -1,23 +1,16 @@
-//! Who applies, daemon or command: one process at a time for one state folder.
+//! The lock for applying: one process at a time, daemon or command, for one state folder.
 
-use crate::process::clock;
-use rustix::fs::{FlockOperation, flock};
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use crate::process::lock::LockFile;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// How often a held lock is tried again: `flock` cannot wait with a bound.
-const RETRY: Duration = Duration::from_millis(50);
 
 /// The right to change the host; given back when it is dropped, and by the kernel when the process dies.
 #[derive(Debug)]
 pub struct ApplyLock {
-    file: File,
+    file: LockFile,
 }
 
-/// The lock was not to be had.
+/// The lock cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Its file cannot be made or read.
@@ -29,7 +22,7 @@ pub enum LockError {
         source: std::io::Error,
     },
     /// Another process holds it.
-    #[error("another apply is under way: {holder}; waited {}s. Try again when it is done", .waited.as_secs())]
+    #[error("another apply is in progress: {holder}; waited {}s. Try again when it is done", .waited.as_secs())]
     Held {
         /// Process id and what it does.
         holder: String,
@@ -47,34 +40,11 @@ impl ApplyLock {
     pub async fn acquire(dir: &Path, what: &str, wait: Duration) -> Result<Self, LockError> {
         let path = dir.join("apply.lock");
         let failed = |source| LockError::File { path: path.clone(), source };
-        let mut file = std::fs::OpenOptions::new()
-            .create(true)
-            .read(true)
-            .write(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed)?;
-        let begin = clock::monotonic();
-        loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => break,
-                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(failed(error.into())),
-            }
-            let waited = begin.elapsed();
-            if waited >= wait {
-                return Err(LockError::Held { holder: holder(&mut file), waited });
-            }
-            tokio::time::sleep(RETRY.min(wait - waited)).await;
+        let mut file = LockFile::open(&path).map_err(failed)?;
+        if !file.lock_within(wait).await.map_err(failed)? {
+            return Err(LockError::Held { holder: holder(&mut file), waited: wait });
         }
-        let note = || -> std::io::Result<()> {
-            file.set_len(0)?;
-            file.seek(SeekFrom::Start(0))?;
-            writeln!(file, "{} {what}", std::process::id())
-        };
-        let mut note = note;
-        note().map_err(failed)?;
+        file.set_holder(&format!("{} {what}", std::process::id())).map_err(failed)?;
         Ok(Self { file })
     }
 }
@@ -82,18 +52,16 @@ impl ApplyLock {
 impl Drop for ApplyLock {
     fn drop(&mut self) {
         // Best effort, for readers of the file; closing it gives the lock back in any case.
-        if let Err(error) = self.file.set_len(0) {
+        if let Err(error) = self.file.clear_holder() {
             tracing::debug!(%error, "the lock file could not be emptied");
         }
     }
 }
 
 /// What the holder wrote about itself.
-fn holder(file: &mut File) -> String {
-    let mut text = String::new();
-    let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text));
-    match (read, text.trim().split_once(' ')) {
-        (Ok(_), Some((pid, what))) => format!("{what}, process {pid}"),
-        _ => "an unnamed process".to_owned(),
+fn holder(file: &mut LockFile) -> String {
+    match file.holder().as_deref().and_then(|text| text.split_once(' ')) {
+        Some((pid, what)) => format!("{what}, process {pid}"),
+        None => "an unnamed process".to_owned(),
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{CommitId, DeploymentName, InstanceId, RunId, ScheduleName, TaskId};
+use crate::model::{CommitId, DeploymentName, InstanceId, RunId, ScheduleName, TaskId, Timestamp};
 use rusqlite::Connection;
 
 /// A row in each table as the first schema has them.

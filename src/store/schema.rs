@@ -27,7 +27,7 @@ pub(super) fn open(dir: &Path) -> Result<(Connection, PathBuf), StoreError> {
         .create(dir)
         .map_err(|source| StoreError::Folder { path: dir.to_owned(), source })?;
     let path = dir.join("setpoint.db");
-    // An empty file is a new one only where no installation was: else what it held was lost, and that is told.
+    // An empty file is a new one only where no installation was: else what it held was lost, and that is reported.
     if std::fs::metadata(&path).is_ok_and(|found| found.len() == 0)
         && let Some(installation) = kept_installation(&path)
     {
@@ -46,7 +46,7 @@ pub(super) fn open(dir: &Path) -> Result<(Connection, PathBuf), StoreError> {
 }
 
 /// Tries again while another process has the file for itself: SQLite does not ask its busy handler when the journal mode is
-/// set, which happens when two processes open a new database at once, or one opens it as the last one leaves.
+/// set, which happens when two processes open a new database at the same time, or one opens it as the last one leaves.
 fn patiently(work: impl Fn() -> rusqlite::Result<()>) -> rusqlite::Result<()> {
     let begin = clock::monotonic();
     loop {
@@ -83,7 +83,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, migrations: &[&s
         let Some(next) = usize::try_from(found).ok().and_then(|index| migrations.get(index)) else { return Ok(()) };
         let step = |connection: &mut Connection| {
             let write = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            // Another process may have been faster between the look and the lock.
+            // Another process may have been faster between the check and the lock.
             if read(&write)? == found {
                 write.execute_batch(next)?;
                 write.pragma_update(None, "user_version", found + 1)?;

@@ -1,9 +1,10 @@
 use super::*;
 use crate::event::{Event, Fact};
-use crate::model::{CommitId, ContainerId, DeploymentName, Health, InstanceId, NodeName, Revision};
+use crate::model::{CommitId, ContainerId, DeploymentName, Health, InstanceId, NodeName, Revision, Timestamp};
 use crate::plan::{Base, PlanId, Quarantine, Repair};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 fn at(second: i64) -> Timestamp {
@@ -39,8 +40,8 @@ fn revision(commit: &str) -> Revision {
     }
 }
 
-fn running(name: &str, container: &str) -> Seen {
-    Seen {
+fn running(name: &str, container: &str) -> ObservedInstance {
+    ObservedInstance {
         node: NodeName::local(),
         instance: instance(name),
         container: Some(ContainerId::new(container)),
@@ -189,13 +190,16 @@ fn instances_keep_their_history() {
     let api = instance("shop/api/1");
     ledger.saw(&[running("shop/api/1", "c1")], "created", at(0)).unwrap();
     assert!(ledger.saw(&[running("shop/api/1", "c1")], "looked", at(1)).unwrap().is_empty(), "nothing changed");
-    let gone = ledger.saw(&[Seen::absent(NodeName::local(), api.clone())], "removed on the host", at(2)).unwrap();
+    let gone =
+        ledger.saw(&[ObservedInstance::absent(NodeName::local(), api.clone())], "removed on the host", at(2)).unwrap();
     assert_eq!(gone[0].1.old.as_deref(), Some("running, healthy"));
     let rows = ledger.instances().unwrap();
     assert_eq!((rows[0].state.as_str(), rows[0].since), ("absent", at(2)));
     assert_eq!(rows[0].revision.as_ref().map(|id| id.as_str()), Some("3f2a91c"), "the last known commit stays");
     assert!(ledger.memory(at(3)).unwrap().known.contains(&api), "an absent one is still known");
-    assert!(ledger.saw(&[Seen::absent(NodeName::local(), api.clone())], "looked", at(3)).unwrap().is_empty());
+    assert!(
+        ledger.saw(&[ObservedInstance::absent(NodeName::local(), api.clone())], "looked", at(3)).unwrap().is_empty()
+    );
 
     let history = ledger.history(&api, 10).unwrap();
     let texts: Vec<(&str, &str)> = history.iter().map(|step| (step.new.as_str(), step.why.as_str())).collect();

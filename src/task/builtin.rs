@@ -8,7 +8,8 @@
 //! | `echo` | any | its parameters |
 
 use super::context::TaskContext;
-use super::registry::{Registry, TaskError};
+use super::error::TaskError;
+use super::registry::Registry;
 use crate::rt::Monotonic;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,17 +19,19 @@ use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::time::Duration;
 
-/// Bytes between two looks whether to stop: well below a millisecond of hashing.
+/// Bytes between two checks whether to stop: well below a millisecond of hashing.
 const CHUNK: usize = 64 * 1024;
 
-/// A registry that has them too.
-pub(super) fn add(registry: Registry) -> Registry {
-    registry
-        .function("sleep", sleep)
-        .function("busy", busy)
-        .function("sha256", hash::<Sha256>)
-        .function("md5", hash::<Md5>)
-        .function("echo", |task| Ok(Value::Object(task.take_parameters())))
+impl Registry {
+    /// The built-in functions: `sleep`, `busy`, `sha256`, `md5`, `echo`.
+    pub fn builtin() -> Self {
+        Self::new()
+            .function("sleep", sleep)
+            .function("busy", busy)
+            .function("sha256", hash::<Sha256>)
+            .function("md5", hash::<Md5>)
+            .function("echo", |task| Ok(Value::Object(task.take_parameters())))
+    }
 }
 
 fn sleep(task: &mut TaskContext<'_>) -> Result<Value, TaskError> {

@@ -1,16 +1,15 @@
 //! Running a program: its own process group, its pipes, and its end.
 //!
-//! It inherits from the worker that starts it the CPUs it may use; the policy it is given right after it began to live
-//! (some tens of microseconds later), since what `rt` sets is reset at a fork; the timer slack is put back to the
-//! machine's default before. Memory locks are not inherited, and of the environment only what [`CommandLine`] says. It is
+//! It inherits from the worker that starts it the CPUs that it may use. Its policy is set right after its start (some tens
+//! of microseconds later), since what `rt` sets is reset at a fork; the timer slack is set to the machine's default before. Memory locks are not inherited, and of the environment only what [`CommandLine`] says. It is
 //! started by `posix_spawn`, so that no page of locked memory is copied.
 
 use super::cancel::Cancellation;
-use super::command::{self, CommandLine, Exit, KEPT, Meaning, Said};
+use super::command::CommandLine;
 use super::context::TaskContext;
-use super::registry::TaskError;
+use super::error::TaskError;
+use super::exit::{self, Exit, KEPT, Meaning, Streams, Written};
 use super::usage::{self, Usage};
-use super::worker::Streams;
 use crate::model::RtPolicy;
 use crate::process::orphans;
 use crate::rt::Monotonic;
@@ -26,88 +25,88 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 
-/// Read at once.
+/// Bytes of one read.
 const CHUNK: usize = 16 * 1024;
 /// A pipe of Linux holds no more, unless the machine is set up otherwise.
 const PIPE: usize = 1 << 20;
 
 /// The policy that a program is to have.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wish {
+pub(super) struct RequestedPolicy {
     pub(super) policy: RtPolicy,
-    /// It does not go on without.
+    /// It is ended when the policy cannot be had.
     pub(super) strict: bool,
 }
 
-/// What came of a program.
-pub(super) struct Done {
+/// An ended program.
+pub(super) struct EndedProgram {
     pub(super) result: Result<Option<Value>, TaskError>,
     pub(super) usage: Usage,
     /// What it wrote.
-    pub(super) said: Streams,
-    /// What was asked for and not had.
+    pub(super) streams: Streams,
+    /// What was asked for and could not be had.
     pub(super) remarks: Vec<String>,
 }
 
-impl Done {
+impl EndedProgram {
     fn failed(error: TaskError) -> Self {
-        Self { result: Err(error), usage: Usage::default(), said: Streams::default(), remarks: Vec::new() }
+        Self { result: Err(error), usage: Usage::default(), streams: Streams::default(), remarks: Vec::new() }
     }
 }
 
-/// Runs a program to its end. `told` is called with its process group as soon as it lives. What of its group is left
-/// when it ends is killed.
+/// Runs a program to its end. `on_start` is called with its process group as soon as it runs. What is left of its
+/// group when it ends is killed.
 pub(super) fn run(
     line: &CommandLine,
     task: &TaskContext<'_>,
-    wish: Wish,
+    requested: RequestedPolicy,
     limit: usize,
-    told: impl FnOnce(i32),
-) -> Done {
-    // What follows a program to its end is tried before there is one: it must not be begun and then killed for that.
+    on_start: impl FnOnce(i32),
+) -> EndedProgram {
+    // Whether a program can be followed to its end is tried before it is started: it must not be killed for that afterwards.
     if let Err(errno) = pidfd_open(getpid(), PidfdFlags::empty()) {
-        return Done::failed(TaskError::Failed(unfollowed(line.program(), errno)));
+        return EndedProgram::failed(TaskError::Failed(unfollowed(line.program(), errno)));
     }
     let (mut command, json) = match prepared(line, task) {
         Ok(prepared) => prepared,
-        Err(error) => return Done::failed(error),
+        Err(error) => return EndedProgram::failed(error),
     };
-    task.cancel.bell().quiet();
-    // Without a reason to fail: a number of the calling thread is set to its default, and back at the end.
+    task.cancel.signal().clear();
+    // This cannot fail: a number of the calling thread is set to its default, and back at the end.
     let _ = set_current_timer_slack(None);
     let started = orphans::beside(|| command.spawn());
     let program = started.and_then(|(child, known)| Ok((Program::take(child, json)?, known)));
     let (mut program, known) = match program {
         Ok(program) => program,
         Err(error) => {
-            return Done::failed(TaskError::Failed(format!("cannot start `{}`: {error}", line.program())));
+            return EndedProgram::failed(TaskError::Failed(format!("cannot start `{}`: {error}", line.program())));
         }
     };
     let mut remarks = Vec::new();
-    if wish.policy != RtPolicy::Other
+    if requested.policy != RtPolicy::Other
         && let Err(errno) = usage::share_policy(program.group.leader)
     {
-        let why = format!("{} was not applied to the program: the kernel answered “{errno}”", wish.policy.name());
-        if wish.strict {
+        let why = format!("{} was not applied to the program: the kernel answered “{errno}”", requested.policy.name());
+        if requested.strict {
             program.group.end();
-            return Done::failed(TaskError::Failed(format!("it was ended at once: {why}")));
+            return EndedProgram::failed(TaskError::Failed(format!("it was ended immediately: {why}")));
         }
         remarks.push(why);
     }
-    told(program.group.leader.as_raw_pid());
+    on_start(program.group.leader.as_raw_pid());
     let waited = program.wait(task.cancel, limit);
     let (exit, usage) = program.group.end();
     drop(known);
     program.drain(limit);
     let _ = set_current_timer_slack(Some(NonZeroU64::MIN));
-    let failed = |why| Meaning { result: Err(TaskError::Failed(why)), said: Streams::default(), remark: None };
+    let failed = |why| Meaning { result: Err(TaskError::Failed(why)), streams: Streams::default(), remark: None };
     let meaning = match (waited, exit) {
-        (Ok(()), Some(exit)) => command::meaning(exit, &program.said, limit),
+        (Ok(()), Some(ended)) => exit::meaning(ended, &program.written, limit),
         (Err(error), _) => failed(format!("`{}` could not be followed: {error}", line.program())),
         (Ok(()), None) => failed("another part of the process took its exit code".to_owned()),
     };
     remarks.extend(meaning.remark);
-    Done { result: meaning.result, usage, said: meaning.said, remarks }
+    EndedProgram { result: meaning.result, usage, streams: meaning.streams, remarks }
 }
 
 /// Why a program cannot be followed to its end here.
@@ -140,7 +139,7 @@ struct Group {
 
 impl Group {
     fn signal(&self, signal: Signal) {
-        // The leader is not reaped before `over`, so that the number is still its own. That it is over is no failure.
+        // The leader is not reaped before `over`, so the number is still its own. That it has ended is not a failure.
         let _ = kill_process_group(self.leader, signal);
     }
 
@@ -162,14 +161,14 @@ impl Drop for Group {
 /// A program that runs.
 struct Program {
     group: Group,
-    /// Readable when the leader is over.
+    /// Readable when the leader has ended.
     over: OwnedFd,
     input: Option<ChildStdin>,
-    /// What of the input is not written.
+    /// The part of the input that is not written yet.
     rest: Vec<u8>,
     output: Option<ChildStdout>,
     errors: Option<ChildStderr>,
-    said: Said,
+    written: Written,
 }
 
 impl Program {
@@ -181,10 +180,10 @@ impl Program {
         unblock(output.as_ref())?;
         unblock(errors.as_ref())?;
         let over = pidfd_open(leader, PidfdFlags::empty())?;
-        Ok(Self { group, over, input, rest, output, errors, said: Said::default() })
+        Ok(Self { group, over, input, rest, output, errors, written: Written::default() })
     }
 
-    /// Until the leader is over. Asks the group to stop when the task is asked to, and kills it when its time is up.
+    /// Waits until the leader has ended. Asks the group to stop when the task is asked to, and kills it when its time is up.
     fn wait(&mut self, cancel: &Cancellation, limit: usize) -> io::Result<()> {
         let (mut asked, mut forced) = (false, false);
         loop {
@@ -201,7 +200,7 @@ impl Program {
             let timeout = (asked && !forced).then(|| Timespec::try_from(force_at.since(now)).ok()).flatten();
             let mut files = vec![
                 PollFd::new(&self.over, PollFlags::IN),
-                PollFd::from_borrowed_fd(cancel.bell().file(), PollFlags::IN),
+                PollFd::from_borrowed_fd(cancel.signal().file(), PollFlags::IN),
             ];
             files.extend(self.output.as_ref().map(|file| PollFd::new(file, PollFlags::IN)));
             files.extend(self.errors.as_ref().map(|file| PollFd::new(file, PollFlags::IN)));
@@ -210,10 +209,10 @@ impl Program {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
-            let [over, rung] = [files[0].revents(), files[1].revents()].map(|events| !events.is_empty());
+            let [over, signalled] = [files[0].revents(), files[1].revents()].map(|events| !events.is_empty());
             drop(files);
-            if rung {
-                cancel.bell().quiet();
+            if signalled {
+                cancel.signal().clear();
             }
             self.write();
             self.read(limit);
@@ -239,18 +238,18 @@ impl Program {
 
     /// One chunk of each.
     fn read(&mut self, limit: usize) -> bool {
-        let said = &mut self.said;
+        let written = &mut self.written;
         let output = take(&mut self.output, |chunk| {
-            said.output_bytes = said.output_bytes.saturating_add(chunk.len());
-            let room = limit.saturating_sub(said.output.len());
-            said.output.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            keep_end(&mut said.output_end, chunk);
+            written.output_bytes = written.output_bytes.saturating_add(chunk.len());
+            let room = limit.saturating_sub(written.output.len());
+            written.output.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            keep_end(&mut written.output_end, chunk);
         });
-        let errors = take(&mut self.errors, |chunk| keep_end(&mut said.errors, chunk));
+        let errors = take(&mut self.errors, |chunk| keep_end(&mut written.errors, chunk));
         output || errors
     }
 
-    /// What is left in the pipes of a program that is over. One that left the group may still write: no more is read
+    /// Reads what is left in the pipes of an ended program. One that left the group may still write: no more is read
     /// than pipes hold.
     fn drain(&mut self, limit: usize) {
         for _ in 0..=PIPE / CHUNK {
@@ -297,7 +296,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_kernel_lacks_is_said_of_a_program_that_was_not_started() {
+    fn what_a_kernel_lacks_is_reported_for_a_program_that_was_not_started() {
         let text = unfollowed("backup", Errno::NOSYS);
         assert!(text.starts_with("`backup` was not started") && text.contains("Linux 5.3"), "{text}");
     }

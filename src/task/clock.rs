@@ -1,4 +1,4 @@
-//! The clocks of this host, as the task protocol tells them.
+//! The clocks of this host, as the task protocol carries them.
 
 use crate::rt::Monotonic;
 use crate::wire::Stamp;
@@ -11,11 +11,6 @@ pub(super) fn stamp() -> Stamp {
     let wall = clock_gettime(ClockId::Realtime);
     let seconds = u64::try_from(wall.tv_sec).unwrap_or(0);
     Stamp { monotonic, realtime: Duration::new(seconds, u32::try_from(wall.tv_nsec).unwrap_or(0)) }
-}
-
-/// The boot id of this host; empty when it does not say.
-pub(super) fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 /// Time since the machine started, as an instant.
@@ -31,6 +26,5 @@ mod tests {
     fn both_clocks_go_on() {
         let (first, second) = (stamp(), stamp());
         assert!(second.monotonic >= first.monotonic && first.realtime > Duration::from_secs(1_600_000_000));
-        assert_eq!(boot_id().len(), 36);
     }
 }

@@ -1,7 +1,6 @@
-//! A program as work: its words, its environment, and what its end means.
+//! A program as work: its words and its environment.
 
-use super::registry::TaskError;
-use super::worker::Streams;
+use super::error::TaskError;
 use crate::process::config;
 use crate::wire::AttemptKey;
 use serde_json::{Map, Value};
@@ -12,23 +11,17 @@ use std::path::{Path, PathBuf};
 /// What is larger is given on standard input only: the kernel takes no text of 128 KiB or more at the start of a
 /// program.
 const MAX_VARIABLE: usize = 64 * 1024;
-/// How much of what a program said last goes into the message of its failure.
-const TAIL_LINES: usize = 10;
-/// The most bytes of that.
-const TAIL_BYTES: usize = 2 * 1024;
-/// How much of the end of each stream is kept.
-pub(super) const KEPT: usize = 16 * 1024;
 /// What a program finds in its environment of the runner's own.
 const INHERITED: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
 /// The variable by which a program, and all that it starts, is known as part of a run.
 pub const RUN_VARIABLE: &str = "SETPOINT_RUN";
-/// Where programs are looked for when the runner's own environment does not say it.
+/// Where programs are searched when the runner's own environment has no `PATH`.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A program and its arguments. No shell reads them.
 ///
 /// `{{name}}` in a word is replaced by the parameter of that name: a text as it is, everything else as JSON. Braces
-/// around anything that is no name stay. A word stays one word, whatever the parameter holds. The first word is never
+/// around anything that is not a name stay. A word stays one word, whatever the parameter holds. The first word is never
 /// replaced, so that no parameter chooses the program.
 ///
 /// The program finds the parameters as JSON on its standard input and in `TASK_PARAMETERS`, scalar ones in
@@ -53,7 +46,7 @@ impl CommandLine {
         Some(Self { program, arguments: words.collect(), environment: BTreeMap::new() })
     }
 
-    /// With variables of its own; they go before those of the runner.
+    /// With variables of its own; they override those of the runner.
     #[must_use]
     pub fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
         self.environment.extend(variables);
@@ -75,7 +68,7 @@ impl CommandLine {
         let mut variables: BTreeMap<String, String> = [("PATH".to_owned(), PATH.to_owned())].into();
         variables.extend(inherited.chain(self.environment.clone()));
         let (occurrence, attempt) = (key.occurrence.to_string(), key.attempt.to_string());
-        let told = [
+        let own = [
             (RUN_VARIABLE, key.run_id.as_str()),
             ("SETPOINT_TASK", key.task_id.as_str()),
             ("SETPOINT_OCCURRENCE", &occurrence),
@@ -86,11 +79,11 @@ impl CommandLine {
             ("ATTEMPT", &attempt),
             ("TASK_PARAMETERS", json),
         ];
-        let told = told.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let own = own.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let scalars = parameters.iter().filter(|(_, value)| !value.is_object() && !value.is_array());
         let scalars = scalars.map(|(name, value)| (format!("TASK_PARAM_{}", variable_name(name)), plain(value)));
         let fits = |(_, value): &(String, String)| value.len() <= MAX_VARIABLE && !value.contains('\0');
-        variables.extend(told.chain(scalars).filter(fits));
+        variables.extend(own.chain(scalars).filter(fits));
         variables
     }
 
@@ -145,7 +138,7 @@ fn is_name(text: &str) -> bool {
     text.bytes().next().is_some_and(ends) && text.bytes().all(|byte| ends(byte) || byte == b'-')
 }
 
-/// A value as a program likes to read it.
+/// A value as plain text: a text as it is, everything else as JSON.
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -156,119 +149,6 @@ fn plain(value: &Value) -> String {
 fn variable_name(parameter: &str) -> String {
     let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_uppercase() } else { '_' };
     parameter.chars().map(letter).collect()
-}
-
-/// How a program ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exit {
-    /// With a code.
-    Code(i32),
-    /// By a signal.
-    Signal(i32),
-}
-
-/// What a program said.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Said {
-    /// Standard output, cut off at the limit.
-    pub(super) output: Vec<u8>,
-    /// How many bytes that was before it was cut off.
-    pub(super) output_bytes: usize,
-    /// The end of standard output.
-    pub(super) output_end: Vec<u8>,
-    /// The end of standard error.
-    pub(super) errors: Vec<u8>,
-}
-
-/// What the end of a program means.
-pub(super) struct Meaning {
-    /// How it ended, by its exit code alone, with its output.
-    pub(super) result: Result<Option<Value>, TaskError>,
-    /// What is kept of its streams.
-    pub(super) said: Streams,
-    /// Why its output is not handed on.
-    pub(super) remark: Option<String>,
-}
-
-/// What the end of a program means.
-pub(super) fn meaning(exit: Exit, said: &Said, limit: usize) -> Meaning {
-    let failed = |how: String| {
-        let tail = tail(&said.errors);
-        TaskError::Failed(if tail.is_empty() { how } else { format!("{how}: {tail}") })
-    };
-    let mut remark = None;
-    let result = match exit {
-        Exit::Code(0) => {
-            let output = output(said, limit);
-            Ok(output.unwrap_or_else(|bytes| {
-                remark = Some(format!(
-                    "its output of {bytes} bytes is more than the limit of {limit}: only its end is kept, and nothing \
-                     is handed on"
-                ));
-                None
-            }))
-        }
-        Exit::Code(code) => Err(failed(format!("exit {code}"))),
-        Exit::Signal(signal) => Err(failed(format!("ended by signal {signal} ({})", signal_name(signal)))),
-    };
-    // Kept once: as its output, or as what it wrote.
-    let output = if matches!(result, Ok(Some(_))) { String::new() } else { text(&said.output_end) };
-    Meaning { result, said: Streams { output, errors: text(&said.errors) }, remark }
-}
-
-/// What a program wrote to its standard output, as a value: JSON when it is JSON, else the text without the end of its
-/// last line. `Err` with its size when it is too large.
-fn output(said: &Said, limit: usize) -> Result<Option<Value>, usize> {
-    if said.output_bytes > limit {
-        return Err(said.output_bytes);
-    }
-    if said.output.trim_ascii().is_empty() {
-        return Ok(None);
-    }
-    if let Ok(value) = serde_json::from_slice(&said.output) {
-        return Ok(Some(value));
-    }
-    let text = String::from_utf8_lossy(&said.output);
-    let text = Value::from(text.trim_end_matches(['\n', '\r']));
-    // As JSON, what is no letter takes up to six bytes.
-    let bytes = text.to_string().len();
-    if bytes > limit { Err(bytes) } else { Ok(Some(text)) }
-}
-
-/// As text, with a mark for what is none.
-fn text(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    if text.trim().is_empty() { String::new() } else { text.into_owned() }
-}
-
-/// The last lines, as text.
-fn tail(errors: &[u8]) -> String {
-    let errors = &errors[errors.len().saturating_sub(TAIL_BYTES)..];
-    let text = String::from_utf8_lossy(errors);
-    let mut lines: Vec<&str> = text.trim_end().lines().rev().take(TAIL_LINES).collect();
-    lines.reverse();
-    lines.join("\n")
-}
-
-fn signal_name(signal: i32) -> &'static str {
-    match signal {
-        libc::SIGHUP => "SIGHUP",
-        libc::SIGINT => "SIGINT",
-        libc::SIGQUIT => "SIGQUIT",
-        libc::SIGILL => "SIGILL",
-        libc::SIGTRAP => "SIGTRAP",
-        libc::SIGABRT => "SIGABRT",
-        libc::SIGBUS => "SIGBUS",
-        libc::SIGFPE => "SIGFPE",
-        libc::SIGKILL => "SIGKILL",
-        libc::SIGSEGV => "SIGSEGV",
-        libc::SIGPIPE => "SIGPIPE",
-        libc::SIGALRM => "SIGALRM",
-        libc::SIGTERM => "SIGTERM",
-        libc::SIGXCPU => "SIGXCPU",
-        libc::SIGSYS => "SIGSYS",
-        _ => "another signal",
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Words, variables and the meaning of ends.
+//! Words and variables.
 
 use super::*;
 use crate::model::TaskId;
@@ -74,48 +74,6 @@ fn a_program_is_found_as_a_shell_finds_it() {
     assert!(error.starts_with("cannot start `notes`: it is in no folder of PATH"), "{error}");
 }
 
-fn said(output: &str, errors: &str) -> Said {
-    Said { output: output.into(), output_bytes: output.len(), output_end: output.into(), errors: errors.into() }
-}
-
-/// The output or the error, the streams that are kept, the remark.
-fn means(exit: Exit, said: &Said) -> (Result<Option<Value>, String>, [String; 2], Option<String>) {
-    let Meaning { result, said: Streams { output, errors }, remark } = meaning(exit, said, 10);
-    (result.map_err(|error| error.to_string()), [output, errors], remark)
-}
-
-#[test]
-fn the_exit_code_alone_says_how_a_program_ended() {
-    let none = || [String::new(), String::new()];
-    assert_eq!(means(Exit::Code(0), &said("{\"a\":1}\n", "")), (Ok(Some(json!({"a": 1}))), none(), None));
-    assert_eq!(means(Exit::Code(0), &said("hello\n", "")), (Ok(Some(json!("hello"))), none(), None));
-    assert_eq!(means(Exit::Code(0), &said("a\nb\n\n", "")), (Ok(Some(json!("a\nb"))), none(), None));
-    assert_eq!(means(Exit::Code(0), &said(" \n", "")), (Ok(None), none(), None));
-    let (result, streams, _) = means(Exit::Code(3), &said("{}", "one\ntwo\n"));
-    assert_eq!((result, streams), (Err("exit 3: one\ntwo".to_owned()), ["{}".to_owned(), "one\ntwo\n".to_owned()]));
-    assert_eq!(means(Exit::Signal(9), &said("", "")).0, Err("ended by signal 9 (SIGKILL)".to_owned()));
-}
-
-#[test]
-fn an_output_that_is_too_large_is_told_and_does_not_fail_what_succeeded() {
-    let large = Said { output_bytes: 11, ..said("[1,2,3,4,5", "") };
-    let (result, [kept, _], remark) = means(Exit::Code(0), &large);
-    assert_eq!((result, kept.as_str()), (Ok(None), "[1,2,3,4,5"));
-    assert!(remark.unwrap().starts_with("its output of 11 bytes is more than the limit of 10"));
-    // Ten bytes, and far more of them as JSON.
-    let (result, _, remark) = means(Exit::Code(0), &said("\u{1}\u{1}\u{1}\u{1}", ""));
-    assert_eq!(result, Ok(None));
-    assert!(remark.unwrap().starts_with("its output of 26 bytes"));
-}
-
-#[test]
-fn of_what_it_said_last_only_the_end_is_told() {
-    let errors: String = (0..1000).map(|line| format!("line {line}\n")).collect();
-    let told = tail(errors.as_bytes());
-    assert_eq!((told.lines().count(), told.lines().last()), (TAIL_LINES, Some("line 999")));
-    assert_eq!(tail(&[b'x'; 5000]).len(), TAIL_BYTES);
-}
-
 proptest! {
     #[test]
     fn words_without_names_stay_as_they_are(word in "[^{]*\\{?[^{]*") {
@@ -126,12 +84,5 @@ proptest! {
     fn a_parameter_is_put_in_once_and_not_looked_through(text in "\\PC*") {
         let parameters = object(json!({"a": text, "b": "no"}));
         prop_assert_eq!(fill("<{{a}}>", &parameters).unwrap(), format!("<{text}>"));
-    }
-
-    #[test]
-    fn what_a_program_says_never_panics(output: Vec<u8>, errors: Vec<u8>, code in 0..3) {
-        let said = Said { output_bytes: output.len(), output_end: output.clone(), output, errors };
-        let meaning = meaning(Exit::Code(code), &said, 20);
-        prop_assert_eq!(meaning.result.is_ok(), code == 0);
     }
 }

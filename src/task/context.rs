@@ -1,7 +1,7 @@
 //! What a function sees of its task.
 
 use super::cancel::Cancellation;
-use super::registry::TaskError;
+use super::error::TaskError;
 use crate::rt::{Alarm, Monotonic, Wake};
 use crate::wire::AttemptKey;
 use serde::de::DeserializeOwned;
@@ -31,10 +31,10 @@ impl TaskContext<'_> {
     }
 
     /// A parameter as a type; `None` when there is none of that name. In the older form of the protocol every
-    /// parameter is a text: one that is no value of the type is read as JSON, so that `"10"` is a number too.
+    /// parameter is a text: one that is not a value of the type is read as JSON, so that `"10"` is a number too.
     ///
     /// # Errors
-    /// When it is no value of the type.
+    /// When it is not a value of the type.
     pub fn parameter<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, TaskError> {
         let Some(value) = self.parameters.get(name) else { return Ok(None) };
         T::deserialize(value).map(Some).or_else(|fault| {
@@ -97,7 +97,7 @@ impl TaskContext<'_> {
     /// [`TaskError::Cancelled`] as soon as the task is asked to stop.
     pub fn wait_until(&mut self, at: Monotonic) -> Result<(), TaskError> {
         while !self.cancelled() {
-            // A call that is no cancellation was for something that is over.
+            // A wake-up that is not a cancellation belonged to an earlier wait.
             if self.alarm.wait_until(at) == Wake::Due {
                 return Ok(());
             }

@@ -1,8 +1,8 @@
-//! What the desk knows of each task.
+//! What the table keeps of each task.
 
 use super::clock::stamp;
-use super::handle::Handle;
-use super::worker::Outcome;
+use super::handle::TaskHandle;
+use super::worker::Execution;
 use crate::model::{RealTime, TaskId, TaskProtocol};
 use crate::rt::Monotonic;
 use crate::wire::{
@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// A task that was accepted and is not over.
+/// A task that was accepted and has not ended.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) key: AttemptKey,
-    pub(super) handle: Arc<Handle>,
+    pub(super) handle: Arc<TaskHandle>,
     pub(super) worker: usize,
     /// How it was started, and so how its output travels.
     pub(super) protocol: TaskProtocol,
@@ -26,22 +26,23 @@ pub(super) struct Entry {
     pub(super) real_time: RealTime,
     /// The instant of an armed one.
     pub(super) armed: Option<Monotonic>,
-    pub(super) answer: Option<Answer>,
+    /// The reply to the call, until it is sent.
+    pub(super) reply: Option<PendingReply>,
     /// Set once it is known to run.
     pub(super) started: Option<Stamp>,
 }
 
-/// Who waits for word of its start.
+/// A reply to the call that brought a task, which is sent later.
 #[derive(Debug)]
-pub(super) enum Answer {
-    /// Until it runs.
+pub(super) enum PendingReply {
+    /// Sent when it runs.
     Start(oneshot::Sender<Result<Duration, StartRefused>>),
-    /// Until its worker stands ready.
+    /// Sent when its worker is ready.
     Arm(Reply<()>),
 }
 
-impl Answer {
-    /// It will not start. Who has given up does not hear it.
+impl PendingReply {
+    /// It will not start. A caller that has given up does not learn it.
     pub(super) fn refuse(self, why: String) {
         match self {
             Self::Start(reply) => drop(reply.send(Err(StartRefused::Final(why)))),
@@ -50,35 +51,35 @@ impl Answer {
     }
 }
 
-/// A task that ran.
+/// A task that has ended.
 #[derive(Clone, Debug)]
-pub(super) struct Over {
+pub(super) struct EndedTask {
     pub(super) key: AttemptKey,
     pub(super) start: Stamp,
     pub(super) end: Stamp,
     status: TaskStatus,
 }
 
-impl Over {
-    pub(super) fn new(key: AttemptKey, outcome: &Outcome) -> Self {
-        let state = match outcome.result {
+impl EndedTask {
+    pub(super) fn new(key: AttemptKey, execution: &Execution) -> Self {
+        let state = match execution.result {
             TaskResult::Success => TaskState::Completed,
             TaskResult::Cancelled => TaskState::Stopped,
             TaskResult::Failure | TaskResult::Timeout | TaskResult::Unknown => TaskState::Failed,
         };
-        let elapsed = outcome.end.monotonic.saturating_sub(outcome.start.monotonic);
+        let elapsed = execution.end.monotonic.saturating_sub(execution.start.monotonic);
         let status = TaskStatus {
             task_id: key.task_id.as_str().to_owned(),
             state,
-            started: Some(outcome.start.realtime),
+            started: Some(execution.start.realtime),
             elapsed: Some(elapsed),
-            cpu_percent: percent(outcome.usage.user + outcome.usage.system, elapsed),
-            memory_bytes: outcome.usage.peak,
+            cpu_percent: percent(execution.usage.user + execution.usage.system, elapsed),
+            memory_bytes: execution.usage.peak,
         };
-        Self { key, start: outcome.start, end: outcome.end, status }
+        Self { key, start: execution.start, end: execution.end, status }
     }
 
-    /// For a task that is over, the figures are those of all its time: mean CPU and peak of memory.
+    /// Its status; the figures are those of the whole execution: mean CPU and peak of memory.
     pub(super) fn status(&self) -> TaskStatus {
         self.status.clone()
     }
@@ -90,7 +91,7 @@ pub(super) fn percent(cpu: Duration, elapsed: Duration) -> f64 {
 }
 
 /// The status of a task that runs. Reads files.
-pub(super) fn running(task: &TaskId, handle: &Handle, start: Stamp) -> TaskStatus {
+pub(super) fn running(task: &TaskId, handle: &TaskHandle, start: Stamp) -> TaskStatus {
     let figures = handle.figures();
     let elapsed = stamp().monotonic.saturating_sub(start.monotonic);
     TaskStatus {
@@ -115,8 +116,8 @@ pub(super) fn idle(task: &TaskId, state: TaskState) -> TaskStatus {
     }
 }
 
-/// The parameters of a start, and the form they came in. Nothing in a request tells the form; a priority comes only in
-/// the older one, and what is JSON in one is no map entry in the other.
+/// The parameters of a start, and the form they came in. A request does not say its form; a priority comes only in
+/// the older one, and what is JSON in one is not a map entry in the other.
 ///
 /// # Errors
 /// When they are of neither form, or larger than `limit` bytes.
@@ -131,59 +132,59 @@ pub(super) fn parameters(call: &StartCall, limit: usize) -> Result<(Map<String, 
     })
 }
 
-/// The end of a task as its watchers are told.
-pub(super) fn event(outcome: &Outcome) -> Happened {
+/// The end of a task as it is reported to watchers.
+pub(super) fn event(execution: &Execution) -> Happened {
     Happened::Ended(Ended {
-        result: outcome.result,
-        start: outcome.start,
-        end: outcome.end,
-        error_message: outcome.error.clone(),
-        output_json: outcome.output.as_ref().map(Value::to_string).unwrap_or_default(),
-        cpu_user: outcome.usage.user,
-        cpu_system: outcome.usage.system,
-        memory_peak: outcome.usage.peak,
-        remarks: outcome.remarks.clone(),
-        stdout: outcome.said.output.clone(),
-        stderr: outcome.said.errors.clone(),
+        result: execution.result,
+        start: execution.start,
+        end: execution.end,
+        error_message: execution.error.clone(),
+        output_json: execution.output.as_ref().map(Value::to_string).unwrap_or_default(),
+        cpu_user: execution.usage.user,
+        cpu_system: execution.usage.system,
+        memory_peak: execution.usage.peak,
+        remarks: execution.remarks.clone(),
+        stdout: execution.streams.output.clone(),
+        stderr: execution.streams.errors.clone(),
     })
 }
 
-/// The end of a task as its orchestrator is told.
-pub(super) fn notice(key: &AttemptKey, outcome: &Outcome, protocol: TaskProtocol) -> EndNotice {
-    let duration = outcome.end.monotonic.saturating_sub(outcome.start.monotonic);
-    let output = outcome.output.as_ref().map(|output| Payload::encode(output, protocol));
+/// The end of a task as it is reported to its orchestrator.
+pub(super) fn notice(key: &AttemptKey, execution: &Execution, protocol: TaskProtocol) -> EndNotice {
+    let duration = execution.end.monotonic.saturating_sub(execution.start.monotonic);
+    let output = execution.output.as_ref().map(|output| Payload::encode(output, protocol));
     EndNotice {
         task_id: key.task_id.as_str().to_owned(),
         run_id: key.run_id.clone(),
         occurrence: key.occurrence,
         attempt: key.attempt,
-        result: outcome.result,
-        start: Some(outcome.start.realtime),
-        // From the monotonic clock, so that a step of the wall clock during the task makes no time out of nothing.
-        end: Some(outcome.start.realtime + duration),
+        result: execution.result,
+        start: Some(execution.start.realtime),
+        // From the monotonic clock, so that a step of the wall clock during the task does not change its duration.
+        end: Some(execution.start.realtime + duration),
         duration: Some(duration),
-        error_message: outcome.error.clone(),
-        raw_metrics: Payload::encode(&metrics(outcome), protocol),
+        error_message: execution.error.clone(),
+        raw_metrics: Payload::encode(&metrics(execution), protocol),
         raw_output: output.unwrap_or_default(),
         from: None,
     }
 }
 
 /// Further figures; times in microseconds, but the start.
-fn metrics(outcome: &Outcome) -> Value {
+fn metrics(execution: &Execution) -> Value {
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let mut metrics = json!({
-        "cpu_user_us": micros(outcome.usage.user),
-        "cpu_system_us": micros(outcome.usage.system),
-        "memory_peak_bytes": outcome.usage.peak,
-        "start_monotonic_ns": u64::try_from(outcome.start.monotonic.as_nanos()).unwrap_or(u64::MAX),
-        "start_realtime_ns": u64::try_from(outcome.start.realtime.as_nanos()).unwrap_or(u64::MAX),
+        "cpu_user_us": micros(execution.usage.user),
+        "cpu_system_us": micros(execution.usage.system),
+        "memory_peak_bytes": execution.usage.peak,
+        "start_monotonic_ns": u64::try_from(execution.start.monotonic.as_nanos()).unwrap_or(u64::MAX),
+        "start_realtime_ns": u64::try_from(execution.start.realtime.as_nanos()).unwrap_or(u64::MAX),
     });
-    if let Some(late) = outcome.late {
+    if let Some(late) = execution.late {
         metrics["late_ns"] = Value::from(u64::try_from(late.as_nanos()).unwrap_or(u64::MAX));
     }
-    if !outcome.remarks.is_empty() {
-        metrics["not_applied"] = Value::from(outcome.remarks.clone());
+    if !execution.remarks.is_empty() {
+        metrics["not_applied"] = Value::from(execution.remarks.clone());
     }
     metrics
 }

@@ -1,4 +1,4 @@
-//! What the desk and a worker both see of one task: numbers that are written once and read without a lock.
+//! What the task table and a worker share of one task: numbers that are written once and read without a lock.
 
 use super::cancel::Cancellation;
 use super::figures::{self, Figures};
@@ -13,7 +13,7 @@ const WITHDRAWN: u8 = 2;
 
 /// One task, as both see it.
 #[derive(Debug)]
-pub(super) struct Handle {
+pub(super) struct TaskHandle {
     /// Whether it was asked to stop.
     pub(super) cancel: Cancellation,
     phase: AtomicU8,
@@ -28,7 +28,7 @@ pub(super) struct Handle {
     group: AtomicI32,
 }
 
-impl Handle {
+impl TaskHandle {
     pub(super) fn new(cancel: Cancellation) -> Self {
         Self {
             cancel,
@@ -46,7 +46,7 @@ impl Handle {
         self.turn(CLAIMED)
     }
 
-    /// Takes it back: it will not start. `false` when it is too late.
+    /// Withdraws it: it will not start. `false` when it is too late.
     pub(super) fn withdraw(&self) -> bool {
         self.turn(WITHDRAWN)
     }
@@ -60,7 +60,7 @@ impl Handle {
     }
 
     /// It starts now.
-    pub(super) fn begin(&self, start: Stamp) {
+    pub(super) fn set_start(&self, start: Stamp) {
         self.realtime.store(nanos(start.realtime), Ordering::Relaxed);
         self.monotonic.store(nanos(start.monotonic), Ordering::Release);
     }
@@ -105,25 +105,25 @@ impl Handle {
     }
 }
 
-/// How many tasks may run at once, and how many do.
+/// The slots of this runner: how many more tasks may run at the same time.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct Slots {
     free: AtomicUsize,
 }
 
-impl Gate {
-    pub(super) fn new(places: usize) -> Self {
-        Self { free: AtomicUsize::new(places) }
+impl Slots {
+    pub(super) fn new(count: usize) -> Self {
+        Self { free: AtomicUsize::new(count) }
     }
 
-    /// Takes a place; `false` when none is free.
-    pub(super) fn enter(&self) -> bool {
+    /// Takes a slot; `false` when none is free.
+    pub(super) fn acquire(&self) -> bool {
         let take = |free: usize| free.checked_sub(1);
         self.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok()
     }
 
-    /// Gives it back.
-    pub(super) fn leave(&self) {
+    /// Gives a slot back.
+    pub(super) fn release(&self) {
         self.free.fetch_add(1, Ordering::AcqRel);
     }
 }
@@ -132,11 +132,11 @@ impl Gate {
 mod tests {
     use super::*;
     use crate::rt::alarm;
-    use crate::task::cancel::Bell;
+    use crate::task::cancel::WakeSignal;
 
     #[test]
     fn a_task_is_claimed_or_withdrawn_and_never_both() {
-        let handle = || Handle::new(Cancellation::new(Bell::new(alarm().1).unwrap()));
+        let handle = || TaskHandle::new(Cancellation::new(WakeSignal::new(alarm().1).unwrap()));
         let claimed = handle();
         assert!(claimed.claim() && !claimed.withdraw() && !claimed.is_withdrawn());
         let withdrawn = handle();
@@ -145,10 +145,10 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_has_its_places_and_no_more() {
-        let gate = Gate::new(2);
-        assert!(gate.enter() && gate.enter() && !gate.enter());
-        gate.leave();
-        assert!(gate.enter() && !gate.enter());
+    fn there_are_as_many_slots_as_were_made() {
+        let slots = Slots::new(2);
+        assert!(slots.acquire() && slots.acquire() && !slots.acquire());
+        slots.release();
+        assert!(slots.acquire() && !slots.acquire());
     }
 }

@@ -1,4 +1,4 @@
-//! What happened to tasks: remembered for a while, and told to whoever watches.
+//! What happened to tasks: remembered for a while, and sent to watchers.
 
 use crate::wire::{AttemptKey, Happened, TaskEvent, Waiting, WatchFrom};
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ const QUEUE: usize = 16_384;
 const QUEUE_BYTES: usize = 16 << 20;
 /// Bytes of an event beside its outputs and messages, about.
 const EVENT: usize = 256;
-/// How many may watch at once: one for each run, and a few.
+/// How many watchers there may be: one for each run, and a few.
 const WATCHERS: usize = 256;
 
 /// The events of this runner.
@@ -29,7 +29,7 @@ pub(super) struct Journal {
     watchers: Vec<Watcher>,
 }
 
-/// Who is told what happens.
+/// A receiver of events.
 #[derive(Debug)]
 struct Watcher {
     /// Only what is of this run; empty: all.
@@ -40,12 +40,12 @@ struct Watcher {
 }
 
 impl Watcher {
-    /// Queues an event that it wants. `false` when it is gone or too slow.
-    fn tell(&self, event: &Arc<TaskEvent>) -> bool {
+    /// Queues an event of its run. `false` when the watcher is gone or too slow.
+    fn send(&self, event: &Arc<TaskEvent>) -> bool {
         if !self.run.is_empty() && self.run != event.key.run_id {
             return !self.events.is_closed();
         }
-        // One that is larger than all the room waits alone.
+        // An event that is larger than all the room waits alone.
         let bytes = u32::try_from((bytes(event) + EVENT).min(QUEUE_BYTES)).unwrap_or(u32::MAX);
         let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(bytes) else { return false };
         self.events.try_send(Waiting { event: Arc::clone(event), room }).is_ok()
@@ -67,12 +67,12 @@ impl Journal {
         Self { instance, events: VecDeque::new(), bytes: 0, last: 0, watchers: Vec::new() }
     }
 
-    /// Something happened. The last event is remembered whatever its size.
-    pub(super) fn tell(&mut self, key: AttemptKey, what: Happened) {
+    /// Records an event and sends it to the watchers. The last event is remembered whatever its size.
+    pub(super) fn record(&mut self, key: AttemptKey, what: Happened) {
         self.last += 1;
         let event = Arc::new(TaskEvent { instance: self.instance.clone(), sequence: self.last, key, what });
-        // One that is full is slow, one that is closed is gone: both may come again.
-        self.watchers.retain(|watcher| watcher.tell(&event));
+        // A full queue is a slow watcher, a closed one is gone: both may watch again.
+        self.watchers.retain(|watcher| watcher.send(&event));
         self.bytes += bytes(&event);
         self.events.push_back(event);
         while self.events.len() > EVENTS || (self.bytes > BYTES && self.events.len() > 1) {
@@ -81,7 +81,7 @@ impl Journal {
         }
     }
 
-    /// Whether somebody watches this run. Who watches all of them may be anybody.
+    /// Whether this run is watched. A watcher of all runs may be anybody and does not count.
     pub(super) fn is_watched(&self, run: &str) -> bool {
         !run.is_empty() && self.watchers.iter().any(|watcher| watcher.run == run && !watcher.events.is_closed())
     }
@@ -96,7 +96,7 @@ impl Journal {
         let (sender, events) = mpsc::channel(QUEUE);
         let watcher = Watcher { run: from.run.clone(), events: sender, room: Arc::new(Semaphore::new(QUEUE_BYTES)) };
         // There is room for all that is remembered.
-        if self.events.iter().filter(|event| event.sequence > known).all(|event| watcher.tell(event)) {
+        if self.events.iter().filter(|event| event.sequence > known).all(|event| watcher.send(event)) {
             self.watchers.push(watcher);
         }
         Some(events)
@@ -126,13 +126,13 @@ mod tests {
     fn a_watcher_gets_what_it_does_not_know_and_what_comes() {
         let mut journal = Journal::new("me".to_owned());
         for attempt in 1..=3 {
-            journal.tell(key(attempt), started());
+            journal.record(key(attempt), started());
         }
         let from = |instance: &str, after| WatchFrom { instance: instance.to_owned(), after, run: String::new() };
         let mut fresh = journal.watch(&from("", 0)).unwrap();
         let mut again = journal.watch(&from("me", 2)).unwrap();
         let mut other = journal.watch(&from("another", 2)).unwrap();
-        journal.tell(key(4), started());
+        journal.record(key(4), started());
         assert_eq!(sequences(&mut fresh), [1, 2, 3, 4]);
         assert_eq!(sequences(&mut again), [3, 4]);
         assert_eq!(sequences(&mut other), [1, 2, 3, 4], "numbers of another instance say nothing");
@@ -143,7 +143,7 @@ mod tests {
         let mut journal = Journal::new("me".to_owned());
         let mut slow = journal.watch(&WatchFrom::default()).unwrap();
         for attempt in 0..=u32::try_from(QUEUE).unwrap() {
-            journal.tell(key(attempt), started());
+            journal.record(key(attempt), started());
         }
         assert_eq!(sequences(&mut slow).len(), QUEUE);
         assert!(slow.is_closed() && journal.watchers.is_empty());
@@ -156,15 +156,15 @@ mod tests {
     #[test]
     fn a_watcher_of_a_run_is_told_of_that_run_and_keeps_nothing_from_others() {
         let mut journal = Journal::new("me".to_owned());
-        journal.tell(of_run("one", 1), started());
-        journal.tell(of_run("two", 1), started());
+        journal.record(of_run("one", 1), started());
+        journal.record(of_run("two", 1), started());
         let mut all = journal.watch(&WatchFrom::default()).unwrap();
         assert!(!journal.is_watched("one") && !journal.is_watched(""), "who watches all of them may be anybody");
         let from = WatchFrom { run: "one".to_owned(), ..WatchFrom::default() };
         let mut one = journal.watch(&from).unwrap();
         assert!(journal.is_watched("one") && !journal.is_watched("two"));
-        journal.tell(of_run("two", 2), started());
-        journal.tell(of_run("one", 2), started());
+        journal.record(of_run("two", 2), started());
+        journal.record(of_run("one", 2), started());
         assert_eq!((sequences(&mut one), sequences(&mut all)), (vec![1, 4], vec![1, 2, 3, 4]));
         drop(one);
         assert!(!journal.is_watched("one"));
@@ -176,7 +176,7 @@ mod tests {
         let mut watcher = journal.watch(&WatchFrom::default()).unwrap();
         // Four hundred tasks begin and end at one instant, before anything is sent.
         for attempt in 0..800 {
-            journal.tell(key(attempt), started());
+            journal.record(key(attempt), started());
         }
         assert_eq!(sequences(&mut watcher).len(), 800);
         assert!(!watcher.is_closed());
@@ -188,7 +188,7 @@ mod tests {
         let mut slow = journal.watch(&WatchFrom::default()).unwrap();
         let large = Ended { output_json: "x".repeat(1 << 20), ..ended() };
         for attempt in 0..20 {
-            journal.tell(key(attempt), Happened::Ended(large.clone()));
+            journal.record(key(attempt), Happened::Ended(large.clone()));
         }
         assert!(slow.is_closed() && sequences(&mut slow).len() < 17);
         let many: Vec<_> = (0..=WATCHERS).map(|_| journal.watch(&WatchFrom::default())).collect();
@@ -216,11 +216,11 @@ mod tests {
         let mut journal = Journal::new("me".to_owned());
         let large = Ended { output_json: "x".repeat(BYTES / 3), ..ended() };
         for attempt in 0..5 {
-            journal.tell(key(attempt), Happened::Ended(large.clone()));
+            journal.record(key(attempt), Happened::Ended(large.clone()));
         }
         assert_eq!((journal.events.len(), journal.bytes), (3, BYTES / 3 * 3));
         for attempt in 0..5_000 {
-            journal.tell(key(attempt), started());
+            journal.record(key(attempt), started());
         }
         assert_eq!((journal.events.len(), journal.bytes), (EVENTS, 0));
     }

@@ -1,4 +1,4 @@
-//! Telling an orchestrator the ends of tasks, until it acknowledges them or patience ends.
+//! Reports the ends of tasks to an orchestrator, until it acknowledges them or the time for that is over.
 
 use crate::process::Backoff;
 use crate::wire::{CallError, EndNotice, OrchestratorChannel};
@@ -12,7 +12,7 @@ pub(super) const QUEUE: usize = 256;
 const BOUND: Duration = Duration::from_secs(5);
 /// Wait after the first failed try, and the longest one.
 const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// For how long it is tried at the end of the runner.
+/// For how long delivery is tried when the runner ends.
 const AT_THE_END: Duration = Duration::from_secs(3);
 
 /// A notice that is not acknowledged.
@@ -24,9 +24,9 @@ struct Pending {
     backoff: Backoff,
 }
 
-/// Tells what comes through the queue, until that is closed and all is told or given up. A notice may arrive twice: it
-/// is told again when no answer came.
-pub(super) async fn tell(channel: OrchestratorChannel, patience: Duration, mut queue: mpsc::Receiver<EndNotice>) {
+/// Delivers what comes through the queue, until that is closed and all is acknowledged or given up. A notice may arrive
+/// twice: it is sent again when no answer came.
+pub(super) async fn deliver(channel: OrchestratorChannel, patience: Duration, mut queue: mpsc::Receiver<EndNotice>) {
     let mut pending: Vec<Pending> = Vec::new();
     let mut open = true;
     while open || !pending.is_empty() {
@@ -47,14 +47,14 @@ pub(super) async fn tell(channel: OrchestratorChannel, patience: Duration, mut q
                 }
             }
             () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
-                try_one(&channel, &mut pending).await;
+                send_next(&channel, &mut pending).await;
             }
         }
     }
 }
 
-/// Tells the one whose time has come.
-async fn try_one(channel: &OrchestratorChannel, pending: &mut Vec<Pending>) {
+/// Sends the notice that is due next.
+async fn send_next(channel: &OrchestratorChannel, pending: &mut Vec<Pending>) {
     let Some(at) = (0..pending.len()).min_by_key(|at| pending.get(*at).map(|pending| pending.next)) else { return };
     let mut one = pending.swap_remove(at);
     let error = match channel.notify(&one.notice, BOUND).await {
@@ -69,7 +69,7 @@ async fn try_one(channel: &OrchestratorChannel, pending: &mut Vec<Pending>) {
         return;
     }
     one.next = next.min(one.until);
-    // Where nobody is reached with one, nobody is reached with the others. A refusal is about this one.
+    // An orchestrator that is not reached with one notice is not reached with the others. A refusal is about this one.
     if !matches!(error, CallError::Refused { .. }) {
         for other in pending.iter_mut() {
             other.next = other.next.max(one.next).min(other.until);

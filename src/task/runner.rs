@@ -1,14 +1,14 @@
 //! Serving tasks.
 
-use super::clock;
-use super::desk::Desk;
-use super::handle::Gate;
+use super::handle::Slots;
 use super::notices;
 use super::pool::{Pool, PoolError};
 use super::registry::Registry;
-use super::settings::Settings;
-use super::worker::{Report, Shared};
+use super::settings::RunnerSettings;
+use super::table::TaskTable;
+use super::worker::{Report, WorkerContext};
 use crate::model::{TaskAddress, TaskProtocol};
+use crate::process::boot;
 use crate::rt::{Monotonic, NotApplied, lock_memory};
 use crate::wire::{
     Capabilities, ListenError, Listener, OrchestratorChannel, ServeError, TaskCall, Tasks, Tls, TlsError,
@@ -20,11 +20,11 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
 
-/// How many calls may wait for the desk.
+/// How many calls may wait for the task table.
 const CALLS: usize = 64;
-/// For how long the first workers may not come to run.
-const RISE: Duration = Duration::from_secs(5);
-/// Time for calls under way when all tasks are over.
+/// How long the first workers may take to start.
+const WORKER_START: Duration = Duration::from_secs(5);
+/// Time for calls in progress when all tasks have ended.
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// A task runner cannot serve.
@@ -41,8 +41,8 @@ pub enum RunnerError {
     /// A setting was refused, and the runner is strict.
     #[error("{0}")]
     NotApplied(String),
-    /// A worker could not be made.
-    #[error("the workers could not be made")]
+    /// A worker cannot be started.
+    #[error("cannot start the workers")]
     Workers(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It cannot listen.
     #[error(transparent)]
@@ -50,10 +50,10 @@ pub enum RunnerError {
     /// Its certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// It cannot take note of the signals by which it is ended.
-    #[error("signals cannot be received")]
+    /// It cannot receive the signals that end it.
+    #[error("cannot receive signals")]
     Signals(#[source] std::io::Error),
-    /// Serving ended with a mistake.
+    /// Serving failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
 }
@@ -67,13 +67,13 @@ impl From<PoolError> for RunnerError {
 /// A task runner.
 #[derive(Debug)]
 pub struct Runner {
-    settings: Settings,
+    settings: RunnerSettings,
     registry: Registry,
 }
 
 impl Runner {
     /// A runner of what the registry has.
-    pub fn new(settings: Settings, registry: Registry) -> Self {
+    pub fn new(settings: RunnerSettings, registry: Registry) -> Self {
         Self { settings, registry }
     }
 
@@ -85,11 +85,11 @@ impl Runner {
     pub async fn serve(self) -> Result<(), RunnerError> {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(RunnerError::Signals)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(RunnerError::Signals)?;
-        let asked = async move {
-            // Either will do, and the other is not looked at any more.
+        let requested = async move {
+            // Either signal will do; the other is no longer received.
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
         };
-        Box::pin(self.bind().await?.serve_until(asked)).await
+        Box::pin(self.bind().await?.serve_until(requested)).await
     }
 
     /// Locks memory, makes the workers, and listens. Calls wait until it serves.
@@ -102,17 +102,21 @@ impl Runner {
         let missing = |name| RunnerError::Name { name, known: known() };
         let registry = registry.clone().only(&settings.names).map_err(missing)?;
         if settings.lock_memory {
-            lock_memory().or_else(|refused| weigh(&settings, &refused))?;
+            lock_memory().or_else(|refused| refuse_if_strict(&settings, &refused))?;
         }
-        let gate = Arc::new(Gate::new(settings.parallel.get()));
-        // No worker has more than three reports under way.
+        let slots = Arc::new(Slots::new(settings.parallel.get()));
+        // No worker has more than three reports in the queue.
         let (reports, mut reported) = mpsc::channel(3 * (settings.parallel.get() + settings.max_armed + 1));
         let starts = Arc::new(Notify::new());
-        let shared =
-            Shared { gate: Arc::clone(&gate), reports, starts: Arc::clone(&starts), max_output: settings.max_output };
-        let mut pool = Pool::new(shared, settings.real_time, settings.stack);
+        let context = WorkerContext {
+            slots: Arc::clone(&slots),
+            reports,
+            starts: Arc::clone(&starts),
+            max_output: settings.max_output,
+        };
+        let mut pool = Pool::new(context, settings.real_time, settings.stack);
         pool.grow(settings.parallel.get() + 1)?;
-        if let Some(refused) = risen(&mut pool, &mut reported).await?.into_iter().next() {
+        if let Some(refused) = workers_started(&mut pool, &mut reported).await?.into_iter().next() {
             if settings.strict {
                 return Err(RunnerError::NotApplied(refused));
             }
@@ -120,27 +124,27 @@ impl Runner {
         }
         let tls = settings.tls.as_ref().map(Tls::load).transpose()?;
         let listener = Listener::bind(&settings.address, tls.as_ref()).await?;
-        Ok(Bound { settings, registry, gate, reported, starts, pool, listener, tls })
+        Ok(Bound { settings, registry, slots, reported, starts, pool, listener, tls })
     }
 }
 
-/// Waits until all workers have come to run; says what of the runner's own settings they were refused.
-async fn risen(pool: &mut Pool, reported: &mut mpsc::Receiver<Report>) -> Result<Vec<String>, RunnerError> {
+/// Waits until all workers run; returns which of the runner's own settings they were refused.
+async fn workers_started(pool: &mut Pool, reported: &mut mpsc::Receiver<Report>) -> Result<Vec<String>, RunnerError> {
     let mut refused = Vec::new();
-    while pool.rising() > 0 {
-        let report = tokio::time::timeout(RISE, reported.recv()).await;
-        let Ok(Some(Report::Up { worker, thread })) = report else {
-            let why = format!("they did not get a CPU within {}s", RISE.as_secs());
+    while pool.starting() > 0 {
+        let report = tokio::time::timeout(WORKER_START, reported.recv()).await;
+        let Ok(Some(Report::WorkerStarted { worker, thread })) = report else {
+            let why = format!("they did not get a CPU within {}s", WORKER_START.as_secs());
             return Err(RunnerError::Workers(why.into()));
         };
         // No task waits for them yet.
-        refused = pool.up(worker, thread).unwrap_or_default();
+        refused = pool.started(worker, thread).unwrap_or_default();
     }
     Ok(refused)
 }
 
-/// Whether a refused setting ends it.
-fn weigh(settings: &Settings, refused: &NotApplied) -> Result<(), RunnerError> {
+/// A refused setting ends a strict runner; another one logs it.
+fn refuse_if_strict(settings: &RunnerSettings, refused: &NotApplied) -> Result<(), RunnerError> {
     if settings.strict {
         return Err(RunnerError::NotApplied(refused.to_string()));
     }
@@ -151,9 +155,9 @@ fn weigh(settings: &Settings, refused: &NotApplied) -> Result<(), RunnerError> {
 /// A task runner that listens.
 #[derive(Debug)]
 pub struct Bound {
-    settings: Settings,
+    settings: RunnerSettings,
     registry: Registry,
-    gate: Arc<Gate>,
+    slots: Arc<Slots>,
     reported: mpsc::Receiver<Report>,
     starts: Arc<Notify>,
     pool: Pool,
@@ -167,38 +171,38 @@ impl Bound {
         self.listener.address()
     }
 
-    /// Serves until `shutdown`; then takes back what is armed, asks what runs to stop, and gives the orchestrator a
-    /// moment to hear of it. A function that does not stop is left to the end of the process.
+    /// Serves until `shutdown`; then withdraws what is armed, asks what runs to stop, and gives the orchestrator a
+    /// moment to learn of it. A function that does not stop is left to the end of the process.
     ///
     /// # Errors
     /// When the listener breaks.
     pub async fn serve_until(self, shutdown: impl Future<Output = ()>) -> Result<(), RunnerError> {
-        let Self { settings, registry, gate, reported, starts, pool, listener, tls } = self;
+        let Self { settings, registry, slots, reported, starts, pool, listener, tls } = self;
         let (calls, queue) = mpsc::channel(CALLS);
-        let (ends, told) = mpsc::channel(notices::QUEUE);
-        let tell = settings.orchestrator.clone().map(|address| {
+        let (ends, ended) = mpsc::channel(notices::QUEUE);
+        let delivery = settings.orchestrator.clone().map(|address| {
             let channel = OrchestratorChannel::new(address, tls);
-            notices::tell(channel, settings.patience, told)
+            notices::deliver(channel, settings.patience, ended)
         });
-        let ends = tell.is_some().then_some(ends);
+        let ends = delivery.is_some().then_some(ends);
         let identity = Capabilities {
             name: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             functions: registry.names().map(str::to_owned).collect(),
-            boot_id: clock::boot_id(),
+            boot_id: boot::id().to_owned(),
             protocols: vec![TaskProtocol::Json, TaskProtocol::Map],
             instance: format!("{:016x}", fastrand::u64(..)),
             parallel: NonZeroU32::try_from(settings.parallel).unwrap_or(NonZeroU32::MAX),
             not_applied: Vec::new(),
         };
         let tasks = Tasks { calls, max_request: settings.max_request };
-        let desk = Desk::new(settings, registry, identity, pool, gate, ends);
+        let table = TaskTable::new(settings, registry, identity, pool, slots, ends);
         let (stop, stopped) = watch::channel(false);
-        let (closed, desk_closed) = watch::channel(false);
+        let (closed, table_closed) = watch::channel(false);
 
         let serving = async {
-            // The server goes on until the tasks are over, so that their states can be asked for.
-            let served = tasks.serve(listener, DRAIN, wait(desk_closed)).await;
+            // The server goes on until the tasks have ended, so that their states can be asked for.
+            let served = tasks.serve(listener, DRAIN, wait(table_closed)).await;
             stop.send_replace(true);
             served
         };
@@ -207,12 +211,12 @@ impl Bound {
             stop.send_replace(true);
         };
         let running = async {
-            attend(desk, queue, reported, &starts, wait(stopped.clone())).await;
+            serve_table(table, queue, reported, &starts, wait(stopped.clone())).await;
             closed.send_replace(true);
         };
         let telling = async {
-            if let Some(tell) = tell {
-                tell.await;
+            if let Some(delivery) = delivery {
+                delivery.await;
             }
         };
         let (served, (), (), ()) = tokio::join!(serving, asking, running, telling);
@@ -220,15 +224,15 @@ impl Bound {
     }
 }
 
-/// Until it is true, or nobody can say so any more.
+/// Waits until it is true, or its sender is gone.
 async fn wait(mut stop: watch::Receiver<bool>) {
     drop(stop.wait_for(|stop| *stop).await);
 }
 
-/// Lets the desk do its work until it is stopped and its tasks are over or left alone. With the desk go the watchers'
-/// streams, and the queue of notices is closed.
-async fn attend(
-    mut desk: Desk,
+/// Serves calls and reports until the runner is stopped and its tasks have ended or are left alone. With the table, the
+/// watchers' streams end, and the queue of notices is closed.
+async fn serve_table(
+    mut table: TaskTable,
     mut calls: mpsc::Receiver<TaskCall>,
     mut reports: mpsc::Receiver<Report>,
     starts: &Notify,
@@ -238,19 +242,19 @@ async fn attend(
     let mut until: Option<Monotonic> = None;
     loop {
         let now = Monotonic::now();
-        if until.is_some_and(|until| now >= until || desk.is_idle()) {
+        if until.is_some_and(|until| now >= until || table.is_idle()) {
             return;
         }
-        let next = desk.next().into_iter().chain(until).min();
+        let next = table.next_due().into_iter().chain(until).min();
         let sleep = next.map_or(Duration::MAX, |next| next.since(now));
         // A dropped wait loses nothing: calls and reports stay in their queues, and so does one notification.
         tokio::select! {
-            Some(report) = reports.recv() => desk.report(report),
+            Some(report) = reports.recv() => table.report(report),
             () = starts.notified() => {}
-            Some(call) = calls.recv() => desk.call(call),
+            Some(call) = calls.recv() => table.call(call),
             () = tokio::time::sleep(sleep), if next.is_some() => {}
-            () = &mut stop, if until.is_none() => until = Some(desk.close()),
+            () = &mut stop, if until.is_none() => until = Some(table.close()),
         }
-        desk.look();
+        table.run_due();
     }
 }

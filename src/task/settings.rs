@@ -5,14 +5,14 @@ use crate::wire::TlsFiles;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-/// How a task runner is set up. [`Settings::new`] has the defaults.
+/// How a task runner is set up. [`RunnerSettings::new`] has the defaults.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub struct RunnerSettings {
     /// The kinds of work that are served, by their names in the registry; empty for all that are there.
     pub names: Vec<String>,
     /// Where it listens.
     pub address: TaskAddress,
-    /// Who is told the end of each task; `None` when nobody is, or whoever watches.
+    /// The orchestrator to which the end of each task is reported; `None`: to watchers only.
     pub orchestrator: Option<TaskAddress>,
     /// For addresses that begin with `tls://`.
     pub tls: Option<TlsFiles>,
@@ -20,11 +20,11 @@ pub struct Settings {
     pub real_time: RealTime,
     /// All memory of the process is locked before the first task.
     pub lock_memory: bool,
-    /// A task whose policy, CPU or memory lock cannot be had is refused. Otherwise it runs without, and that is told.
+    /// A task whose policy, CPU or memory lock cannot be had is refused. Otherwise it runs without, and that is reported.
     pub strict: bool,
-    /// How many tasks run at once.
+    /// How many tasks run at the same time.
     pub parallel: NonZeroUsize,
-    /// How many starts may be armed at once, beyond the tasks that run.
+    /// How many starts may be armed at the same time, beyond the tasks that run.
     pub max_armed: usize,
     /// The longest that a task may run; then it is stopped, with the result «timeout».
     pub time_limit: Option<Duration>,
@@ -35,13 +35,13 @@ pub struct Settings {
     pub max_request: usize,
     /// The most bytes of output that a task may give; one that gives more has failed.
     pub max_output: usize,
-    /// For how long the end of a task is told to an orchestrator that does not acknowledge it.
+    /// For how long the end of a task is reported again to an orchestrator that does not acknowledge it.
     pub patience: Duration,
     /// Size of the stack of a function, in bytes; all of it is touched beforehand.
     pub stack: usize,
 }
 
-impl Settings {
+impl RunnerSettings {
     /// One task at a time, for any kind of work in the registry, without real-time settings.
     pub fn new(address: TaskAddress) -> Self {
         Self {
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_server_can_always_interrupt_a_task() {
-        let mut settings = Settings::new(TaskAddress::Tcp(String::new(), 0));
+        let mut settings = RunnerSettings::new(TaskAddress::Tcp(String::new(), 0));
         let mut serving = |policy| {
             settings.real_time = RealTime { policy, cpu: Some(1) };
             settings.serving()
@@ -107,8 +107,8 @@ mod tests {
 
     #[test]
     fn the_request_goes_before_the_flags_and_none_keeps_them() {
-        let mut settings = Settings::new(TaskAddress::Tcp(String::new(), 0));
-        let merged = |settings: &Settings, policy, cpu| {
+        let mut settings = RunnerSettings::new(TaskAddress::Tcp(String::new(), 0));
+        let merged = |settings: &RunnerSettings, policy, cpu| {
             let RealTime { policy, cpu } = settings.real_time_of(RealTime { policy, cpu });
             (policy, cpu)
         };

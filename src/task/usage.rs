@@ -1,25 +1,26 @@
-//! What work has used, and programs that are over: calls for which no library of ours has a wrapper.
+//! What a task has used, and the end of programs.
 
-use super::command::Exit;
+use super::exit::Exit;
 use crate::model::{RealTime, RtPolicy};
 use crate::rt::apply;
+use nix::sys::resource::{UsageWho, getrusage};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use std::time::Duration;
 
-/// CPU time and memory that work has used.
+/// CPU time and memory that a task has used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Usage {
     /// CPU time in user mode.
     pub(super) user: Duration,
     /// CPU time in kernel mode.
     pub(super) system: Duration,
-    /// The most memory resident at once, in bytes: of the process for a function, of its largest one for a program.
+    /// The most memory resident at any time, in bytes: of the process for a function, of its largest one for a program.
     pub(super) peak: u64,
 }
 
 impl Usage {
-    /// What was used since an earlier look.
+    /// What was used since an earlier reading.
     pub(super) fn since(self, earlier: Self) -> Self {
         let (user, system) = (self.user.saturating_sub(earlier.user), self.system.saturating_sub(earlier.system));
         Self { user, system, peak: self.peak }
@@ -36,27 +37,20 @@ impl Usage {
 }
 
 /// What the calling thread has used. Well below a microsecond.
-#[expect(unsafe_code, reason = "rustix has no getrusage")]
 pub(super) fn of_this_thread() -> Usage {
-    // SAFETY: `rusage` is plain numbers, for which all zeroes is valid, and the pointer is to a live one.
-    let raw = unsafe {
-        let mut raw: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_THREAD, &raw mut raw);
-        raw
-    };
-    Usage::read(&raw)
+    // It fails for an unknown `who` only.
+    getrusage(UsageWho::RUSAGE_THREAD).map_or_else(|_| Usage::default(), |used| Usage::read(used.as_ref()))
 }
 
-/// Takes leave of all processes of a group that are ours and have been killed or are over: its leader, and in a
-/// container where we are the first process also those whose parents went before them. Says how the leader ended, and
-/// what all of them used.
-#[expect(unsafe_code, reason = "rustix has no wait4, and only that tells what was used")]
+/// Reaps every finished or killed child of a process group: its leader, and in a container where this is the first process
+/// also those whose parents have ended before them. Returns how the leader ended, and what all of them used.
+#[expect(unsafe_code, reason = "neither rustix nor nix has wait4, and only that reports what was used")]
 pub(super) fn reap(group: Pid) -> (Option<Exit>, Usage) {
     let leader = group.as_raw_pid();
     let (mut exit, mut total) = (None, Usage::default());
     loop {
         let mut status = 0;
-        // SAFETY: as above; both pointers are to live, writable values.
+        // SAFETY: `rusage` is plain numbers, for which all zeroes is valid; both pointers are to live, writable values.
         let (pid, raw) = unsafe {
             let mut raw: libc::rusage = std::mem::zeroed();
             (libc::wait4(-leader, &raw mut status, 0, &raw mut raw), raw)

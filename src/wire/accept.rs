@@ -17,12 +17,12 @@ use tokio_stream::Stream;
 const LIMIT: Duration = Duration::from_secs(5);
 /// A peer has this long to read why its handshake failed, and to hang up.
 const LINGER: Duration = Duration::from_secs(1);
-/// So many are under way at once, more than peers of one host that all come back at the same moment. The oldest makes
+/// How many handshakes may be in progress: more than peers of one host that all come back at the same moment. The oldest makes
 /// room for one more: a peer that means it is done within a few round trips, so those that only keep a place busy go
 /// first.
 const MOST: usize = 256;
 
-/// Connections whose handshake is done; those that fail are told and left out.
+/// Connections whose handshake is done; those that fail are logged and left out.
 pub(super) struct Handshakes {
     incoming: Incoming<TcpListener>,
     tls: Tls,
@@ -65,7 +65,7 @@ impl Stream for Handshakes {
             match Pin::new(&mut self.incoming).poll_next(context) {
                 Poll::Ready(Some(Ok((stream, place)))) => {
                     if self.under_way.len() == MOST {
-                        tracing::debug!("too many TLS handshakes at once; the oldest is given up");
+                        tracing::debug!("too many TLS handshakes in progress; the oldest is given up");
                         drop(self.under_way.pop_front());
                     }
                     let handshake = handshake(self.tls.clone(), stream, place);
@@ -79,12 +79,12 @@ impl Stream for Handshakes {
     }
 }
 
-/// A failure is told here, with the peer's address.
+/// A failure is logged here, with the peer's address.
 async fn handshake(tls: Tls, stream: TcpStream, place: Place) -> Option<Secured> {
     let peer = stream.peer_addr().ok().map(tracing::field::display);
     match tokio::time::timeout(LIMIT, tls.accept(stream)).await {
         Ok(Ok(stream)) => return Some(Guarded::new(stream, place)),
-        // Whoever only looks whether somebody listens ends like this.
+        // A probe that only checks whether the port is open ends like this.
         Ok(Err((error, _))) if error.kind() == io::ErrorKind::UnexpectedEof => {
             tracing::debug!(peer, "a peer hung up during the TLS handshake");
         }

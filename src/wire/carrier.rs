@@ -1,4 +1,4 @@
-//! What carries HTTP/2: a stream of bytes that can tell how the peer began.
+//! What carries HTTP/2: a stream of bytes that can report how the peer began.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -19,7 +19,7 @@ pub(super) struct Carrier<S> {
 }
 
 impl<S> Carrier<S> {
-    /// A stream with the news of how the peer begins.
+    /// A stream, and a channel that reports how the peer begins.
     pub(super) fn watched(stream: S) -> (Self, watch::Receiver<Option<First>>) {
         let (first, heard) = watch::channel(None);
         (Self { stream, first: Some(first) }, heard)

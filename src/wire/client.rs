@@ -1,8 +1,8 @@
 //! Calling task servers and orchestrators.
 
 use super::codec::PreparedCodec;
+use super::connection::KeepAlive;
 use super::error::{CallError, NoAnswer};
-use super::link::KeepAlive;
 use super::notice::EndNotice;
 use super::peer::{Method, Peer};
 use super::proto;
@@ -16,7 +16,7 @@ use std::time::Duration;
 use tonic::Code;
 use tonic::codec::Streaming;
 
-/// A message for the connection's sake is about this task, which nobody starts.
+/// The task id of calls that only test the connection; no task has it.
 const NO_TASK: &str = "setpoint.warm";
 
 macro_rules! methods {
@@ -44,7 +44,7 @@ fn fading(code: Code) -> bool {
     matches!(code, Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded)
 }
 
-/// A task server. Each call is bounded, connection included, and may be made while others are under way.
+/// A task server. Each call is bounded, connection included, and may be made while others are in progress.
 #[derive(Debug)]
 pub struct TaskChannel {
     peer: Peer,
@@ -53,12 +53,12 @@ pub struct TaskChannel {
 impl TaskChannel {
     /// A task server at an address; nothing is connected yet. `keep_alive` is for our own runner only: servers built on
     /// the gRPC core count idle pings as abuse and close the connection after three. `tls` is for an address that asks
-    /// for it; each call to such a one fails without.
+    /// for it; without it each call to such an address fails.
     pub fn new(address: TaskAddress, keep_alive: Option<KeepAlive>, tls: Option<Tls>) -> Self {
         Self { peer: Peer::new(address, keep_alive, tls) }
     }
 
-    /// Where it is.
+    /// Its address.
     pub fn address(&self) -> &TaskAddress {
         self.peer.address()
     }
@@ -71,7 +71,7 @@ impl TaskChannel {
     pub async fn warm(&self, bound: Duration) -> Result<(), CallError> {
         match self.status(&AttemptKey::of_task(TaskId::new(NO_TASK)), bound).await {
             Ok(_) | Err(CallError::Refused { .. } | CallError::Busy { .. } | CallError::Unsupported { .. }) => Ok(()),
-            // It failed at the question, on a connection that works.
+            // The call was refused, on a connection that works.
             Err(CallError::UnknownOutcome { source: NoAnswer::Status { code, .. }, .. }) if !fading(code) => Ok(()),
             Err(error) => Err(error),
         }
@@ -91,7 +91,7 @@ impl TaskChannel {
         Ok(Ack { task_id: answer.task_id, started: since(answer.actual_start_time_us), message: answer.message })
     }
 
-    /// Asks an attempt to stop, and to be ended by force after `grace`; our own runner will not begin it either, should its
+    /// Asks an attempt to stop, and to be ended by force after `grace`; our own runner will not start it either, should its
     /// start come later. Existing task servers stop what they run, whatever it is, and answer only when it has ended by
     /// itself, whatever `grace` says.
     ///
@@ -112,7 +112,7 @@ impl TaskChannel {
         Ok(Stopped { at: since(answer.stop_time_us), message: answer.message })
     }
 
-    /// The state of an attempt; existing task servers tell that of whatever they run.
+    /// The state of an attempt; existing task servers report that of whatever they run.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -126,7 +126,7 @@ impl TaskChannel {
         self.peer.unary(STATUS, request, bound).await.map(TaskStatus::from_wire)
     }
 
-    /// Who our runner is and what it can do, and which of these real-time settings its tasks could not have.
+    /// The identity of our runner, what it can do, and which of these real-time settings its tasks could not have.
     ///
     /// # Errors
     /// [`CallError::Unsupported`] from any other task server.
@@ -153,7 +153,7 @@ impl TaskChannel {
         if answer.accepted { Ok(()) } else { Err(self.peer.called(ARM).refused(answer.message)) }
     }
 
-    /// Takes back what was armed, if it has not started.
+    /// Withdraws what was armed, if it has not started.
     ///
     /// # Errors
     /// See [`CallError`]; after [`CallError::UnknownOutcome`] it may still start.
@@ -217,7 +217,7 @@ impl OrchestratorChannel {
         Self { peer: Peer::new(address, None, tls) }
     }
 
-    /// Tells the end of a task.
+    /// Reports the end of a task.
     ///
     /// # Errors
     /// [`CallError::Refused`] when it does not acknowledge; see [`CallError`] for the others.
@@ -226,7 +226,7 @@ impl OrchestratorChannel {
         if answer.acknowledged { Ok(()) } else { Err(self.peer.called(NOTIFY).refused(answer.message)) }
     }
 
-    /// Asks how it is; `service` is a name that existing orchestrators do not look at.
+    /// Asks for its health; `service` is a name that existing orchestrators ignore.
     ///
     /// # Errors
     /// See [`CallError`].

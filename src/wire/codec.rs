@@ -10,7 +10,7 @@ use tonic_prost::{ProstCodec, ProstDecoder};
 /// What buffers begin with, in place of 8 KiB: pieces of this size are in each thread's own store of memory, and larger ones are
 /// not (`process::ALLOCATOR_SETTINGS`): taking one may mean to wait for who takes another.
 const BUFFER: usize = 1 << 10;
-/// As by default: what is sent at once.
+/// As by default: what is sent in one piece.
 const SENT_AT_ONCE: usize = 32 << 10;
 
 fn buffers() -> BufferSettings {

@@ -1,4 +1,4 @@
-//! Why a call failed, told by what it means for the task.
+//! Why a call failed, by what it means for the task.
 
 use crate::model::TaskAddress;
 use std::error::Error as _;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tonic::Code;
 
-/// A call that did not end well.
+/// A call that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// It was never sent: nothing has started, and it may be tried again.
@@ -19,7 +19,7 @@ pub enum CallError {
         /// Why.
         source: ConnectError,
     },
-    /// The peer said no: nothing has started.
+    /// The peer refused it: nothing has started.
     #[error("{method}: {peer} refuses: {message}")]
     Refused {
         /// The called method.
@@ -29,7 +29,7 @@ pub enum CallError {
         /// What the peer says.
         message: String,
     },
-    /// The peer has no place for it now: nothing has started, and it may be tried again in a moment.
+    /// The peer has no free slot for it: nothing has started, and it may be tried again in a moment.
     #[error("{method}: {peer} is busy: {message}")]
     Busy {
         /// The called method.
@@ -47,8 +47,8 @@ pub enum CallError {
         /// The peer.
         peer: TaskAddress,
     },
-    /// It was sent, or may have been, and no answer tells what came of it: ask for the status before trying again.
-    #[error("{method}: what {peer} made of it is not known")]
+    /// It was sent, or may have been, and no answer shows what came of it: ask for the status before trying again.
+    #[error("{method}: it is not known whether {peer} acted on it")]
     UnknownOutcome {
         /// The called method.
         method: &'static str,
@@ -62,7 +62,7 @@ pub enum CallError {
 /// Why a peer cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The address is none.
+    /// The address is not valid.
     #[error("it is not an address")]
     Address(#[source] tonic::codegen::http::Error),
     /// No connection.
@@ -80,10 +80,10 @@ pub enum ConnectError {
     /// Plain text met TLS.
     #[error("it speaks TLS there; write its address with `tls://`")]
     SpeaksTls,
-    /// The peer ended it after this side's part of the TLS handshake. It tells why, or else its log does.
-    #[error("it hung up after the TLS handshake, as one does that does not accept this side's certificate")]
+    /// The peer ended it after this side's part of the TLS handshake. It reports why, or else its log does.
+    #[error("it closed the connection after the TLS handshake; it may not accept this side's certificate")]
     Rejected(#[source] Option<Arc<std::io::Error>>),
-    /// A connection, and it ended before the call could be sent.
+    /// The connection ended before the call could be sent.
     #[error("the connection ended before the call was sent")]
     Closed(#[source] Arc<hyper::Error>),
     /// No connection within the bound.
@@ -91,7 +91,7 @@ pub enum ConnectError {
     TimedOut(Duration),
 }
 
-/// What to do where an address asks for TLS without certificates.
+/// What to do when an address asks for TLS and there are no certificates.
 pub(super) const NO_CERTIFICATES: &str = "set `tls-cert`, `tls-key` and `tls-ca`";
 
 impl ConnectError {
@@ -118,7 +118,7 @@ pub enum NoAnswer {
     /// The connection was lost.
     #[error("the connection was lost")]
     Lost(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The peer ended the call in a way that does not tell whether it acted.
+    /// The peer ended the call in a way that does not show whether it acted.
     #[error("it answered {code:?}: {message}")]
     Status {
         /// The code of gRPC.
@@ -145,7 +145,7 @@ pub(super) enum SendFault {
     Lost(#[source] Arc<hyper::Error>),
 }
 
-/// Who was called for what; makes the errors of that call.
+/// The method and the peer of a call; makes the errors of that call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Called<'a> {
     pub(super) method: &'static str,
@@ -180,16 +180,16 @@ impl Called<'_> {
             };
         }
         match status.code() {
-            // HTTP servers that are no gRPC servers are told as this as well (404).
+            // HTTP servers that are not gRPC servers are reported as this as well (404).
             Code::Unimplemented => CallError::Unsupported { method: self.method, peer: self.peer.clone() },
-            // Codes by which a server turns a call away before it acts.
+            // Codes with which a server refuses a call before it acts.
             Code::InvalidArgument
             | Code::NotFound
             | Code::AlreadyExists
             | Code::PermissionDenied
             | Code::FailedPrecondition
             | Code::Unauthenticated => self.refused(status.message()),
-            // More calls wait there than it has room for.
+            // More calls wait there than its queue has room for.
             Code::ResourceExhausted => self.busy(status.message()),
             code => self.unknown(NoAnswer::Status { code, message: status.message().to_owned() }),
         }

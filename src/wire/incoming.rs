@@ -17,13 +17,13 @@ use tonic::transport::server::{Connected, TcpConnectInfo, UdsConnectInfo};
 
 /// Connections of one place that listens.
 const MOST: usize = 512;
-/// Of these, from one host.
+/// Of these, how many from one host.
 const MOST_OF_A_HOST: usize = 384;
 /// Without a free file descriptor, nothing is accepted for this long: the listener stays ready, and would be asked in a loop.
 const PAUSE: Duration = Duration::from_millis(100);
 /// HTTP/2 begins with so many bytes from the client.
 const PREFACE: usize = 24;
-/// A connection on which it does not begin within this is closed.
+/// A connection on which HTTP/2 does not begin within this is closed.
 const BEGIN: Duration = Duration::from_secs(5);
 
 /// What listens.
@@ -38,7 +38,7 @@ impl Accept for TcpListener {
 
     fn poll_next_one(&self, context: &mut Context<'_>) -> Poll<io::Result<(TcpStream, Option<IpAddr>)>> {
         let (stream, from) = ready!(self.poll_accept(context))?;
-        // An answer is one small packet that must not wait to be joined by another. One that is gone by now says so when read.
+        // An answer is one small packet that must not wait for another. A connection that is closed by now fails when it is read.
         let _ = stream.set_nodelay(true);
         Poll::Ready(Ok((stream, Some(from.ip().to_canonical()))))
     }
@@ -91,7 +91,7 @@ impl Drop for Place {
     }
 }
 
-/// Connections as they come. Those beyond the bounds are closed at once.
+/// Connections as they come. Those beyond the bounds are closed immediately.
 #[derive(Debug)]
 pub(super) struct Incoming<L> {
     listener: L,
@@ -296,6 +296,6 @@ mod tests {
         tokio::io::AsyncWriteExt::write_all(&mut peer, &[7; PREFACE]).await.unwrap();
         assert_eq!(begun.read(&mut read).await.unwrap(), PREFACE);
         let waits = tokio::time::timeout(3 * bound, begun.read(&mut read)).await;
-        assert!(waits.is_err(), "nothing comes, and that is no mistake: {waits:?}");
+        assert!(waits.is_err(), "nothing comes, and that is not an error: {waits:?}");
     }
 }

@@ -3,7 +3,7 @@
 use super::error::NO_CERTIFICATES;
 use super::tls::Tls;
 use crate::model::TaskAddress;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use crate::process::socket::{self, BindSocketError, SocketGuard};
 use std::path::{Path, PathBuf};
 use tokio::net::{TcpListener, UnixListener};
 
@@ -19,20 +19,20 @@ pub struct Listener {
 pub(super) enum Socket {
     Tcp(TcpListener),
     Tls(TcpListener, Tls),
-    Unix(UnixListener, Guard),
+    Unix(UnixListener, SocketGuard),
 }
 
 /// An address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// Somebody answers on that socket.
+    /// A process answers on that socket.
     #[error("another process already answers on {}", .path.display())]
     InUse {
         /// The socket.
         path: PathBuf,
     },
-    /// Something that is no socket has its name.
-    #[error("{} exists and is no socket", .path.display())]
+    /// Something that is not a socket has its name.
+    #[error("{} exists and is not a socket", .path.display())]
     Occupied {
         /// The path.
         path: PathBuf,
@@ -55,7 +55,7 @@ pub enum ListenError {
 
 impl Listener {
     /// Listens; needs a running tokio runtime. A Unix socket has mode 0660 (owner and group may call); a dead one of
-    /// that name is replaced. Port 0 is any that is free; [`Listener::address`] tells which. `tls` is for an address
+    /// that name is replaced. Port 0 is any that is free; [`Listener::address`] returns which. `tls` is for an address
     /// that asks for it: only peers with a certificate of its CA are served then.
     ///
     /// A Unix socket is for callers of our own: peers built on the gRPC core (1.57 and later) call such a server by its
@@ -77,16 +77,11 @@ impl Listener {
             }
             TaskAddress::Unix(path) => {
                 let path = Path::new(path);
-                match std::fs::symlink_metadata(path) {
-                    Ok(found) if !found.file_type().is_socket() => {
-                        return Err(ListenError::Occupied { path: path.to_owned() });
-                    }
-                    Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
-                        return Err(ListenError::InUse { path: path.to_owned() });
-                    }
-                    _ => {}
-                }
-                let (listener, guard) = place(path).map_err(failed)?;
+                let (listener, guard) = socket::bind(path, 0o660).map_err(|error| match error {
+                    BindSocketError::InUse => ListenError::InUse { path: path.to_owned() },
+                    BindSocketError::Occupied => ListenError::Occupied { path: path.to_owned() },
+                    BindSocketError::Io(source) => failed(source),
+                })?;
                 Ok(Self { socket: Socket::Unix(listener, guard), address: address.clone() })
             }
         }
@@ -103,42 +98,4 @@ async fn tcp(host: &str, port: u16) -> std::io::Result<(TcpListener, u16)> {
     let listener = TcpListener::bind((host, port)).await?;
     let port = listener.local_addr()?.port();
     Ok((listener, port))
-}
-
-/// Bound under another name and moved into place: it is never open to others, and a dead socket is replaced in one go.
-fn place(path: &Path) -> std::io::Result<(UnixListener, Guard)> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let fresh = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    drop(std::fs::remove_file(&fresh));
-    let listener = UnixListener::bind(&fresh)?;
-    let placed = std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o660))
-        .and_then(|()| std::fs::rename(&fresh, path))
-        .and_then(|()| identity(path));
-    match placed {
-        Ok(identity) => Ok((listener, Guard { path: path.to_owned(), identity })),
-        Err(error) => {
-            drop(std::fs::remove_file(&fresh));
-            Err(error)
-        }
-    }
-}
-
-/// Removes the socket's file at the end, unless it is another one by then.
-#[derive(Debug)]
-pub(super) struct Guard {
-    path: PathBuf,
-    identity: (u64, u64),
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|found| found == self.identity) {
-            drop(std::fs::remove_file(&self.path));
-        }
-    }
-}
-
-/// Device and inode of a file.
-fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
-    std::fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }

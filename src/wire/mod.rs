@@ -3,15 +3,15 @@
 //! In: plain values of `model` and of this module. Out: the same; the generated messages stay here. It speaks both
 //! forms of the protocol with unmodified C++ peers ([`crate::model::TaskProtocol`]), and beyond it to our own runner
 //! (`RunnerService`). It decides nothing: no retries, no time of its own but the bounds it is given. What
-//! nobody calls for goes to the log: a peer whose TLS handshake failed, and certificates that were replaced.
+//! belongs to no call goes to the log: a peer whose TLS handshake failed, and certificates that were replaced.
 
 mod accept;
 mod carrier;
 mod client;
 mod codec;
+mod connection;
 mod error;
 mod incoming;
-mod link;
 mod listen;
 mod notice;
 pub mod outside;
@@ -26,8 +26,8 @@ mod time;
 mod tls;
 
 pub use client::{Events, OrchestratorChannel, TaskChannel};
+pub use connection::KeepAlive;
 pub use error::{CallError, ConnectError, NoAnswer};
-pub use link::KeepAlive;
 pub use listen::{ListenError, Listener};
 pub use notice::{EndNotice, TaskResult};
 pub use payload::{OutputFault, Payload};
@@ -35,7 +35,7 @@ pub use runner::{
     Arm, ArmCall, Capabilities, ClockReading, Disarmed, Ended, Happened, RunnerFault, Stamp, TaskEvent, Waiting,
     WatchFrom,
 };
-pub use server::{NotTaken, Orchestrator, Reply, ServeError, StartRefused, TaskCall, Tasks};
+pub use server::{NotTaken, NoticeServer, Reply, ServeError, StartRefused, TaskCall, Tasks};
 pub use start::{AttemptKey, PreparedStart, Start, StartCall, StartFault};
 pub use status::{Ack, Health, Stopped, TaskState, TaskStatus};
 pub use tls::{Tls, TlsError, TlsFault, TlsFiles};

@@ -1,4 +1,4 @@
-//! The end of a task, as its task server tells it.
+//! The end of a task, as its task server reports it.
 
 use super::payload::{OutputFault, Payload};
 use super::proto;
@@ -24,7 +24,7 @@ pub enum TaskResult {
     Cancelled,
 }
 
-/// What a task server tells when a task has ended. Its times are readings of that server's wall clock.
+/// What a task server reports when a task has ended. Its times are readings of that server's wall clock.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndNotice {
     /// The task; existing task servers send the name of their kind of work, whatever they were asked to start.

@@ -1,4 +1,4 @@
-//! Bytes from outside, read as a server reads them: what fuzzing calls.
+//! Bytes from outside, read as a server reads them: the entry point for fuzzing.
 
 use super::notice::EndNotice;
 use super::raw::{StartTaskRequest, TaskEndNotification};
@@ -6,8 +6,8 @@ use super::start::StartCall;
 use crate::model::TaskProtocol;
 use prost::Message as _;
 
-/// Reads bytes as both messages that a peer may send in two forms, and looks at all that they carry. Says whether they
-/// were one of them; never fails otherwise.
+/// Reads bytes as both messages that a peer may send in two forms, and reads all of their fields. Returns whether
+/// they were one of them; it never fails otherwise.
 pub fn read(bytes: &[u8], limit: usize) -> bool {
     const FORMS: [TaskProtocol; 2] = [TaskProtocol::Json, TaskProtocol::Map];
     let start = StartTaskRequest::decode(bytes).ok().and_then(|request| StartCall::try_from(request).ok());

@@ -31,7 +31,7 @@ pub enum OutputFault {
 
 impl Payload {
     /// A value in the form of `protocol`. In the older form an object becomes its entries, scalars plainly and what is
-    /// nested as JSON text; what is no object becomes the one entry `value`.
+    /// nested as JSON text; what is not an object becomes the one entry `value`.
     pub fn encode(value: &Value, protocol: TaskProtocol) -> Self {
         match (protocol, value) {
             (TaskProtocol::Json, value) => Self(vec![value.to_string().into()]),

@@ -1,7 +1,7 @@
 //! Calls to one address: over one connection that is made when it is needed, each within its bound.
 
+use super::connection::{Connection, KeepAlive};
 use super::error::{CallError, Called, ConnectError, NoAnswer};
-use super::link::{KeepAlive, Link};
 use super::tls::Tls;
 use crate::model::TaskAddress;
 use std::pin::pin;
@@ -26,12 +26,12 @@ pub(super) struct Peer {
     address: TaskAddress,
     keep_alive: Option<KeepAlive>,
     tls: Option<Tls>,
-    link: Mutex<Option<Link>>,
+    connection: Mutex<Option<Connection>>,
 }
 
 impl Peer {
     pub(super) fn new(address: TaskAddress, keep_alive: Option<KeepAlive>, tls: Option<Tls>) -> Self {
-        Self { address, keep_alive, tls, link: Mutex::new(None) }
+        Self { address, keep_alive, tls, connection: Mutex::new(None) }
     }
 
     pub(super) fn address(&self) -> &TaskAddress {
@@ -64,7 +64,7 @@ impl Peer {
         M: Send + Sync + 'static,
         R: Send + Sync + 'static,
     {
-        let call = async |mut grpc: Grpc<Link>, request| {
+        let call = async |mut grpc: Grpc<Connection>, request| {
             grpc.unary(request, PathAndQuery::from_static(method.path), codec).await.map(tonic::Response::into_inner)
         };
         self.within(method, message, bound, Some(bound), call).await
@@ -81,7 +81,7 @@ impl Peer {
         M: prost::Message + 'static,
         R: prost::Message + Default + 'static,
     {
-        let call = async |mut grpc: Grpc<Link>, request| {
+        let call = async |mut grpc: Grpc<Connection>, request| {
             let codec = ProstCodec::<M, R>::default();
             let path = PathAndQuery::from_static(method.path);
             grpc.server_streaming(request, path, codec).await.map(tonic::Response::into_inner)
@@ -89,40 +89,40 @@ impl Peer {
         self.within(method, message, bound, None, call).await
     }
 
-    /// Connects if need be and calls, both together within `bound`; `told` is the bound that the peer is told.
+    /// Connects if necessary and calls, both together within `bound`; `announced` is the bound that the peer is sent.
     async fn within<M, R>(
         &self,
         method: Method,
         message: M,
         bound: Duration,
-        told: Option<Duration>,
-        call: impl AsyncFnOnce(Grpc<Link>, Request<M>) -> Result<R, Status>,
+        announced: Option<Duration>,
+        call: impl AsyncFnOnce(Grpc<Connection>, Request<M>) -> Result<R, Status>,
     ) -> Result<R, CallError> {
         let called = self.called(method);
         let mut end = pin!(tokio::time::sleep(bound));
-        // Losing either arm loses nothing: a connection half made is closed.
-        let link = tokio::select! {
+        // A dropped arm loses nothing: a connection that is half made is closed.
+        let connection = tokio::select! {
             biased;
-            link = self.connected() => link.map_err(|source| called.unreachable(source))?,
+            connection = self.connected() => connection.map_err(|source| called.unreachable(source))?,
             () = &mut end => return Err(called.unreachable(ConnectError::TimedOut(bound))),
         };
         let mut request = Request::new(message);
-        if let Some(told) = told {
-            request.set_timeout(told);
+        if let Some(announced) = announced {
+            request.set_timeout(announced);
         }
-        let mut grpc = Grpc::with_origin(link.clone(), link.origin());
+        let mut grpc = Grpc::with_origin(connection.clone(), connection.origin());
         let answer = async {
-            // The error of a connection that ended is kept as the source, by which it is told from the peer's own word.
+            // The error of a connection that ended is kept as the source, which distinguishes it from an answer of the peer.
             grpc.ready().await.map_err(|fault| Status::from_error(fault.into()))?;
             call(grpc, request).await
         };
-        // An answer that loses is cancelled at the peer, which may have acted.
+        // A dropped call is cancelled at the peer, which may have acted.
         tokio::select! {
             biased;
             answer = answer => answer.map_err(|status| called.failed(status)),
             () = &mut end => {
-                // A connection that swallows calls must not swallow the next one as well.
-                if let Ok(mut kept) = self.link.try_lock() {
+                // A connection on which calls get no answer must not be used for the next one.
+                if let Ok(mut kept) = self.connection.try_lock() {
                     *kept = None;
                 }
                 Err(called.unknown(NoAnswer::TimedOut(bound)))
@@ -130,14 +130,14 @@ impl Peer {
         }
     }
 
-    /// The connection there is, or a new one.
-    async fn connected(&self) -> Result<Link, ConnectError> {
-        let mut kept = self.link.lock().await;
+    /// The open connection, or a new one.
+    async fn connected(&self) -> Result<Connection, ConnectError> {
+        let mut kept = self.connection.lock().await;
         match &*kept {
-            Some(link) if !link.is_closed() => Ok(link.clone()),
+            Some(connection) if !connection.is_closed() => Ok(connection.clone()),
             _ => {
-                let link = Link::open(&self.address, self.keep_alive, self.tls.as_ref()).await?;
-                Ok(kept.insert(link).clone())
+                let connection = Connection::open(&self.address, self.keep_alive, self.tls.as_ref()).await?;
+                Ok(kept.insert(connection).clone())
             }
         }
     }

@@ -55,7 +55,7 @@ pub struct ArmCall {
     pub late_limit: Duration,
 }
 
-/// What became of taking back an armed task.
+/// The result of withdrawing an armed task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Disarmed {
     /// It will not start.
@@ -66,7 +66,7 @@ pub enum Disarmed {
     NotArmed,
 }
 
-/// Who a runner is and what it can do.
+/// The identity of a runner, and what it can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// Name of the program.
@@ -79,11 +79,11 @@ pub struct Capabilities {
     pub boot_id: String,
     /// The forms of parameters and outputs it understands.
     pub protocols: Vec<TaskProtocol>,
-    /// Chosen anew at each start of the program; sequence numbers of events count within it.
+    /// Chosen at random at each start of the program; sequence numbers of events count within it.
     pub instance: String,
-    /// How many tasks it runs at once.
+    /// How many tasks it runs at the same time.
     pub parallel: NonZeroU32,
-    /// Which of the real-time settings that were asked about cannot be had there (by their places), and why.
+    /// Which of the real-time settings that were asked about cannot be had there (by their index), and why.
     pub not_applied: Vec<(usize, String)>,
 }
 
@@ -98,7 +98,7 @@ pub struct WatchFrom {
     pub run: String,
 }
 
-/// An event that waits for a watcher, and its part of the bytes that may.
+/// An event that waits for a watcher, and its share of the bytes that may wait.
 #[derive(Debug)]
 pub struct Waiting {
     /// The event; the watchers of a runner share it.
@@ -128,7 +128,7 @@ pub enum Happened {
         /// Since when.
         start: Stamp,
     },
-    /// It ran and is over.
+    /// It ran and has ended.
     Ended(Ended),
     /// It was armed and did not start, being later than its limit.
     Missed {
@@ -137,10 +137,10 @@ pub enum Happened {
     },
 }
 
-/// A task that is over, by the clocks of its runner's host.
+/// A task that has ended, by the clocks of its runner's host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ended {
-    /// How.
+    /// The result.
     pub result: TaskResult,
     /// When it truly started.
     pub start: Stamp,
@@ -154,9 +154,9 @@ pub struct Ended {
     pub cpu_user: Duration,
     /// The same in kernel mode.
     pub cpu_system: Duration,
-    /// The most memory it had resident at once, in bytes.
+    /// The most memory it had resident at any time, in bytes.
     pub memory_peak: u64,
-    /// What was asked for and not had, though it ran.
+    /// What was asked for and could not be had, though it ran.
     pub remarks: Vec<String>,
     /// The end of what a program wrote to its standard output, when that is not its output.
     pub stdout: String,
@@ -170,7 +170,7 @@ pub enum RunnerFault {
     /// A part is missing that it needs.
     #[error("{0} is missing")]
     Missing(&'static str),
-    /// The start in it is none.
+    /// The start in it is not valid.
     #[error(transparent)]
     Start(#[from] StartFault),
 }

@@ -10,7 +10,7 @@ use prost::Message;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// One try of one occurrence of one task of one run: what tells it from all others at a task server.
+/// One attempt of one occurrence of one task of one run: what identifies it at a task server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptKey {
     /// The run; empty from an orchestrator that does not say.
@@ -19,12 +19,12 @@ pub struct AttemptKey {
     pub task_id: TaskId,
     /// Which occurrence of a periodic task, from 0.
     pub occurrence: u32,
-    /// Which try, from 1; 0 from an orchestrator that does not say.
+    /// Which attempt, from 1; 0 from an orchestrator that does not say.
     pub attempt: u32,
 }
 
 impl AttemptKey {
-    /// A task by its id alone, as an orchestrator says it that does not name the run.
+    /// A task by its id alone, as from an orchestrator that does not name the run.
     pub fn of_task(task_id: TaskId) -> Self {
         Self { run_id: String::new(), task_id, occurrence: 0, attempt: 0 }
     }
@@ -44,14 +44,14 @@ impl AttemptKey {
     }
 }
 
-/// What a task server is asked to do.
+/// A request to start a task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Start {
     /// What is started.
     pub key: AttemptKey,
     /// Its due time after the run's start; zero for a sequential task.
     pub scheduled: Duration,
-    /// When it must have ended, as written in the schedule; told, and enforced by the orchestrator.
+    /// When it must have ended, as written in the schedule; sent for information, and enforced by the orchestrator.
     pub deadline: Option<Duration>,
     /// 0 to 100, more is first; travels in the older form only.
     pub priority: u8,
@@ -173,7 +173,7 @@ pub struct StartCall {
     pub payload: Payload,
 }
 
-/// Why a request to start is not one.
+/// Why a request to start is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartFault {
     /// It names no task.
@@ -197,7 +197,7 @@ impl StartCall {
     /// The parameters by the protocol that this task server speaks; empty when none came.
     ///
     /// # Errors
-    /// When they are larger than `limit` bytes or not of that form. JSON that is no object is told as not JSON.
+    /// When they are larger than `limit` bytes or not of that form. JSON that is not an object is reported as not JSON.
     pub fn parameters(&self, protocol: TaskProtocol, limit: usize) -> Result<Map<String, Value>, OutputFault> {
         match self.payload.decode(protocol, limit)? {
             None => Ok(Map::new()),

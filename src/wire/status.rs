@@ -7,7 +7,7 @@ use std::time::Duration;
 /// A start was acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
-    /// The task's id as the task server calls it: an existing one may say its own name, by which it will tell the end.
+    /// The task's id as the task server calls it: an existing one may say its own name, by which it will report the end.
     pub task_id: String,
     /// When it says that it started, by its wall clock since 1970; `None` when not said.
     pub started: Option<Duration>,
@@ -17,8 +17,8 @@ pub struct Ack {
 
 /// Whether a start was refused only because the task server is busy, so that it may be tried again.
 ///
-/// Our own runner says it in a field of the answer. Existing task servers have words alone: this is the one place that reads
-/// them, and what no known sentence says counts as final.
+/// Our own runner says it in a field of the answer. Existing task servers only say it in a sentence: this is the one place
+/// that reads it, and an unknown sentence counts as a final refusal.
 pub(super) fn is_busy(answer: &proto::StartTaskResponse) -> bool {
     /// What existing task servers answer outside their state IDLE, which is the only one that takes a start.
     const NOT_IDLE: &str = "not in IDLE";
@@ -52,7 +52,7 @@ pub enum TaskState {
     Running,
     /// It ended by itself.
     Completed,
-    /// It ended with a mistake.
+    /// It failed.
     Failed,
     /// It was stopped.
     Stopped,
@@ -75,10 +75,10 @@ pub struct TaskStatus {
     pub memory_bytes: u64,
 }
 
-/// How an orchestrator is.
+/// The health of an orchestrator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// It takes notices.
+    /// It receives notices.
     pub running: bool,
     /// Its wall clock since 1970.
     pub time: Duration,

@@ -1,4 +1,4 @@
-//! What the tests of this module share: servers on loopback that do as they are told.
+//! What the tests of this module share: servers on loopback with scripted answers.
 
 use super::*;
 use crate::model::TaskAddress;
@@ -135,7 +135,7 @@ pub(super) async fn orchestrator(address: &TaskAddress, room: usize) -> (TaskAdd
     let address = listener.address().clone();
     let (taken, notices) = mpsc::channel(room);
     let asked = Arc::new(AtomicUsize::new(0));
-    let served = Orchestrator {
+    let served = NoticeServer {
         notice: move |notice| {
             taken.try_send(notice).map_err(|fault| match fault {
                 mpsc::error::TrySendError::Full(_) => NotTaken::Full,

@@ -7,7 +7,7 @@ pub(super) fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// The time a field says; `None` for 0 and for what cannot be (below zero).
+/// The time in a field; `None` for 0 and for negative numbers.
 pub(super) fn since(micros: i64) -> Option<Duration> {
     u64::try_from(micros).ok().filter(|micros| *micros > 0).map(Duration::from_micros)
 }

@@ -1,7 +1,7 @@
 //! Mutual TLS: the certificates of this side, and handshakes made with them.
 //!
 //! In: the names of three PEM files. Out: connections to peers that hold a certificate of the CA. Files that are
-//! replaced count from the next connection on; connections that there are stay.
+//! replaced count from the next connection on; open connections stay.
 
 use crate::model::Timestamp;
 use rustls::pki_types::pem::{self, PemObject};
@@ -22,8 +22,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 /// What both sides speak within TLS: HTTP/2.
 const ALPN: &[u8] = b"h2";
-/// Between two looks at the files.
-const LOOK: Duration = Duration::from_secs(1);
+/// Time between two checks of the files.
+const CHECK: Duration = Duration::from_secs(1);
 
 /// The files of one side, all PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct TlsFiles {
     pub ca: PathBuf,
 }
 
-/// A file of [`TlsFiles`] that is of no use.
+/// A file of [`TlsFiles`] that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("`{setting}` {} cannot be used", .path.display())]
 pub struct TlsError {
@@ -55,8 +55,8 @@ pub enum TlsFault {
     /// It is missing, or closed to this user.
     #[error("it cannot be read; name a PEM file that this user may read")]
     Read(#[source] io::Error),
-    /// A section has no end, or something else than base64 is in it.
-    #[error("its PEM text is damaged; write it anew")]
+    /// A section has no end, or contains something other than base64.
+    #[error("its PEM text is damaged; write the file again")]
     Damaged,
     /// No certificate is in it.
     #[error("there is no certificate in it; name a PEM file with `-----BEGIN CERTIFICATE-----`")]
@@ -69,36 +69,36 @@ pub enum TlsFault {
         "its mode is {0:04o}, and a private key is for its owner, and at most for one group to read; `chmod 600` it"
     )]
     Exposed(u32),
-    /// The key is another certificate's.
-    #[error("it is not the key of the certificate in {}; name the key that this was made with", .0.display())]
+    /// The key does not belong to the certificate.
+    #[error("it is not the key of the certificate in {}; name the key that the certificate was made with", .0.display())]
     Mismatch(PathBuf),
-    /// The certificate is over.
+    /// The certificate has expired.
     #[error("its certificate was valid until {0}; renew it")]
     Expired(Timestamp),
-    /// The certificate has not begun.
-    #[error("its certificate is valid from {0} on; set the clock, or issue it anew")]
+    /// The certificate is not valid yet.
+    #[error("its certificate is valid from {0} on; set the clock, or issue a new one")]
     Early(Timestamp),
     /// A certificate or key is of a kind that is not known here, or damaged.
-    #[error("what is in it is damaged or of a kind that is not supported; issue it anew")]
+    #[error("its content is damaged or of a kind that is not supported; issue it again")]
     Unusable(#[source] rustls::Error),
 }
 
 /// Certificates in use. Its clones share them.
 #[derive(Clone)]
-pub struct Tls(Arc<Shared>);
+pub struct Tls(Arc<SharedCertificates>);
 
-struct Shared {
+struct SharedCertificates {
     files: TlsFiles,
-    state: Mutex<State>,
+    state: Mutex<LoadedCertificates>,
 }
 
-struct State {
+struct LoadedCertificates {
     sides: Sides,
     /// The files that `sides` came from.
     loaded: Identity,
-    looked: Instant,
-    /// Files that were told to be of no use.
-    told: Option<Identity>,
+    checked: Instant,
+    /// Files that were reported as unusable.
+    reported: Option<Identity>,
 }
 
 #[derive(Clone)]
@@ -114,17 +114,17 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Reads the files now, and again when they are replaced. Replacements that are of no use are told once, as a
-    /// warning, and what there was stays in use.
+    /// Reads the files now, and again when they are replaced. Unusable replacements are reported once, as a
+    /// warning, and the old certificates stay in use.
     ///
     /// # Errors
     /// See [`TlsFault`]. The mode of the key is held to the rule of OpenSSH: it is a mistake only when this user owns
     /// the file, so that a key that is shared through a group can belong to root.
     pub fn load(files: &TlsFiles) -> Result<Self, TlsError> {
-        // Looked at before they are read: what changes meanwhile is seen by the next look.
+        // Identified before they are read: what changes meanwhile is found by the next check.
         let loaded = identity(files);
-        let state = State { sides: sides(files)?, loaded, looked: Instant::now(), told: None };
-        Ok(Self(Arc::new(Shared { files: files.clone(), state: Mutex::new(state) })))
+        let state = LoadedCertificates { sides: sides(files)?, loaded, checked: Instant::now(), reported: None };
+        Ok(Self(Arc::new(SharedCertificates { files: files.clone(), state: Mutex::new(state) })))
     }
 
     /// The handshake of a client with the server at `host`, which must hold a certificate of that name or address.
@@ -144,10 +144,10 @@ impl Tls {
 
     /// What a new connection is made with.
     fn sides(&self) -> Sides {
-        let Shared { files, state } = &*self.0;
+        let SharedCertificates { files, state } = &*self.0;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.looked.elapsed() >= LOOK {
-            state.looked = Instant::now();
+        if state.checked.elapsed() >= CHECK {
+            state.checked = Instant::now();
             let found = identity(files);
             if found != state.loaded {
                 state.replace(files, found);
@@ -157,26 +157,26 @@ impl Tls {
     }
 }
 
-impl State {
-    /// Tried at each look until it succeeds: the files are replaced one after the other, and a certificate may begin
+impl LoadedCertificates {
+    /// Tried at each check until it succeeds: the files are replaced one after the other, and a certificate may begin
     /// later than it is written.
     fn replace(&mut self, files: &TlsFiles, found: Identity) {
         match sides(files) {
             Ok(sides) => {
                 tracing::info!(cert = %files.cert.display(), "new certificates are in use");
-                (self.sides, self.loaded, self.told) = (sides, found, None);
+                (self.sides, self.loaded, self.reported) = (sides, found, None);
             }
-            Err(TlsError { setting, path, source }) if self.told != Some(found) => {
+            Err(TlsError { setting, path, source }) if self.reported != Some(found) => {
                 let (path, error) = (path.display(), &source as &dyn std::error::Error);
-                tracing::warn!(setting, %path, error, "new certificates are of no use; the old ones stay");
-                self.told = Some(found);
+                tracing::warn!(setting, %path, error, "the new certificates cannot be used; the old ones stay in use");
+                self.reported = Some(found);
             }
             Err(_) => {}
         }
     }
 }
 
-/// What tells a file from the one that replaces it: device, inode, length and time of the last change; `None` for none.
+/// What distinguishes a file from the one that replaces it: device, inode, length and time of the last change; `None` for none.
 type Identity = [Option<(u64, u64, u64, i64, i64)>; 3];
 
 fn identity(TlsFiles { cert, key, ca }: &TlsFiles) -> Identity {
@@ -253,7 +253,7 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFault> {
     })
 }
 
-/// Whether others get at a key of this user. One group may read it (`0640`) where that is on purpose: root gave the key to it, or this
+/// Whether others can read a key of this user. One group may read it (`0640`) where that is on purpose: root gave the key to it, or this
 /// user is a member.
 fn is_exposed(mode: u32, user: u32, group: u32, own_groups: &[u32]) -> bool {
     let group_reads = mode & 0o077 == 0o040 && (user == 0 || own_groups.contains(&group));

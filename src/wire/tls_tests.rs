@@ -5,7 +5,7 @@ use crate::wire::testing::{Authority, chain, put};
 use rustls::server::ResolvesServerCert;
 use std::os::unix::fs::PermissionsExt;
 
-/// Certificates that show those of `files`, which are not looked at, or as a client none.
+/// Certificates that show those of `files`, which are not read, or none as a client.
 pub(in crate::wire) fn showing(tls: &Tls, files: Option<&TlsFiles>) -> Tls {
     let provider = rustls::crypto::ring::default_provider();
     let mut sides = tls.sides();
@@ -23,8 +23,8 @@ pub(in crate::wire) fn showing(tls: &Tls, files: Option<&TlsFiles>) -> Tls {
         server.cert_resolver = pair as Arc<dyn ResolvesServerCert>;
     }
     let files = tls.0.files.clone();
-    let state = State { sides, loaded: identity(&files), looked: Instant::now(), told: None };
-    Tls(Arc::new(Shared { files, state: Mutex::new(state) }))
+    let state = LoadedCertificates { sides, loaded: identity(&files), checked: Instant::now(), reported: None };
+    Tls(Arc::new(SharedCertificates { files, state: Mutex::new(state) }))
 }
 
 /// The same, but no newer than TLS 1.2.
@@ -58,7 +58,7 @@ impl rustls::client::ResolvesClientCert for Nothing {
 
 /// The time between two looks is over.
 pub(in crate::wire) fn wait(tls: &Tls) {
-    tls.0.state.lock().unwrap().looked = Instant::now().checked_sub(LOOK).unwrap();
+    tls.0.state.lock().unwrap().checked = Instant::now().checked_sub(CHECK).unwrap();
 }
 
 fn same(tls: &Tls, before: &Sides) -> bool {
@@ -95,19 +95,19 @@ fn each_mistake_names_its_file_and_its_remedy() {
     );
     assert_eq!(
         said(&|dir, _| drop(put(dir, "cert.pem", "-----BEGIN CERTIFICATE-----\nAA"))),
-        "`tls-cert` DIR/cert.pem cannot be used: its PEM text is damaged; write it anew"
+        "`tls-cert` DIR/cert.pem cannot be used: its PEM text is damaged; write the file again"
     );
     let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert_eq!(
         said(&|dir, _| drop(put(dir, "cert.pem", damaged))),
         "`tls-cert` DIR/cert.pem cannot be used: \
-         what is in it is damaged or of a kind that is not supported; issue it anew: \
+         its content is damaged or of a kind that is not supported; issue it again: \
          invalid peer certificate: BadEncoding"
     );
     assert_eq!(
         said(&|_, files| files.key = strangers.key.clone()).replace(&other.path().display().to_string(), "OTHER"),
         "`tls-key` OTHER/key.pem cannot be used: it is not the key of the certificate in DIR/cert.pem; \
-         name the key that this was made with"
+         name the key that the certificate was made with"
     );
     let mode = |mode| std::fs::Permissions::from_mode(mode);
     assert_eq!(
@@ -128,7 +128,7 @@ fn each_mistake_names_its_file_and_its_remedy() {
     assert_eq!(
         said(&|_, files| until(files, 3000, 3001)),
         "`tls-cert` DIR/cert.pem cannot be used: its certificate is valid from 3000-01-01T00:00:00Z on; \
-         set the clock, or issue it anew"
+         set the clock, or issue a new one"
     );
 }
 
@@ -175,7 +175,7 @@ fn files_that_were_replaced_are_taken_and_those_of_no_use_are_not() {
     std::fs::remove_file(folder.path().join("ca.pem")).unwrap();
     assert!(same(&tls, &second), "a missing file changes nothing");
     ca.issue(folder.path(), |_| {});
-    assert!(Arc::ptr_eq(&tls.sides().client, &second.client), "not looked at for each connection");
+    assert!(Arc::ptr_eq(&tls.sides().client, &second.client), "not checked for each connection");
     assert!(!same(&tls.clone(), &second), "clones share what they see");
     assert!(!Arc::ptr_eq(&tls.sides().client, &second.client), "clones share what they see");
 }

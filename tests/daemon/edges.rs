@@ -5,7 +5,7 @@ use crate::relay::Relay;
 use crate::rig::{applied, config, docker, inspect, instance, kinds, rig, sleeper, until};
 use setpoint::daemon::Daemon;
 use setpoint::engine::Engine;
-use setpoint::process::supervise::chain;
+use setpoint::process::error::chain;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 

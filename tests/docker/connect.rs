@@ -50,7 +50,7 @@ async fn a_connection_may_be_made_before_its_engine_is_there() {
     let docker = Engine::at(Some(&relay.endpoint())).unwrap();
     let error = docker.agree().await.unwrap_err();
     assert!(!docker.is_agreed() && error.hint().unwrap().contains("start it"), "{error:?}");
-    let text = setpoint::process::supervise::chain(&error);
+    let text = setpoint::process::error::chain(&error);
     assert!(text.contains(&relay.endpoint()) && !text.contains("hyper"), "{text}");
     let relay = relay.again().await;
     docker.agree().await.unwrap();

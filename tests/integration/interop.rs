@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 use setpoint::model::{RealTime, RtPolicy, TaskAddress, TaskId, TaskProtocol};
 use setpoint::wire::{
-    AttemptKey, CallError, EndNotice, Health, KeepAlive, Listener, NotTaken, Orchestrator, OrchestratorChannel,
+    AttemptKey, CallError, EndNotice, Health, KeepAlive, Listener, NotTaken, NoticeServer, OrchestratorChannel,
     Payload, PreparedStart, Start, Stopped, TaskCall, TaskChannel, TaskResult, TaskState, TaskStatus, Tasks,
 };
 use std::io::{BufRead, BufReader, Write};
@@ -121,7 +121,7 @@ async fn orchestrator() -> (TaskAddress, mpsc::Receiver<EndNotice>) {
     let listener = Listener::bind(&loopback(0), None).await.unwrap();
     let address = listener.address().clone();
     let (taken, notices) = mpsc::channel(4);
-    let served = Orchestrator {
+    let served = NoticeServer {
         notice: move |notice| taken.try_send(notice).map_err(|_| NotTaken::Full),
         health: || Health { running: true, time: Duration::ZERO },
         max_notice: LIMIT,

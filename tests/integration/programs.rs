@@ -118,7 +118,7 @@ fn a_run_whose_task_servers_are_all_ours_opens_no_port() {
     assert_eq!((code, &run["verdict"]), (0, &json!("succeeded")), "{run}");
     place.write("schedule:\n  tasks:\n    - {id: there, address: \"127.0.0.1:1\"}\n");
     let said = String::from_utf8(place.output(&[], &[]).stderr).unwrap();
-    assert!(said.contains("end notices cannot be taken"), "{said}");
+    assert!(said.contains("cannot listen for end notices"), "{said}");
 }
 
 /// Before a command, so that it runs as nobody, without any right; `None` when that cannot be.

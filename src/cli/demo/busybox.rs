@@ -2,7 +2,7 @@
 
 use crate::cli::exit::Failure;
 use crate::engine::Engine;
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use std::fs;
 use tokio::sync::mpsc;
 

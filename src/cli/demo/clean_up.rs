@@ -2,7 +2,7 @@
 
 use super::setup::Demo;
 use crate::cli::exit::Failure;
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::process::Stdio;

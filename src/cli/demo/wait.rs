@@ -6,7 +6,7 @@ use crate::api::dto::{self, Health, InstanceStatus};
 use crate::cli::events::words;
 use crate::cli::exit::Failure;
 use crate::event::Fact;
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::process::{clock, config};
 use crate::store::{EventFilter, RunFilter, RunState, Store};
 use std::time::Duration;

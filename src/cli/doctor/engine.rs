@@ -4,7 +4,7 @@ use super::finding::{Finding, State};
 use super::subject::Subject;
 use crate::engine::{Engine, EngineError, EngineInfo};
 use crate::model::size_text;
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use std::net::{IpAddr, UdpSocket};
 
 /// What to do where health checks of kind `http` and `tcp` cannot reach a container by its address.

@@ -4,7 +4,7 @@ use super::finding::{Finding, State};
 use crate::manifest::DaemonConfig;
 use crate::manifest::raw::daemon::KeeperPolicy;
 use crate::model::size_text;
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::store::{Store, StoreError};
 use rustix::process::{Resource, getrlimit};
 use std::os::unix::fs::MetadataExt;

@@ -4,7 +4,7 @@ use super::finding::{Finding, State};
 use super::subject::Subject;
 use crate::daemon::SettingsError;
 use crate::daemon::settings::{orchestrator, source_config};
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::source::{Source, SourceError, repository_around};
 
 pub(super) async fn check(subject: &Subject, findings: &mut Vec<Finding>) {

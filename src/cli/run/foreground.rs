@@ -9,9 +9,9 @@ use crate::cli::session::Session;
 use crate::cli::timeline::{self, Ran, Shown, told};
 use crate::model::{RealTime, Schedule};
 use crate::process::clock;
+use crate::process::error::chain;
 use crate::process::shutdown::Signals;
-use crate::process::supervise::chain;
-use crate::runs::{self, Conducted, Exchanges, Hand, Moments, Planned, Recorder, RunError};
+use crate::runs::{self, Conducted, LazyNoticeRouter, Moments, Planned, Recorder, RunError, RunHandle, RunSettings};
 use crate::schedule::RunVerdict;
 use crate::wire::{ListenError, Tls};
 use std::sync::Arc;
@@ -40,28 +40,28 @@ pub(super) async fn run(session: &Session, args: &RunArgs, schedule: &Arc<Schedu
 async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) -> Result<Ran, Failure> {
     let settings = settings(args)?;
     let listen = args.listen.as_deref().map(address).transpose()?;
-    let exchanges = Exchanges::new(listen, settings.real_time, settings.output_limit, settings.tls.clone());
-    let hand = Hand::default();
-    let (onlooker, moments) = runs::moments(4 * schedule.tasks.len() + 64);
+    let router = LazyNoticeRouter::new(listen, settings.real_time, settings.output_limit, settings.tls.clone());
+    let handle = RunHandle::default();
+    let (sender, moments) = runs::moments(4 * schedule.tasks.len() + 64);
     let id = runs::new_id(schedule, clock::now());
     let book = Book::open(session, &args.environment, schedule, &id);
     let run = {
-        let (schedule, hand) = (Arc::clone(schedule), hand.clone());
+        let (schedule, handle) = (Arc::clone(schedule), handle.clone());
         let (session, book) = (session.clone(), book.clone());
         tokio::task::spawn_blocking(move || {
-            let ready = runs::prepare(&schedule, id.as_str(), &settings, &exchanges, onlooker)?;
+            let ready = runs::prepare(&schedule, id.as_str(), &settings, &router, sender)?;
             let planned = Planned::at(clock::now());
             if let Some(book) = &book {
                 book.begin(&session, planned.wall());
             }
-            ready.conduct(planned, &hand)
+            ready.conduct(planned, &handle)
         })
     };
     let progress = {
         let (schedule, session, book) = (Arc::clone(schedule), session.clone(), book.clone());
         tokio::task::spawn_blocking(move || follow(&session, &schedule, book, moments))
     };
-    let conducted = ended(session, run, &hand).await?;
+    let conducted = ended(session, run, &handle).await?;
     let shown = progress.await;
     if let Some(book) = &book {
         let notes = shown.as_ref().map(|(_, notes)| notes.as_slice()).unwrap_or_default();
@@ -79,17 +79,17 @@ async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) ->
 }
 
 /// How the run is conducted, by the arguments.
-fn settings(args: &RunArgs) -> Result<runs::Settings, Failure> {
+fn settings(args: &RunArgs) -> Result<RunSettings, Failure> {
     if args.policy == PolicyArg::Deadline {
         return Err(Failure::Usage("the thread that keeps the time has `fifo` or `rr`, not `deadline`".to_owned()));
     }
     let policy = args.policy.with(args.priority);
-    Ok(runs::Settings {
+    Ok(RunSettings {
         real_time: RealTime { policy, cpu: args.cpu_affinity.and_then(|cpu| u32::try_from(cpu).ok()) },
         lock_memory: args.lock_memory,
         send_ahead: !args.no_send_ahead,
         tls: args.tls.files().as_ref().map(Tls::load).transpose()?,
-        ..runs::Settings::default()
+        ..RunSettings::default()
     })
 }
 
@@ -112,7 +112,11 @@ fn follow(
 }
 
 /// The end of the run. A signal cancels it and its end is waited for.
-async fn ended(session: &Session, run: JoinHandle<Result<Conducted, RunError>>, hand: &Hand) -> Result<End, Failure> {
+async fn ended(
+    session: &Session,
+    run: JoinHandle<Result<Conducted, RunError>>,
+    handle: &RunHandle,
+) -> Result<End, Failure> {
     let (stop, mut asked) = (CancellationToken::new(), false);
     let signals = Signals::catch()?.drive(stop.clone());
     tokio::pin!(run, signals);
@@ -124,7 +128,7 @@ async fn ended(session: &Session, run: JoinHandle<Result<Conducted, RunError>>, 
             () = stop.cancelled(), if !asked => {
                 asked = true;
                 session.printer.note("stopping what runs");
-                hand.cancel();
+                handle.cancel();
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::cli::args::EnvironmentArgs;
 use crate::cli::session::Session;
 use crate::model::{CommitId, RunId, Schedule, Timestamp};
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::process::{boot, clock};
 use crate::runs::runs_kept;
 use crate::schedule::RunVerdict;

@@ -6,7 +6,7 @@ use crate::apply::load::Loaded;
 use crate::apply::{Applied, HostState};
 use crate::daemon::asked::{ApplyOrder, ApplyRefused, Carried};
 use crate::plan::{Allow, Plan, plan};
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use std::time::Duration;
 
 impl Reconciler {

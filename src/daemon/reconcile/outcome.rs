@@ -5,7 +5,7 @@ use super::trouble::Trouble;
 use crate::apply::load::Loaded;
 use crate::plan::Plan;
 use crate::process::clock;
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::store::RevisionOutcome;
 
 impl Reconciler {

@@ -6,7 +6,7 @@ use super::leftover::Leftover;
 use crate::apply::load::Loaded;
 use crate::event::{Event, Fact};
 use crate::model::{CommitId, RunId, Schedule, ScheduleName, Start, Timestamp};
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::schedule::agenda::{Admission, Agenda, Due, due, jittered, next_after};
 use crate::schedule::form;
 use crate::store::{DueKey, FireOutcome, Ledger, StoreError};

@@ -1,7 +1,7 @@
 //! What follows the end of a run.
 
 use crate::model::{RunId, ScheduleName};
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::store::Ledger;
 
 /// A run that is over.

@@ -9,7 +9,7 @@ use crate::apply::load::Loaded;
 use crate::model::RunId;
 use crate::process::supervise::TaskResult;
 use crate::process::{boot, clock};
-use crate::runs::{self, Exchanges, Hand};
+use crate::runs::{LazyNoticeRouter, RunHandle, RunSettings};
 use crate::schedule::agenda;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -35,9 +35,9 @@ pub(in crate::daemon) struct Timing {
     /// How long the runs under way may take to end when the daemon does.
     farewell: Duration,
     desk: Desk,
-    exchanges: Arc<Exchanges>,
+    router: Arc<LazyNoticeRouter>,
     /// What stops each run under way.
-    hands: BTreeMap<RunId, Hand>,
+    handles: BTreeMap<RunId, RunHandle>,
     /// What stops what each interrupted run left.
     leftovers: BTreeMap<RunId, CancellationToken>,
     ends: FuturesUnordered<BoxFuture<'static, EndedRun>>,
@@ -54,8 +54,8 @@ impl Timing {
         shutdown: Duration,
     ) -> Self {
         let Orchestrator { listen, real_time, tls, .. } = &orchestrator;
-        let output_limit = runs::Settings::default().output_limit;
-        let exchanges = Exchanges::new(listen.clone(), *real_time, output_limit, tls.clone());
+        let output_limit = RunSettings::default().output_limit;
+        let router = LazyNoticeRouter::new(listen.clone(), *real_time, output_limit, tls.clone());
         Self {
             orchestrator,
             loaded,
@@ -63,8 +63,8 @@ impl Timing {
             stop,
             farewell: shutdown.saturating_sub(FAREWELL_MARGIN),
             desk: Desk::new(boot::id()),
-            exchanges: Arc::new(exchanges),
-            hands: BTreeMap::new(),
+            router: Arc::new(router),
+            handles: BTreeMap::new(),
             leftovers: BTreeMap::new(),
             ends: FuturesUnordered::new(),
             removals: FuturesUnordered::new(),
@@ -90,7 +90,7 @@ impl Timing {
                     }
                 }
                 Some(launched) = self.ends.next(), if !self.ends.is_empty() => {
-                    self.hands.remove(&launched.id);
+                    self.handles.remove(&launched.id);
                     self.leftovers.remove(&launched.id);
                     self.desk.ended(&launched.schedule, &launched.id, clock::now());
                     self.removals.push(Box::pin(launched.prune()));
@@ -106,8 +106,8 @@ impl Timing {
                 match order {
                     Order::Begin(begin) => self.launch(begin),
                     Order::Cancel(run) => {
-                        if let Some(hand) = self.hands.get(&run) {
-                            hand.cancel();
+                        if let Some(handle) = self.handles.get(&run) {
+                            handle.cancel();
                         }
                         if let Some(stop) = self.leftovers.get(&run) {
                             stop.cancel();
@@ -131,28 +131,28 @@ impl Timing {
     }
 
     fn launch(&mut self, begin: Begin) {
-        let hand = Hand::default();
-        self.hands.insert(begin.id.clone(), hand.clone());
-        let settings = runs::Settings {
+        let handle = RunHandle::default();
+        self.handles.insert(begin.id.clone(), handle.clone());
+        let settings = RunSettings {
             real_time: self.orchestrator.real_time,
             lock_memory: self.orchestrator.lock_memory,
             tls: self.orchestrator.tls.clone(),
-            ..runs::Settings::default()
+            ..RunSettings::default()
         };
-        let exchanges = Arc::clone(&self.exchanges);
-        let launch = Launch { begin, hand, settings, exchanges, stop: self.stop.clone() };
+        let router = Arc::clone(&self.router);
+        let launch = Launch { begin, handle, settings, router, stop: self.stop.clone() };
         self.ends.push(Box::pin(launch.run()));
     }
 
     /// Stops what runs, and waits for that within a bound.
     async fn farewell(&mut self) {
-        self.hands.values().for_each(Hand::cancel);
+        self.handles.values().for_each(RunHandle::cancel);
         // What earlier runs left is left again; the next start of the daemon does not follow it.
         let all = async {
-            while !self.hands.is_empty()
+            while !self.handles.is_empty()
                 && let Some(launched) = self.ends.next().await
             {
-                self.hands.remove(&launched.id);
+                self.handles.remove(&launched.id);
             }
         };
         if tokio::time::timeout(self.farewell, all).await.is_err() {

@@ -4,9 +4,9 @@ use super::desk::{Begin, ahead};
 use super::ended::EndedRun;
 use crate::event::{Event, Fact};
 use crate::model::Timestamp;
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::process::{boot, clock};
-use crate::runs::{self, Exchanges, Hand, Planned, Recorder, moments, prepare, runs_kept};
+use crate::runs::{LazyNoticeRouter, Planned, Recorder, RunHandle, RunSettings, moments, prepare, runs_kept};
 use crate::schedule::RunVerdict;
 use crate::store::{RunStart, StoreError};
 use std::sync::Arc;
@@ -24,9 +24,9 @@ const LOOK: Duration = Duration::from_millis(200);
 /// A run that is about to begin; its start is in the ledger.
 pub(super) struct Launch {
     pub(super) begin: Begin,
-    pub(super) hand: Hand,
-    pub(super) settings: runs::Settings,
-    pub(super) exchanges: Arc<Exchanges>,
+    pub(super) handle: RunHandle,
+    pub(super) settings: RunSettings,
+    pub(super) router: Arc<LazyNoticeRouter>,
     pub(super) stop: CancellationToken,
 }
 
@@ -60,8 +60,8 @@ impl Launch {
     /// Blocks until the run is over.
     fn conduct(self) -> Result<(), StoreError> {
         let Begin { schedule, ledger, id, .. } = &self.begin;
-        let (onlooker, mut moments) = moments((8 * schedule.tasks.len() + 256).min(MOMENTS));
-        let ready = prepare(schedule, id.as_str(), &self.settings, &self.exchanges, onlooker);
+        let (sender, mut moments) = moments((8 * schedule.tasks.len() + 256).min(MOMENTS));
+        let ready = prepare(schedule, id.as_str(), &self.settings, &self.router, sender);
         self.prepared()?;
         if !self.wait() {
             return Ok(());
@@ -76,7 +76,7 @@ impl Launch {
                     this.begun(planned.wall());
                     recorder.follow(&mut moments, |_| {}, drop)
                 });
-                let conducted = ready.conduct(planned, &self.hand);
+                let conducted = ready.conduct(planned, &self.handle);
                 let broke_off = |_| vec!["its recording was aborted".to_owned()];
                 let notes = recording.join().unwrap_or_else(broke_off);
                 conducted.map(|run| (run, notes))

@@ -8,8 +8,8 @@
 use super::ended::EndedRun;
 use crate::model::{Overlap, RunId, Schedule, ScheduleName, Target, Task};
 use crate::process::clock;
+use crate::process::error::chain;
 use crate::process::marked::{self, Marked};
-use crate::process::supervise::chain;
 use crate::runs::runs_kept;
 use crate::store::Ledger;
 use crate::task::RUN_VARIABLE;

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 /// A stream that gives no error for so long counts as open.
 const OPEN_AFTER: Duration = Duration::from_millis(150);
-/// One that was open for so long was no accident: the pauses begin anew. Else an engine that accepts and cuts would have us
-/// look at everything many times a second.
+/// A stream that was open for so long was stable: the pauses start anew. Otherwise an engine that accepts connections and
+/// closes them would make us observe everything many times a second.
 const STEADY: Duration = Duration::from_secs(10);
 /// First and longest pause before the stream is opened again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -28,7 +28,7 @@ impl Docker {
     /// Events of our objects from now on. The stream begins with [`EngineEvent::Gap`] once it is open and never ends. When it
     /// breaks, it is reopened after increasing pauses and reports `Gap` again.
     pub fn events(&self, owner: &OwnerId) -> BoxStream<'static, EngineEvent> {
-        let state = State {
+        let state = EventStream {
             docker: self.clone(),
             owner: owner.clone(),
             open: None,
@@ -42,7 +42,7 @@ impl Docker {
 
 type Messages = BoxStream<'static, Result<EventMessage, bollard::errors::Error>>;
 
-struct State {
+struct EventStream {
     docker: Docker,
     owner: OwnerId,
     open: Option<(Messages, Instant)>,
@@ -52,7 +52,7 @@ struct State {
     backoff: Backoff,
 }
 
-impl State {
+impl EventStream {
     async fn next(&mut self) -> EngineEvent {
         loop {
             if let Some(event) = self.ready.pop_front() {

@@ -7,10 +7,10 @@
 mod parts;
 mod servers;
 
-use super::ends::Ends;
-use super::flights::{Flight, Flights, Sent};
-use super::link::Clock;
+use super::calls_in_flight::{CallInFlight, CallsInFlight, StartProgress};
+use super::notice_matcher::NoticeMatcher;
 use super::offset::RoundTrip;
+use super::task_server::Clock;
 use crate::model::{RealTime, RtPolicy, Schedule, nanos};
 use crate::rt::Monotonic;
 use crate::schedule::{Attempt, Effect, End, Input, Lane, Seen, Timeline};
@@ -51,7 +51,7 @@ struct Server {
 struct Run {
     schedule: Arc<Schedule>,
     timeline: Timeline,
-    flights: Flights,
+    calls: CallsInFlight,
     start: u64,
     clocks: [Option<Clock>; 2],
 }
@@ -75,19 +75,19 @@ enum Event {
     Trouble,
 }
 
-struct World {
+struct Simulation {
     seed: u64,
     random: fastrand::Rng,
     now: u64,
     servers: [Server; 3],
     runs: Vec<Run>,
-    ends: Ends,
+    ends: NoticeMatcher,
     events: BTreeMap<(u64, u64), Event>,
     count: u64,
     begun: BTreeSet<(Id, usize)>,
     /// What became of their starts, or their ends, is not known to the run.
     unsure: BTreeSet<Id>,
-    /// When each began: by the wall clock there, and by the time of this world.
+    /// When each began: by the wall clock there, and by the time of the simulation.
     since: BTreeMap<Id, (Duration, u64)>,
     /// Notices that are kept until more is known, each with what it is about.
     kept: Vec<(EndNotice, Option<Id>)>,
@@ -95,7 +95,7 @@ struct World {
     noticed: u64,
 }
 
-impl World {
+impl Simulation {
     fn new(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let servers = std::array::from_fn(|_| Server {
@@ -111,7 +111,7 @@ impl World {
             ending: false,
             unwanted: BTreeSet::new(),
         });
-        let (runs, ends, events) = (Vec::new(), Ends::default(), BTreeMap::new());
+        let (runs, ends, events) = (Vec::new(), NoticeMatcher::default(), BTreeMap::new());
         let (begun, unsure) = (BTreeSet::new(), BTreeSet::new());
         let (since, kept) = (BTreeMap::new(), Vec::new());
         Self {
@@ -160,8 +160,8 @@ impl World {
             _ => Lane { capacity: 1, lead },
         });
         let hosts = (0..3u8).map(|last| Some(IpAddr::from([10, 0, 0, last]))).collect();
-        let flights = Flights::new(format!("run-{at}"), hosts);
-        self.runs.push(Run { schedule, timeline, flights, start: self.now, clocks: [None, None] });
+        let calls = CallsInFlight::new(format!("run-{at}"), hosts);
+        self.runs.push(Run { schedule, timeline, calls, start: self.now, clocks: [None, None] });
         self.push(0, Event::Tick(at));
     }
 
@@ -190,7 +190,7 @@ impl World {
         let (server, now) = (self.server(id), self.here(self.now));
         let run = &mut self.runs[id.0];
         let task = run.schedule.tasks[id.1.task.at()].id.clone();
-        run.flights.add(Flight::new(id.1, task, server, server != WRAPPER, now));
+        run.calls.add(CallInFlight::new(id.1, task, server, server != WRAPPER, now));
     }
 
     fn effect(&mut self, at: usize, effect: Effect) {
@@ -213,7 +213,7 @@ impl World {
             Effect::Disarm(attempt) => {
                 let server = self.server((at, attempt));
                 if self.servers[server].armed.remove(&(at, attempt)).is_some() {
-                    self.runs[at].flights.remove(attempt);
+                    self.runs[at].calls.remove(attempt);
                     self.push(way, Event::Tell(at, Input::Disarmed(attempt)));
                 }
             }
@@ -225,9 +225,9 @@ impl World {
                 self.push(way, Event::Tell(at, Input::Seen(attempt, seen)));
             }
             Effect::Stop { attempt, .. } | Effect::Kill(attempt) => {
-                if let Some(flight) = self.runs[at].flights.of(attempt) {
-                    flight.unwanted.cancel();
-                    let wait = if flight.has_come() == Sent::UnderWay { 100 * MS } else { 0 };
+                if let Some(call) = self.runs[at].calls.of(attempt) {
+                    call.unwanted.cancel();
+                    let wait = if call.progress() == StartProgress::Pending { 100 * MS } else { 0 };
                     self.push(wait, Event::Stop((at, attempt)));
                 }
             }
@@ -254,7 +254,7 @@ impl World {
         let release = self.here(self.runs[id.0].start + nanos(due));
         let clock = self.runs[id.0].clocks[server].clone().expect("it was measured");
         if !clock.is_sure(release) {
-            self.runs[id.0].flights.remove(id.1);
+            self.runs[id.0].calls.remove(id.1);
             return self.push(at - begun, Event::Tell(id.0, Input::Refused(id.1)));
         }
         let arm = Arm {
@@ -267,25 +267,25 @@ impl World {
         self.push(at - begun + way, Event::Armed(id, Box::new(arm)));
     }
 
-    /// A notice arrives, as [`super::exchange`] takes it.
+    /// A notice arrives, as [`super::notice_router`] takes it.
     fn notice(&mut self, notice: &EndNotice, about: Option<Id>) {
         let notice = through::notice(notice);
-        if self.ends.is_known(&notice) {
+        if self.ends.is_repeated(&notice) {
             return;
         }
-        let flights: Vec<&Flights> = self.runs.iter().map(|run| &run.flights).collect();
+        let calls: Vec<&CallsInFlight> = self.runs.iter().map(|run| &run.calls).collect();
         let now = self.here(self.now);
-        let Some((at, flight)) = self.ends.find(&flights, &notice, now) else {
+        let Some((at, call)) = self.ends.find(&calls, &notice, now) else {
             let mut keeps = false;
             for run in &mut self.runs {
-                keeps |= run.flights.keep(&notice, now);
+                keeps |= run.calls.keep(&notice, now);
             }
             self.kept.extend(keeps.then_some((notice, about)));
             return;
         };
-        self.ends.took(&notice);
-        let id = (at, flight.attempt);
-        if flight.has_come() == Sent::UnderWay && self.runs[at].flights.keep(&notice, now) {
+        self.ends.remember(&notice);
+        let id = (at, call.attempt);
+        if call.progress() == StartProgress::Pending && self.runs[at].calls.keep(&notice, now) {
             self.kept.push((notice, about));
         } else {
             self.counts(id, &notice, about);
@@ -306,8 +306,8 @@ impl World {
 
     fn acknowledged(&mut self, id: Id, wall: Duration) {
         let name = if self.server(id) == WRAPPER { "kind" } else { "" };
-        let early = self.runs[id.0].flights.acknowledged(id.1, name, Some(wall));
-        self.runs[id.0].flights.sent(id.1, Sent::Begun);
+        let early = self.runs[id.0].calls.acknowledged(id.1, name, Some(wall));
+        self.runs[id.0].calls.set_progress(id.1, StartProgress::Acknowledged);
         self.step(id.0, Input::Started(id.1));
         if let Some((_, notice)) = early {
             let about = self.kept.iter().find(|(kept, _)| *kept == notice).and_then(|(_, about)| *about);
@@ -316,7 +316,7 @@ impl World {
     }
 
     fn ended(&mut self, id: Id, end: End) {
-        self.runs[id.0].flights.remove(id.1);
+        self.runs[id.0].calls.remove(id.1);
         self.step(id.0, Input::Ended(id.1, end));
     }
 
@@ -362,7 +362,7 @@ impl World {
                 Event::Tick(run) => self.step(run, Input::Tick),
                 Event::Tell(run, input) => {
                     if let Input::Stopped(attempt) | Input::Refused(attempt) = input {
-                        self.runs[run].flights.remove(attempt);
+                        self.runs[run].calls.remove(attempt);
                     }
                     self.step(run, input);
                 }
@@ -391,7 +391,7 @@ impl World {
 
 fn start(run: &Run, id: Id) -> Start {
     let task = &run.schedule.tasks[id.1.task.at()];
-    let (run_id, task_id) = (run.flights.run().to_owned(), task.id.clone());
+    let (run_id, task_id) = (run.calls.run().to_owned(), task.id.clone());
     Start {
         key: AttemptKey { run_id, task_id, occurrence: id.1.occurrence, attempt: id.1.number },
         scheduled: Duration::ZERO,
@@ -408,9 +408,9 @@ fn nothing_starts_early_or_twice_and_no_end_is_another_ones_whatever_the_clocks_
     let one = crate::process::config::env("SETPOINT_SEED").map(|seed| seed.parse().unwrap());
     let (mut ahead, mut noticed) = (0, 0);
     for seed in one.map_or(0..SEEDS, |seed: u64| seed..seed + 1) {
-        let mut world = World::new(seed);
-        world.play();
-        (ahead, noticed) = (ahead + world.ahead, noticed + world.noticed);
+        let mut simulation = Simulation::new(seed);
+        simulation.play();
+        (ahead, noticed) = (ahead + simulation.ahead, noticed + simulation.noticed);
     }
     eprintln!("{ahead} starts ahead, {noticed} ends by notice");
     assert!(

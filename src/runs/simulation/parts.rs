@@ -1,4 +1,4 @@
-//! What the simulated world is made of.
+//! The parts of the simulation.
 
 use crate::manifest;
 use crate::model::{FileEntry, FileKind, FileTree, Schedule, TaskAddress};

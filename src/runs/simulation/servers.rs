@@ -1,14 +1,14 @@
 //! What task servers do with what they are asked.
 
 use super::parts::{from, stranger};
-use super::{Event, Id, MS, SECOND, WRAPPER, World};
+use super::{Event, Id, MS, SECOND, Simulation, WRAPPER};
 use crate::model::nanos;
-use crate::runs::flights::Sent;
+use crate::runs::calls_in_flight::StartProgress;
 use crate::schedule::{End, Input};
 use crate::wire::{Arm, EndNotice, through};
 use std::time::Duration;
 
-impl World {
+impl Simulation {
     /// A start ahead arrives.
     pub(super) fn armed(&mut self, id: Id, arm: &Arm) {
         let (call, server, way) = (through::arm(arm), self.server(id), self.way());
@@ -16,11 +16,11 @@ impl World {
         let is_other = call.instance != there.instance.to_string();
         if is_other || there.unwanted.contains(&id) || there.host.monotonic(now) > nanos(call.release + call.late_limit)
         {
-            self.runs[id.0].flights.sent(id.1, Sent::Refused);
+            self.runs[id.0].calls.set_progress(id.1, StartProgress::Refused);
             return self.push(way, Event::Tell(id.0, Input::Refused(id.1)));
         }
         there.armed.insert(id, nanos(call.release));
-        self.runs[id.0].flights.sent(id.1, Sent::Armed);
+        self.runs[id.0].calls.set_progress(id.1, StartProgress::Armed);
         self.due(server, id);
     }
 
@@ -60,14 +60,14 @@ impl World {
     /// A start arrives.
     pub(super) fn start(&mut self, id: Id, until: u64) {
         let (server, way) = (self.server(id), self.way());
-        let Some(flight) = self.runs[id.0].flights.of(id.1) else { return };
-        flight.tries(self.here(self.now));
+        let Some(call) = self.runs[id.0].calls.of(id.1) else { return };
+        call.tries(self.here(self.now));
         if self.servers[server].running.is_none() && !self.servers[server].unwanted.contains(&id) {
             return self.begin(server, id);
         }
-        flight.sent.send_replace(Sent::Refused);
+        call.sent.send_replace(StartProgress::Refused);
         let again = self.now + 20 * MS;
-        if self.servers[server].unwanted.contains(&id) || again > until || flight.unwanted.is_cancelled() {
+        if self.servers[server].unwanted.contains(&id) || again > until || call.unwanted.is_cancelled() {
             self.push(way, Event::Tell(id.0, Input::Refused(id.1)));
         } else {
             self.push(20 * MS, Event::Start(id, until));
@@ -76,11 +76,11 @@ impl World {
 
     /// As [`super::stopping::stop`] does it.
     pub(super) fn stop(&mut self, id: Id) {
-        let (way, come) = (self.way(), self.runs[id.0].flights.of(id.1).map(|flight| flight.has_come()));
+        let (way, come) = (self.way(), self.runs[id.0].calls.of(id.1).map(|call| call.progress()));
         match come {
             None => {}
-            Some(Sent::Refused) => self.push(0, Event::Tell(id.0, Input::Stopped(id.1))),
-            Some(Sent::Armed | Sent::UnderWay | Sent::Begun) => {
+            Some(StartProgress::Refused) => self.push(0, Event::Tell(id.0, Input::Stopped(id.1))),
+            Some(StartProgress::Armed | StartProgress::Pending | StartProgress::Acknowledged) => {
                 // It may end before the request arrives, and something else begin there.
                 if self.servers[self.server(id)].running == Some(id) {
                     self.unsure.insert(id);

@@ -204,7 +204,7 @@ async fn the_figures_of_a_busy_function_are_its_own() {
 
 #[tokio::test]
 async fn a_task_that_runs_too_long_times_out() {
-    let limited = |settings: &mut Settings| {
+    let limited = |settings: &mut RunnerSettings| {
         settings.names = vec!["sleep".to_owned()];
         settings.time_limit = Some(Duration::from_millis(50));
     };
@@ -267,7 +267,7 @@ async fn settings_of_one_task_do_not_stay_for_the_next() {
 
 #[tokio::test]
 async fn a_name_that_is_not_registered_is_no_runner() {
-    let mut settings = Settings::new(anywhere());
+    let mut settings = RunnerSettings::new(anywhere());
     settings.names = vec!["nothing".to_owned()];
     let error = Runner::new(settings, Registry::builtin()).bind().await.unwrap_err();
     let message = "there is no kind of task `nothing`; there are busy, echo, md5, sha256, sleep";

@@ -8,7 +8,7 @@ mod notices;
 use super::*;
 use crate::model::{RealTime, RtPolicy, TaskAddress, TaskId, TaskProtocol};
 use crate::wire::{
-    Ack, AttemptKey, CallError, EndNotice, Health, Listener, NotTaken, Orchestrator, PreparedStart, Start, TaskChannel,
+    Ack, AttemptKey, CallError, EndNotice, Health, Listener, NotTaken, NoticeServer, PreparedStart, Start, TaskChannel,
     TaskResult,
 };
 use serde_json::{Map, Value, json};
@@ -40,7 +40,7 @@ async fn orchestrator(address: &TaskAddress) -> (TaskAddress, mpsc::Receiver<End
     let listener = Listener::bind(address, None).await.unwrap();
     let address = listener.address().clone();
     let (taken, notices) = mpsc::channel(64);
-    let served = Orchestrator {
+    let served = NoticeServer {
         notice: move |notice| taken.try_send(notice).map_err(|_| NotTaken::Full),
         health: || Health { running: true, time: Duration::ZERO },
         max_notice: 4 * LIMIT,
@@ -50,9 +50,9 @@ async fn orchestrator(address: &TaskAddress) -> (TaskAddress, mpsc::Receiver<End
 }
 
 impl Runs {
-    async fn new(registry: Registry, change: impl FnOnce(&mut Settings)) -> Self {
+    async fn new(registry: Registry, change: impl FnOnce(&mut RunnerSettings)) -> Self {
         let (told, notices) = orchestrator(&anywhere()).await;
-        let mut settings = Settings::new(anywhere());
+        let mut settings = RunnerSettings::new(anywhere());
         settings.orchestrator = Some(told);
         settings.grace = Duration::from_millis(300);
         change(&mut settings);

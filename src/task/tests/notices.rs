@@ -37,7 +37,7 @@ async fn a_refused_notice_is_told_again_and_holds_up_no_other() {
     let (taken, mut notices) = mpsc::channel(64);
     let tries = Arc::new(AtomicU32::new(0));
     let seen = Arc::clone(&tries);
-    let served = Orchestrator {
+    let served = NoticeServer {
         notice: move |notice: EndNotice| {
             if notice.task_id == "one" && seen.fetch_add(1, Ordering::Relaxed) < 2 {
                 return Err(NotTaken::Unknown);

@@ -1,9 +1,9 @@
-//! Serving: what arrives becomes plain values for whoever decides, and nothing is decided here.
+//! Serving: what arrives becomes plain values for the caller of this module; nothing is decided here.
 
 mod orchestrator;
 mod tasks;
 
-pub use orchestrator::{NotTaken, Orchestrator};
+pub use orchestrator::{NotTaken, NoticeServer};
 pub use tasks::{Reply, StartRefused, TaskCall, Tasks};
 
 use super::accept::Handshakes;
@@ -15,20 +15,20 @@ use tokio_stream::StreamExt as _;
 use tonic::transport::server::Router;
 use tonic::transport::{Error, Server};
 
-/// A peer is asked for a sign of life after this long without one, so that streams to dead hosts end.
+/// A silent peer is pinged after this long, so that streams to dead hosts end.
 const PING: Duration = Duration::from_secs(30);
-/// And given up when it gives none for this long.
+/// And given up when it does not answer for this long.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of the headers of a call.
 const HEADERS: u32 = 16 << 10;
 
-/// Serving ended with a mistake.
+/// Serving failed.
 #[derive(Debug, thiserror::Error)]
 #[error("serving the task protocol failed")]
 pub struct ServeError(#[from] Error);
 
-/// A server that takes so many calls at once on one connection.
+/// A server that takes so many concurrent calls on one connection.
 fn server(calls: u32) -> Server {
     Server::builder()
         .http2_keepalive_interval(Some(PING))
@@ -37,7 +37,7 @@ fn server(calls: u32) -> Server {
         .http2_max_header_list_size(HEADERS)
 }
 
-/// Serves until `shutdown`, then gives the calls under way `drain` to end.
+/// Serves until `shutdown`, then gives the calls in progress `drain` to end.
 async fn serve(
     router: Router,
     listener: Listener,
@@ -50,7 +50,7 @@ async fn serve(
         drop(asked);
     };
     let cut = async {
-        // Ends when the sender is dropped, which is all that is ever done with it.
+        // Ends when the sender is dropped; nothing is ever sent.
         drop(asked_rx.await);
         tokio::time::sleep(drain).await;
     };
@@ -71,7 +71,7 @@ async fn serve(
             }
         }
     };
-    // Calls that are cut off lose their answers; their callers see a lost connection when the process ends.
+    // Calls that are cut off get no answer; their callers see a lost connection when the process ends.
     tokio::select! {
         served = serving => Ok(served?),
         () = cut => Ok(()),

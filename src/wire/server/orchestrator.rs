@@ -1,4 +1,4 @@
-//! What an orchestrator serves: the ends of tasks, and how it is.
+//! What an orchestrator serves: end notices, and its health.
 
 use super::{ServeError, serve, server};
 use crate::wire::listen::Listener;
@@ -13,9 +13,9 @@ use std::future::Future;
 use std::time::Duration;
 use tonic::{Request, Response, Status};
 
-/// Calls at once on one connection: a task server says one end at a time, or a few.
+/// Concurrent calls on one connection: a task server reports one end at a time, or a few.
 const CALLS: u32 = 16;
-/// A notice that has not come whole within this is given up.
+/// A notice that is not complete within this is given up.
 const CALL: Duration = Duration::from_secs(10);
 
 /// Why a notice is not acknowledged. Its task server may try again.
@@ -27,33 +27,33 @@ pub enum NotTaken {
     /// The orchestrator is stopping.
     #[error("the orchestrator is stopping")]
     Stopping,
-    /// Nothing of that name is in flight.
+    /// No task of that name is in flight.
     #[error("unknown task")]
     Unknown,
 }
 
 /// An orchestrator's side of the task protocol.
-pub struct Orchestrator<N, H> {
-    /// Takes each notice, at once and without waiting: it stamps the arrival and puts the notice in a bounded queue.
+pub struct NoticeServer<N, H> {
+    /// Takes each notice without waiting: it stamps the arrival and puts the notice in a bounded queue.
     pub notice: N,
-    /// Says how the orchestrator is.
+    /// Returns the health of the orchestrator.
     pub health: H,
     /// The most bytes one notice may have; larger ones are refused before they are read.
     pub max_notice: usize,
 }
 
-impl<N, H> fmt::Debug for Orchestrator<N, H> {
+impl<N, H> fmt::Debug for NoticeServer<N, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Orchestrator").field("max_notice", &self.max_notice).finish_non_exhaustive()
     }
 }
 
-impl<N, H> Orchestrator<N, H>
+impl<N, H> NoticeServer<N, H>
 where
     N: Fn(EndNotice) -> Result<(), NotTaken> + Send + Sync + 'static,
     H: Fn() -> Health + Send + Sync + 'static,
 {
-    /// Serves until `shutdown`, then gives the calls under way `drain` to end.
+    /// Serves until `shutdown`, then gives the calls in progress `drain` to end.
     ///
     /// # Errors
     /// When the listener breaks.
@@ -70,7 +70,7 @@ where
 }
 
 #[tonic::async_trait]
-impl<N, H> OrchestratorService for Orchestrator<N, H>
+impl<N, H> OrchestratorService for NoticeServer<N, H>
 where
     N: Fn(EndNotice) -> Result<(), NotTaken> + Send + Sync + 'static,
     H: Fn() -> Health + Send + Sync + 'static,

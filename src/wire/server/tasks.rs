@@ -21,19 +21,19 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
-/// Calls at once on one connection: an orchestrator may start all tasks of a run at one instant.
+/// Concurrent calls on one connection: an orchestrator may start all tasks of a run at one instant.
 const CALLS: u32 = 1024;
 /// Each is tried, which takes some microseconds.
 const MAX_WISHES: usize = 1024;
 
-/// The way back of an answer; an `Err` is a refusal with its reason. Dropped, the caller is told that it is not known
-/// what came of its call. Closed (`is_closed`) when the caller has given up: a start is then better left alone.
+/// The channel for an answer; an `Err` is a refusal with its reason. When it is dropped, the caller learns that it is not
+/// known what came of its call. Closed (`is_closed`) when the caller has given up: a start is then better left alone.
 pub type Reply<T> = oneshot::Sender<Result<T, String>>;
 
 /// Why a task was not started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StartRefused {
-    /// All places are taken; it may be asked for again in a moment.
+    /// All slots are taken; it may be tried again in a moment.
     Busy(String),
     /// It will not be started.
     Final(String),
@@ -46,24 +46,24 @@ pub enum TaskCall {
     Start(StartCall, oneshot::Sender<Result<Duration, StartRefused>>),
     /// Ask a task to stop.
     Stop {
-        /// Which; without a run when the caller says none, and then whatever has that id is meant.
+        /// The attempt; without a run, whatever has that task id is meant.
         key: AttemptKey,
         /// Time until it is ended by force.
         grace: Duration,
         /// The answer.
         reply: Reply<Stopped>,
     },
-    /// Tell the state of a task. What is not known here has the state «unknown»; a refusal is none.
+    /// Report the state of a task. What is not known here has the state «unknown»; that is not a refusal.
     Status(AttemptKey, oneshot::Sender<TaskStatus>),
-    /// Tell the clocks of this host.
+    /// Report the clocks of this host.
     Clock(oneshot::Sender<ClockReading>),
-    /// Start a task at an instant; answered when a worker stands ready for it.
+    /// Start a task at an instant; answered when a worker is ready for it.
     Arm(ArmCall, Reply<()>),
-    /// Take back what was armed.
+    /// Withdraw what was armed.
     Disarm(AttemptKey, oneshot::Sender<Disarmed>),
-    /// Tell what this runner is, and which of these settings its tasks could not have.
+    /// Report what this runner is, and which of these settings its tasks could not have.
     Capabilities(Vec<RealTime>, oneshot::Sender<Capabilities>),
-    /// Tell what happens from now on, after what is remembered. A watcher whose queue is full is dropped.
+    /// Report what is remembered and what happens from now on. A watcher whose queue is full is dropped.
     Watch(WatchFrom, oneshot::Sender<mpsc::Receiver<Waiting>>),
 }
 
@@ -77,7 +77,7 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Serves until `shutdown`, then gives the calls under way `drain` to end. Streams of events end when their senders
+    /// Serves until `shutdown`, then gives the calls in progress `drain` to end. Streams of events end when their senders
     /// are dropped.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ impl Tasks {
         let (reply, answer) = oneshot::channel();
         self.calls.try_send(call(reply)).map_err(|fault| match fault {
             TrySendError::Full(_) => Status::resource_exhausted("busy; try again"),
-            // Nothing was started: the code is one by which a server turns a call away.
+            // Nothing was started: the code is one with which a server refuses a call.
             TrySendError::Closed(_) => Status::failed_precondition("the task runner is stopping"),
         })?;
         answer.await.map_err(|_| Status::aborted("the task runner dropped the call"))
@@ -140,7 +140,7 @@ impl TaskService for Tasks {
             occurrence: request.occurrence,
             attempt: request.attempt,
         };
-        // Below zero is no time.
+        // A negative number is not a time.
         let grace = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
         let answer = self.ask(|reply| TaskCall::Stop { key, grace, reply }).await?;
         Ok(Response::new(match answer {

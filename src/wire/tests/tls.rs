@@ -1,7 +1,7 @@
 //! Who is served over TLS and who is not, and that a call which met a failed handshake was never sent.
 
 use crate::model::{TaskAddress, TaskProtocol};
-use crate::wire::link::Link;
+use crate::wire::connection::Connection;
 use crate::wire::start::tests::start;
 use crate::wire::testing::{
     Authority, BOUND, SHORT, acknowledge, chain, orchestrator, put, runner, runner_with, spawn, tls,
@@ -337,8 +337,8 @@ async fn a_server_may_wait_for_the_client_to_begin() {
         std::future::pending::<()>().await;
     })
     .await;
-    let link = tokio::time::timeout(BOUND, Link::open(&address, None, tls().as_ref())).await.unwrap();
-    assert!(!link.unwrap().is_closed());
+    let connection = tokio::time::timeout(BOUND, Connection::open(&address, None, tls().as_ref())).await.unwrap();
+    assert!(!connection.unwrap().is_closed());
 }
 
 #[tokio::test]

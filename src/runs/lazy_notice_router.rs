@@ -1,7 +1,7 @@
-//! The exchange of end notices, opened when the first run needs it: not before, and not for runs whose task servers are all ours.
+//! The router of end notices, opened when the first run needs it: not before, and not for runs whose task servers are all ours.
 
 use super::error::RunError;
-use super::exchange::Exchange;
+use super::notice_router::NoticeRouter;
 use crate::model::{RealTime, TaskAddress};
 use crate::process::interfaces;
 use crate::wire::Tls;
@@ -12,37 +12,37 @@ const PORT: u16 = 50050;
 /// The bridges by which containers reach their host (`host-gateway`): Docker's, and those of Podman.
 const BRIDGES: [&str; 3] = ["docker0", "podman0", "cni-podman0"];
 
-/// Where end notices are taken, and the exchange there once it is open.
+/// Where end notices are received, and the router there once it is open.
 #[derive(Debug)]
-pub struct Exchanges {
+pub struct LazyNoticeRouter {
     listen: Option<TaskAddress>,
     real_time: RealTime,
     output_limit: usize,
     tls: Option<Tls>,
-    open: Mutex<Option<Arc<Exchange>>>,
+    open: Mutex<Option<Arc<NoticeRouter>>>,
 }
 
-impl Exchanges {
-    /// Nothing is open yet. Without `listen`, notices are taken at port 50050 of the loopback address and of the engine's
-    /// bridge: from this machine and its containers, and from nowhere else. The others as for [`Exchange::open`].
+impl LazyNoticeRouter {
+    /// Nothing is open yet. Without `listen`, notices are received at port 50050 of the loopback address and of the engine's
+    /// bridge: from this machine and its containers, and from nowhere else. The others as for [`NoticeRouter::open`].
     pub fn new(listen: Option<TaskAddress>, real_time: RealTime, output_limit: usize, tls: Option<Tls>) -> Self {
         Self { listen, real_time, output_limit, tls, open: Mutex::new(None) }
     }
 
-    /// The exchange, opened if it is not, or not any more.
+    /// The router, opened if it is not open, or no longer.
     ///
     /// # Errors
-    /// When its first address cannot be listened at.
-    pub fn get(&self) -> Result<Arc<Exchange>, RunError> {
+    /// When it cannot listen at its first address.
+    pub fn get(&self) -> Result<Arc<NoticeRouter>, RunError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(exchange) = open.as_ref().filter(|exchange| exchange.is_open()) {
-            return Ok(Arc::clone(exchange));
+        if let Some(router) = open.as_ref().filter(|router| router.is_open()) {
+            return Ok(Arc::clone(router));
         }
         let listen = self.listen.clone().map_or_else(near, |address| vec![address]);
-        let exchange = Exchange::open(&listen, self.real_time, self.output_limit, self.tls.clone())?;
-        let exchange = Arc::new(exchange);
-        tracing::info!(address = exchange.addresses(), "end notices of task servers are taken");
-        Ok(Arc::clone(open.insert(exchange)))
+        let router = NoticeRouter::open(&listen, self.real_time, self.output_limit, self.tls.clone())?;
+        let router = Arc::new(router);
+        tracing::info!(address = router.addresses(), "listening for end notices of task servers");
+        Ok(Arc::clone(open.insert(router)))
     }
 }
 

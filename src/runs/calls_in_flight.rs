@@ -1,7 +1,7 @@
 //! Attempts in flight, and which of them an end notice means.
 //!
-//! Our own runners name the run, the occurrence and the try. Existing task servers name a task, or their kind of work, and may
-//! say it late or twice; other people may use them too. So a notice of theirs ends a task only when it says the task's id, or the
+//! Our own runners name the run, the occurrence and the attempt. Existing task servers name a task, or their kind of work,
+//! and may send a notice late or twice; other orchestrators may use them too. So a notice of theirs ends a task only when it says the task's id, or the
 //! name that its server answers with, and nothing speaks against it.
 
 use crate::model::TaskId;
@@ -25,66 +25,66 @@ const SLACK: Duration = Duration::from_millis(20);
 /// How many early notices a run keeps.
 const EARLY: usize = 4;
 
-/// How far the start of an attempt has come.
+/// The progress of an attempt's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sent {
+pub(super) enum StartProgress {
     /// It is on its way, or what came of it is not known.
-    UnderWay,
-    /// A runner of ours holds it for its instant.
+    Pending,
+    /// Our own runner holds it until its instant.
     Armed,
-    /// It was refused, for good or until it is tried again: nothing of it is at the task server.
+    /// It was refused, finally or until it is tried again: nothing of it is at the task server.
     Refused,
     /// It was acknowledged.
-    Begun,
+    Acknowledged,
 }
 
 /// An attempt in flight.
 #[derive(Clone, Debug)]
-pub(super) struct Flight {
+pub(super) struct CallInFlight {
     pub(super) attempt: Attempt,
     pub(super) task: TaskId,
     /// Its task server.
-    pub(super) link: usize,
-    /// That is a runner of ours.
+    pub(super) server: usize,
+    /// Whether that is our own runner.
     pub(super) ours: bool,
     /// What the task server calls it, when that is not its id.
     pub(super) alias: Option<String>,
     /// When its task server says that it began, by its own wall clock since 1970.
     pub(super) began: Option<Duration>,
-    pub(super) sent: Arc<watch::Sender<Sent>>,
+    pub(super) sent: Arc<watch::Sender<StartProgress>>,
     /// When its start was last sent, in nanoseconds of the monotonic clock.
     tried: Arc<AtomicU64>,
     /// Cancelled when the start is not to be tried again.
     pub(super) unwanted: CancellationToken,
-    /// Cancelled when what is under way of it is given up.
+    /// Cancelled when a start in progress is given up.
     pub(super) withdrawn: CancellationToken,
 }
 
-impl Flight {
+impl CallInFlight {
     /// An attempt whose start is sent at `now`.
-    pub(super) fn new(attempt: Attempt, task: TaskId, link: usize, ours: bool, now: Monotonic) -> Self {
+    pub(super) fn new(attempt: Attempt, task: TaskId, server: usize, ours: bool, now: Monotonic) -> Self {
         Self {
             attempt,
             task,
-            link,
+            server,
             ours,
             alias: None,
             began: None,
-            sent: Arc::new(watch::Sender::new(Sent::UnderWay)),
+            sent: Arc::new(watch::Sender::new(StartProgress::Pending)),
             tried: Arc::new(AtomicU64::new(now.as_nanos())),
             unwanted: CancellationToken::new(),
             withdrawn: CancellationToken::new(),
         }
     }
 
-    pub(super) fn has_come(&self) -> Sent {
+    pub(super) fn progress(&self) -> StartProgress {
         *self.sent.borrow()
     }
 
     /// Its start is sent once more.
     pub(super) fn tries(&self, now: Monotonic) {
         self.tried.store(now.as_nanos(), Ordering::Relaxed);
-        self.sent.send_replace(Sent::UnderWay);
+        self.sent.send_replace(StartProgress::Pending);
     }
 
     /// Whether a notice says the moment at which this began, by the clock of the task server.
@@ -114,22 +114,25 @@ impl Flight {
     /// notice is about neither began at another moment, by the clock of that server, nor took longer than since its start was sent.
     fn may_end(&self, notice: &EndNotice, now: Monotonic) -> bool {
         let is_longer = notice.duration.is_some_and(|duration| duration > now.since(self.tried()) + SLACK);
-        !self.ours && !self.is_other(notice) && !is_longer && matches!(self.has_come(), Sent::UnderWay | Sent::Begun)
+        !self.ours
+            && !self.is_other(notice)
+            && !is_longer
+            && matches!(self.progress(), StartProgress::Pending | StartProgress::Acknowledged)
     }
 }
 
 /// Everything in flight.
 #[derive(Debug, Default)]
-pub(super) struct Flights {
+pub(super) struct CallsInFlight {
     run: String,
-    list: Vec<Flight>,
+    list: Vec<CallInFlight>,
     /// Where each task server is, when that is known.
     hosts: Vec<Option<IpAddr>>,
     /// Notices that came before it was known whether they mean an attempt in flight, the newest first, each with when it came.
     early: VecDeque<(Monotonic, EndNotice)>,
 }
 
-impl Flights {
+impl CallsInFlight {
     /// Nothing in flight yet of a run with task servers at these hosts.
     pub(super) fn new(run: String, hosts: Vec<Option<IpAddr>>) -> Self {
         Self { run, list: Vec::new(), hosts, early: VecDeque::new() }
@@ -140,48 +143,48 @@ impl Flights {
         &self.run
     }
 
-    pub(super) fn add(&mut self, flight: Flight) {
-        self.list.retain(|other| other.attempt.task != flight.attempt.task);
-        self.list.push(flight);
+    pub(super) fn add(&mut self, call: CallInFlight) {
+        self.list.retain(|other| other.attempt.task != call.attempt.task);
+        self.list.push(call);
     }
 
     /// An attempt, if it is in flight.
-    pub(super) fn of(&self, attempt: Attempt) -> Option<Flight> {
-        self.list.iter().find(|flight| flight.attempt == attempt).cloned()
+    pub(super) fn of(&self, attempt: Attempt) -> Option<CallInFlight> {
+        self.list.iter().find(|call| call.attempt == attempt).cloned()
     }
 
-    /// Notes that a start was answered, with what the task server calls the attempt and when it says that it began. Returns the
+    /// Records that a start was answered, with what the task server calls the attempt and when it says that it began. Returns the
     /// notice that came before this, if it means that attempt.
     pub(super) fn acknowledged(
         &mut self,
         attempt: Attempt,
         name: &str,
         began: Option<Duration>,
-    ) -> Option<(Flight, EndNotice)> {
-        self.list.iter_mut().find(|flight| flight.attempt == attempt)?.began = began;
+    ) -> Option<(CallInFlight, EndNotice)> {
+        self.list.iter_mut().find(|call| call.attempt == attempt)?.began = began;
         self.named_by_server(attempt, name)
     }
 
-    /// Notes what a task server calls an attempt. Returns the notice that came before this, if it means that attempt.
-    pub(super) fn named_by_server(&mut self, attempt: Attempt, name: &str) -> Option<(Flight, EndNotice)> {
-        let flight = self.list.iter_mut().find(|flight| flight.attempt == attempt)?;
-        if flight.alias.is_none() && !name.is_empty() && name != flight.task.as_str() {
-            flight.alias = Some(name.to_owned());
+    /// Records what a task server calls an attempt. Returns the notice that came before this, if it means that attempt.
+    pub(super) fn named_by_server(&mut self, attempt: Attempt, name: &str) -> Option<(CallInFlight, EndNotice)> {
+        let call = self.list.iter_mut().find(|call| call.attempt == attempt)?;
+        if call.alias.is_none() && !name.is_empty() && name != call.task.as_str() {
+            call.alias = Some(name.to_owned());
         }
-        let flight = flight.clone();
+        let call = call.clone();
         let at = self.early.iter().position(|(came, notice)| {
-            let is_since = *came >= flight.tried();
-            is_since && flight.is_called(&notice.task_id) && self.can_mean(&flight, notice, *came)
+            let is_since = *came >= call.tried();
+            is_since && call.is_called(&notice.task_id) && self.can_mean(&call, notice, *came)
         })?;
         let (_, notice) = self.early.remove(at)?;
-        Some((flight, notice))
+        Some((call, notice))
     }
 
     /// Keeps a notice that comes at `now`, if an answer that is still to come may say that it means an attempt in flight: that of a
     /// start that is not acknowledged, or the first name of a task server. `false` when there is none.
     pub(super) fn keep(&mut self, notice: &EndNotice, now: Monotonic) -> bool {
         let keeps = notice.run_id.is_empty()
-            && self.able(notice, now).any(|flight| flight.alias.is_none() || flight.has_come() == Sent::UnderWay);
+            && self.able(notice, now).any(|call| call.alias.is_none() || call.progress() == StartProgress::Pending);
         if keeps {
             self.early.truncate(EARLY - 1);
             self.early.push_front((now, notice.clone()));
@@ -189,58 +192,58 @@ impl Flights {
         keeps
     }
 
-    /// Notes how far the start of an attempt has come.
-    pub(super) fn sent(&self, attempt: Attempt, sent: Sent) {
-        if let Some(flight) = self.list.iter().find(|flight| flight.attempt == attempt) {
-            flight.sent.send_replace(sent);
+    /// Sets the progress of an attempt's start.
+    pub(super) fn set_progress(&self, attempt: Attempt, sent: StartProgress) {
+        if let Some(call) = self.list.iter().find(|call| call.attempt == attempt) {
+            call.sent.send_replace(sent);
         }
     }
 
     pub(super) fn remove(&mut self, attempt: Attempt) {
-        self.list.retain(|flight| flight.attempt != attempt);
+        self.list.retain(|call| call.attempt != attempt);
         let list = &self.list;
-        self.early.retain(|(came, _)| list.iter().any(|flight| *came >= flight.tried()));
+        self.early.retain(|(came, _)| list.iter().any(|call| *came >= call.tried()));
     }
 
     /// The attempts that a notice names, each with whether the notice comes from its host. With a run it is that attempt and
     /// no other. Existing task servers say the name that they acknowledged the start with, or the task's id.
-    pub(super) fn named(&self, notice: &EndNotice, now: Monotonic) -> Vec<(Flight, bool)> {
+    pub(super) fn named(&self, notice: &EndNotice, now: Monotonic) -> Vec<(CallInFlight, bool)> {
         let name = notice.task_id.as_str();
         if !notice.run_id.is_empty() {
-            let own = |flight: &&Flight| {
+            let own = |call: &&CallInFlight| {
                 notice.run_id == self.run
-                    && flight.task.as_str() == name
-                    && (flight.attempt.occurrence, flight.attempt.number) == (notice.occurrence, notice.attempt)
+                    && call.task.as_str() == name
+                    && (call.attempt.occurrence, call.attempt.number) == (notice.occurrence, notice.attempt)
             };
-            return self.list.iter().find(own).map(|flight| (flight.clone(), true)).into_iter().collect();
+            return self.list.iter().find(own).map(|call| (call.clone(), true)).into_iter().collect();
         }
         let able = || self.able(notice, now);
-        let by_alias: Vec<&Flight> = able().filter(|flight| flight.alias.as_deref() == Some(name)).collect();
+        let by_alias: Vec<&CallInFlight> = able().filter(|call| call.alias.as_deref() == Some(name)).collect();
         let found =
-            if by_alias.is_empty() { able().filter(|flight| flight.task.as_str() == name).collect() } else { by_alias };
-        found.into_iter().map(|flight| (flight.clone(), self.is_near(flight, notice))).collect()
+            if by_alias.is_empty() { able().filter(|call| call.task.as_str() == name).collect() } else { by_alias };
+        found.into_iter().map(|call| (call.clone(), self.is_near(call, notice))).collect()
     }
 
     /// The attempts that a notice without a run can be about.
-    fn able(&self, notice: &EndNotice, now: Monotonic) -> impl Iterator<Item = &Flight> {
-        self.list.iter().filter(move |flight| self.can_mean(flight, notice, now))
+    fn able(&self, notice: &EndNotice, now: Monotonic) -> impl Iterator<Item = &CallInFlight> {
+        self.list.iter().filter(move |call| self.can_mean(call, notice, now))
     }
 
-    /// Whether nothing but its name speaks against it that a notice which comes at `now` means an attempt.
-    fn can_mean(&self, flight: &Flight, notice: &EndNotice, now: Monotonic) -> bool {
-        flight.may_end(notice, now) && self.may_come_from(flight, notice)
+    /// Whether a notice that comes at `now` can mean an attempt, apart from its name.
+    fn can_mean(&self, call: &CallInFlight, notice: &EndNotice, now: Monotonic) -> bool {
+        call.may_end(notice, now) && self.may_come_from(call, notice)
     }
 
     /// Whether a notice can come from an attempt's task server. Addresses are translated on the way, so that an unknown host
     /// says nothing; the host of another task server does.
-    fn may_come_from(&self, flight: &Flight, notice: &EndNotice) -> bool {
+    fn may_come_from(&self, call: &CallInFlight, notice: &EndNotice) -> bool {
         let from = notice.from.map(|from| from.ip());
-        self.is_near(flight, notice) || from.is_none() || !self.hosts.contains(&from)
+        self.is_near(call, notice) || from.is_none() || !self.hosts.contains(&from)
     }
 
     /// Whether a notice comes from the host of an attempt's task server.
-    fn is_near(&self, flight: &Flight, notice: &EndNotice) -> bool {
-        let host = self.hosts.get(flight.link).copied().flatten();
+    fn is_near(&self, call: &CallInFlight, notice: &EndNotice) -> bool {
+        let host = self.hosts.get(call.server).copied().flatten();
         host.is_some() && host == notice.from.map(|from| from.ip())
     }
 }
@@ -252,5 +255,5 @@ pub(super) fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
 }
 
 #[cfg(test)]
-#[path = "flights_tests.rs"]
+#[path = "calls_in_flight_tests.rs"]
 mod tests;

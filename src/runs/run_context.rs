@@ -1,31 +1,31 @@
-//! What the calls and the notices of a run share: its task servers, what is in flight, and what was told.
+//! What the calls and the notices of a run share: the schedule, what is in flight, and what was reported.
 
-use super::begin::Begin;
+use super::calls_in_flight::{CallInFlight, CallsInFlight, StartProgress};
 use super::details::Details;
-use super::flights::{Flight, Flights, Sent};
-use super::link::Link;
+use super::start_time::StartTime;
+use super::task_server::TaskServer;
 use super::timekeeper::Inbox;
 use crate::model::{Schedule, Task};
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::schedule::{Attempt, End, Input, TaskIndex};
 use crate::wire::{CallError, EndNotice, Ended, Happened, TaskEvent, TaskResult};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What the calls and the notices of a run share.
-pub(super) struct Shared {
+pub(super) struct RunContext {
     pub(super) schedule: Arc<Schedule>,
     pub(super) inbox: Inbox,
-    pub(super) begin: Begin,
+    pub(super) start_time: StartTime,
     /// Bytes of output that a task may give.
     pub(super) output_limit: usize,
-    pub(super) flights: Mutex<Flights>,
+    pub(super) calls: Mutex<CallsInFlight>,
     pub(super) details: Arc<Mutex<Details>>,
 }
 
-impl Shared {
-    pub(super) fn flights(&self) -> MutexGuard<'_, Flights> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+impl RunContext {
+    pub(super) fn calls(&self) -> MutexGuard<'_, CallsInFlight> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn details(&self) -> MutexGuard<'_, Details> {
@@ -36,9 +36,9 @@ impl Shared {
         self.schedule.tasks.get(attempt.task.at())
     }
 
-    /// Takes the end notice of an attempt.
-    pub(super) fn notice(&self, flight: &Flight, notice: &EndNotice) {
-        let attempt = flight.attempt;
+    /// Handles the end notice of an attempt.
+    pub(super) fn notice(&self, call: &CallInFlight, notice: &EndNotice) {
+        let attempt = call.attempt;
         let mut end = end(notice.result);
         let output = self.task(attempt).map(|task| notice.output(task.protocol, self.output_limit));
         let mut details = self.details();
@@ -57,30 +57,30 @@ impl Shared {
         self.over(attempt, Input::Ended(attempt, end));
     }
 
-    /// Tells that an attempt is over.
+    /// Reports that an attempt has ended.
     pub(super) fn over(&self, attempt: Attempt, input: Input) {
-        self.flights().remove(attempt);
-        self.inbox.tell(input);
+        self.calls().remove(attempt);
+        self.inbox.send(input);
     }
 
-    /// Takes an event of our own runner.
-    pub(super) fn event(&self, link: &Link, event: &TaskEvent) {
+    /// Handles an event of our own runner.
+    pub(super) fn event(&self, server: &TaskServer, event: &TaskEvent) {
         let key = &event.key;
         let Some(task) = self.schedule.tasks.iter().position(|task| task.id == key.task_id) else { return };
-        if key.run_id != self.flights().run() {
+        if key.run_id != self.calls().run() {
             return;
         }
         let attempt = Attempt { task: TaskIndex(task as u32), occurrence: key.occurrence, number: key.attempt };
-        let time_of = |stamp| link.time_of(&self.begin, &event.instance, stamp);
+        let time_of = |stamp| server.time_of(&self.start_time, &event.instance, stamp);
         match &event.what {
             Happened::Started { start } => {
                 self.details().of(attempt).true_start = Some(time_of(*start));
-                self.flights().sent(attempt, Sent::Begun);
-                self.inbox.tell(Input::Started(attempt));
+                self.calls().set_progress(attempt, StartProgress::Acknowledged);
+                self.inbox.send(Input::Started(attempt));
             }
             Happened::Ended(ended) => self.ended(attempt, ended, (time_of(ended.start), time_of(ended.end))),
             Happened::Missed { late } => {
-                self.details().message(attempt, &format!("it was {} ms late and was not begun", late.as_millis()));
+                self.details().message(attempt, &format!("it was {} ms late and was not started", late.as_millis()));
                 self.over(attempt, Input::Disarmed(attempt));
             }
         }
@@ -88,9 +88,9 @@ impl Shared {
 
     fn ended(&self, attempt: Attempt, ended: &Ended, (true_start, true_end): (Duration, Duration)) {
         let mut end = end(ended.result);
-        // Read before the details are locked: who starts tasks needs them.
+        // Read before the details are locked: the thread that starts tasks needs them.
         let output = (!ended.output_json.is_empty()).then(|| serde_json::from_str(&ended.output_json)).transpose();
-        let in_flight = self.flights().of(attempt).is_some();
+        let in_flight = self.calls().of(attempt).is_some();
         let mut details = self.details();
         details.message(attempt, &ended.error_message);
         let output = output.unwrap_or_else(|error| {
@@ -98,7 +98,7 @@ impl Shared {
             end = End::Failure;
             None
         });
-        // What was given up gives its dependants nothing any more.
+        // An attempt that was given up passes nothing to its dependants.
         let succeeded = end == End::Success && in_flight;
         details.output(attempt, output.map(|output| (output, ended.output_json.len())), succeeded);
         details.streams(attempt, &ended.stdout, &ended.stderr);
@@ -114,7 +114,7 @@ impl Shared {
 
     /// An attempt is not sent ahead. It starts at its instant like any other, unless the schedule is strict.
     pub(super) fn not_sent_ahead(&self, attempt: Attempt, why: String) {
-        self.flights().sent(attempt, Sent::Refused);
+        self.calls().set_progress(attempt, StartProgress::Refused);
         if self.schedule.strict {
             self.details().message(attempt, &why);
             self.over(attempt, Input::Ended(attempt, End::Failure));
@@ -124,11 +124,11 @@ impl Shared {
         }
     }
 
-    /// A call failed: what that means for the start, and why.
+    /// Handles a failed start.
     pub(super) fn start_failed(&self, attempt: Attempt, error: &CallError) {
         self.details().message(attempt, &chain(error));
         match error {
-            CallError::UnknownOutcome { .. } => self.inbox.tell(Input::Unclear(attempt)),
+            CallError::UnknownOutcome { .. } => self.inbox.send(Input::Unclear(attempt)),
             _ => self.over(attempt, Input::Refused(attempt)),
         }
     }

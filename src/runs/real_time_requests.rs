@@ -1,23 +1,24 @@
-//! The real-time settings that the tasks of a run ask for, each task server's for itself: what a server cannot give is known
-//! before the run begins, if it is a runner of ours.
+//! The real-time settings that the tasks of a run ask for, by task server: what a server cannot give is known before the run
+//! begins, if it is our own runner.
 
 use crate::model::{RealTime, RtPolicy, Schedule, TaskId};
 use crate::wire::Capabilities;
 
 /// What is asked for at each task server, each setting once.
-pub(super) struct Wishes {
+pub(super) struct RealTimeRequests {
     servers: Vec<Vec<RealTime>>,
-    /// Who asks for it first.
+    /// The first task that asks for it.
     tasks: Vec<Vec<TaskId>>,
 }
 
-impl Wishes {
-    /// The wishes of a schedule; `link_of` has the server of each task.
-    pub(super) fn new(schedule: &Schedule, link_of: &[usize]) -> Self {
-        let servers = link_of.iter().filter(|link| **link != usize::MAX).max().map_or(0, |last| last + 1);
-        let mut wishes = Self { servers: vec![Vec::new(); servers], tasks: vec![Vec::new(); servers] };
-        for (task, link) in schedule.tasks.iter().zip(link_of) {
-            let (Some(known), Some(tasks)) = (wishes.servers.get_mut(*link), wishes.tasks.get_mut(*link)) else {
+impl RealTimeRequests {
+    /// The requests of a schedule; `server_of` has the server of each task.
+    pub(super) fn new(schedule: &Schedule, server_of: &[usize]) -> Self {
+        let servers = server_of.iter().filter(|server| **server != usize::MAX).max().map_or(0, |last| last + 1);
+        let mut requests = Self { servers: vec![Vec::new(); servers], tasks: vec![Vec::new(); servers] };
+        for (task, server) in schedule.tasks.iter().zip(server_of) {
+            let (Some(known), Some(tasks)) = (requests.servers.get_mut(*server), requests.tasks.get_mut(*server))
+            else {
                 continue;
             };
             let is_wish = task.real_time.policy != RtPolicy::Other || task.real_time.cpu.is_some();
@@ -26,7 +27,7 @@ impl Wishes {
                 tasks.push(task.id.clone());
             }
         }
-        wishes
+        requests
     }
 
     /// What is asked for at a server.
@@ -36,11 +37,11 @@ impl Wishes {
 
     /// What a runner cannot give, each with a task that asks for it.
     pub(super) fn not_applied(&self, server: usize, runner: &Capabilities) -> Vec<String> {
-        let told = runner.not_applied.iter().filter_map(|(wish, why)| {
+        let refused = runner.not_applied.iter().filter_map(|(wish, why)| {
             let task = self.tasks.get(server)?.get(*wish)?;
             Some(remark(task, why))
         });
-        told.collect()
+        refused.collect()
     }
 }
 

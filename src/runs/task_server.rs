@@ -1,7 +1,7 @@
-//! A task server of a run: how it is called, what it is, and how its clock lies against the one here.
+//! A task server of a run: how it is called, what it is, and how its clock relates to the one here.
 
-use super::begin::Begin;
 use super::offset::{Offset, RoundTrip};
+use super::start_time::StartTime;
 use crate::model::TaskAddress;
 use crate::process::clock;
 use crate::rt::{Anchor, Monotonic};
@@ -17,25 +17,25 @@ const ROUNDS: usize = 4;
 const FRESH: Duration = Duration::from_millis(250);
 /// Bound on that; it comes out of the time by which a task is sent ahead.
 const MEASURING: Duration = Duration::from_millis(40);
-/// A task is not sent ahead to a runner whose clock is known less well: over the network it would not be later.
+/// A task is not sent ahead to a runner whose clock is known less well: a start over the network would not be later.
 const LIMIT: Duration = Duration::from_millis(20);
-/// Wall clocks that differ by more are worth a word; no start depends on them.
+/// Wall clocks that differ by more are reported; no start depends on them.
 const WALL: SignedDuration = SignedDuration::from_millis(100);
 
 /// A task server of a run.
-pub(super) struct Link {
+pub(super) struct TaskServer {
     pub(super) channel: TaskChannel,
-    pub(super) kind: Kind,
+    pub(super) kind: ServerKind,
     clock: Mutex<Option<Clock>>,
 }
 
 /// What is known of a task server.
-pub(super) enum Kind {
+pub(super) enum ServerKind {
     /// Our own runner.
     Ours(Capabilities),
     /// An existing one.
     Existing,
-    /// It could not be reached yet; its events are listened to in case it is ours.
+    /// It could not be reached yet; its events are watched in case it is ours.
     Unknown,
 }
 
@@ -44,39 +44,39 @@ pub(super) enum Kind {
 pub(super) struct Clock {
     /// Whose it is; another one's may be another.
     instance: String,
-    lies: Lies,
+    relation: ClockRelation,
     /// Its wall clock less the one here.
     wall: SignedDuration,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Lies {
+enum ClockRelation {
     /// It is the one here: the same boot, and no round trip says otherwise.
-    Here,
+    Same,
     /// Another one. Also on one host: in a time namespace, or in a machine restored from a snapshot of this one.
-    Apart(Offset),
+    Offset(Offset),
 }
 
 impl Clock {
     pub(super) fn of(before: Option<&Self>, reading: &ClockReading, trip: RoundTrip, boot_id: &str) -> Self {
         let one = Offset::of(trip);
-        let lies = match before.filter(|before| before.instance == reading.instance).map(|before| before.lies) {
-            _ if !boot_id.is_empty() && reading.boot_id == boot_id && one.may_be_none() => Lies::Here,
-            Some(Lies::Apart(known)) => Lies::Apart(known.and(trip)),
-            Some(Lies::Here) | None => Lies::Apart(one),
+        let relation = match before.filter(|before| before.instance == reading.instance).map(|before| before.relation) {
+            _ if !boot_id.is_empty() && reading.boot_id == boot_id && one.may_be_none() => ClockRelation::Same,
+            Some(ClockRelation::Offset(known)) => ClockRelation::Offset(known.and(trip)),
+            Some(ClockRelation::Same) | None => ClockRelation::Offset(one),
         };
         let here = Anchor { wall: clock::now(), monotonic: Monotonic::now() };
         let middle = Monotonic::from_nanos(trip.sent.as_nanos().midpoint(trip.received.as_nanos()));
         let there = SignedDuration::try_from(reading.now.realtime).unwrap_or(SignedDuration::MAX);
         let wall = there.saturating_sub(here.wall(middle).as_duration());
-        Self { instance: reading.instance.clone(), lies, wall }
+        Self { instance: reading.instance.clone(), relation, wall }
     }
 
     /// What it shows at the latest at an instant here.
     pub(super) fn latest(&self, here: Monotonic) -> Monotonic {
-        match self.lies {
-            Lies::Here => here,
-            Lies::Apart(offset) => offset.latest_there(here),
+        match self.relation {
+            ClockRelation::Same => here,
+            ClockRelation::Offset(offset) => offset.latest_there(here),
         }
     }
 
@@ -93,27 +93,27 @@ impl Clock {
 
     /// How far it may be off at an instant here.
     fn uncertainty(&self, at: Monotonic) -> Duration {
-        match self.lies {
-            Lies::Here => Duration::ZERO,
-            Lies::Apart(offset) => offset.uncertainty(at),
+        match self.relation {
+            ClockRelation::Same => Duration::ZERO,
+            ClockRelation::Offset(offset) => offset.uncertainty(at),
         }
     }
 }
 
-impl Link {
-    pub(super) fn new(channel: TaskChannel, kind: Kind) -> Self {
+impl TaskServer {
+    pub(super) fn new(channel: TaskChannel, kind: ServerKind) -> Self {
         Self { channel, kind, clock: Mutex::new(None) }
     }
 
     pub(super) fn is_ours(&self) -> bool {
-        matches!(self.kind, Kind::Ours(_))
+        matches!(self.kind, ServerKind::Ours(_))
     }
 
     fn known(&self) -> MutexGuard<'_, Option<Clock>> {
         self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Measures its clock within a bound. What does not work leaves what was known.
+    /// Measures its clock within a bound. When that fails, what was known stays.
     pub(super) async fn measure(&self, boot_id: &str, bound: Duration) {
         let until = tokio::time::Instant::now() + bound;
         let rounds = async {
@@ -124,14 +124,14 @@ impl Link {
                 let there = Monotonic::from_nanos(crate::model::nanos(reading.now.monotonic));
                 let mut known = self.known();
                 let clock = Clock::of(known.as_ref(), &reading, RoundTrip { sent, there, received }, boot_id);
-                let is_here = matches!(clock.lies, Lies::Here);
+                let is_here = matches!(clock.relation, ClockRelation::Same);
                 *known = Some(clock);
                 if is_here {
                     return;
                 }
             }
         };
-        // Dropped, it has what it has measured so far.
+        // When the bound is over, what was measured so far counts.
         let _ = tokio::time::timeout_at(until, rounds).await;
     }
 
@@ -140,9 +140,9 @@ impl Link {
     /// # Errors
     /// Its clock is not known well enough, and what helps.
     pub(super) async fn agree(&self, boot_id: &str, release: Monotonic) -> Result<(String, Duration), String> {
-        let is_fresh = self.known().as_ref().is_some_and(|clock| match clock.lies {
-            Lies::Here => true,
-            Lies::Apart(offset) => Monotonic::now().since(offset.measured()) <= FRESH,
+        let is_fresh = self.known().as_ref().is_some_and(|clock| match clock.relation {
+            ClockRelation::Same => true,
+            ClockRelation::Offset(offset) => Monotonic::now().since(offset.measured()) <= FRESH,
         });
         if !is_fresh {
             self.measure(boot_id, MEASURING).await;
@@ -151,7 +151,7 @@ impl Link {
             return Err(why);
         }
         let known = self.known();
-        // It is not unsure, so that it is known.
+        // It is not unsure, so it is known.
         let Some(clock) = known.as_ref() else { return Err(String::new()) };
         Ok((clock.instance.clone(), Duration::from_nanos(clock.latest(release).as_nanos())))
     }
@@ -161,11 +161,11 @@ impl Link {
         let address = self.channel.address();
         match self.known().as_ref() {
             None => Some(format!(
-                "{address} did not say what its clock shows, so that no task is sent ahead to it; it may be of an earlier version"
+                "{address} did not report what its clock shows, so no task is sent ahead to it; it may be an earlier version"
             )),
             Some(clock) if !clock.is_sure(at) => Some(format!(
                 "the clock of {address} is known to within {} only, and no task is sent ahead beyond {}: a runner nearer by or \
-                 a quieter network mends that",
+                 a quieter network helps",
                 short_time(clock.uncertainty(at)),
                 short_time(LIMIT)
             )),
@@ -176,7 +176,7 @@ impl Link {
     /// That its wall clock is not that of this host. Logs what was measured.
     pub(super) fn wall_remark(&self) -> Option<String> {
         let known = self.known();
-        let Some(Clock { lies: Lies::Apart(offset), wall, .. }) = known.as_ref() else { return None };
+        let Some(Clock { relation: ClockRelation::Offset(offset), wall, .. }) = known.as_ref() else { return None };
         let address = self.channel.address();
         let within = offset.uncertainty(Monotonic::now());
         tracing::info!(
@@ -189,13 +189,13 @@ impl Link {
     }
 
     /// The time of the run at which an event happened there, as its runner stamped it.
-    pub(super) fn time_of(&self, begin: &Begin, instance: &str, stamp: Stamp) -> Duration {
+    pub(super) fn time_of(&self, start: &StartTime, instance: &str, stamp: Stamp) -> Duration {
         let there = Monotonic::from_nanos(crate::model::nanos(stamp.monotonic));
-        match self.known().as_ref().filter(|clock| clock.instance == instance).map(|clock| clock.lies) {
-            Some(Lies::Here) => there.since(begin.start),
-            Some(Lies::Apart(offset)) => offset.here(there).since(begin.start),
+        match self.known().as_ref().filter(|clock| clock.instance == instance).map(|clock| clock.relation) {
+            Some(ClockRelation::Same) => there.since(start.monotonic),
+            Some(ClockRelation::Offset(offset)) => offset.here(there).since(start.monotonic),
             // For the record alone: as well as both wall clocks agree.
-            None => stamp.realtime.saturating_sub(begin.wall()),
+            None => stamp.realtime.saturating_sub(start.wall()),
         }
     }
 }
@@ -232,14 +232,14 @@ mod tests {
         for wall in [0, 1_000, 4_000_000_000] {
             let reading = reading("boot", "i", Duration::from_secs(wall));
             let clock = Clock::of(None, &reading, trip(10, 15, 20), "boot");
-            assert!(matches!(clock.lies, Lies::Here), "whatever its wall clock says: {wall}");
+            assert!(matches!(clock.relation, ClockRelation::Same), "whatever its wall clock says: {wall}");
         }
     }
 
     #[test]
     fn one_boot_id_is_not_enough_for_one_clock() {
         let reading = |boot: &str| reading(boot, "i", Duration::ZERO);
-        let apart = |clock: &Clock| matches!(clock.lies, Lies::Apart(_));
+        let apart = |clock: &Clock| matches!(clock.relation, ClockRelation::Offset(_));
         let namespace = Clock::of(None, &reading("boot"), trip(10, 5_000, 20), "boot");
         assert!(apart(&namespace), "a time namespace");
         assert!(apart(&Clock::of(None, &reading("other"), trip(10, 15, 20), "boot")), "another host");

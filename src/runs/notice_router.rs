@@ -1,15 +1,15 @@
-//! Takes the end notices of task servers for every run of this process, and finds the run that each is for.
+//! Receives the end notices of task servers for every run of this process, and routes each to its run.
 
+use super::calls_in_flight::{CallsInFlight, StartProgress};
 use super::calls_thread::{CALLS_STACK, below, ended};
-use super::ends::Ends;
 use super::error::RunError;
-use super::flights::{Flights, Sent};
-use super::shared::Shared;
+use super::notice_matcher::NoticeMatcher;
+use super::run_context::RunContext;
 use crate::model::{RealTime, RtPolicy, TaskAddress, Timestamp};
 use crate::process::clock;
-use crate::process::supervise::chain;
+use crate::process::error::chain;
 use crate::rt::{self, Monotonic, Prepared, Running};
-use crate::wire::{EndNotice, Health, Listener, NotTaken, Orchestrator, Tls};
+use crate::wire::{EndNotice, Health, Listener, NotTaken, NoticeServer, Tls};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use std::collections::VecDeque;
@@ -18,20 +18,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// What the notices under way may still take when the exchange closes.
+/// Time for notices in progress when the router closes.
 const DRAIN: Duration = Duration::from_millis(200);
-/// How many runs that have ended are remembered, for ends that are told once more.
+/// How many ended runs are remembered, for ends that are reported once more.
 const ENDED: usize = 256;
-/// End notices that mean nothing are logged this often at most.
+/// End notices that match nothing are logged this often at most.
 const STRAY: Duration = Duration::from_secs(1);
 /// A notice is read up to so many times the limit of an output, so that one that is too large is reported as that with its task.
 const LARGER: usize = 4;
 /// Bytes of an end notice beside its output.
 const NOTICE_FRAME: usize = 64 << 10;
 
-/// An open exchange; closes when it is dropped.
+/// An open router; closes when it is dropped.
 #[derive(Debug)]
-pub struct Exchange {
+pub struct NoticeRouter {
     runs: Runs,
     addresses: Vec<TaskAddress>,
     remarks: Vec<String>,
@@ -41,15 +41,15 @@ pub struct Exchange {
 }
 
 #[derive(Clone, Default)]
-struct Runs(Arc<Mutex<Seats>>);
+struct Runs(Arc<Mutex<RoutedRuns>>);
 
 #[derive(Default)]
-struct Seats {
-    open: Vec<Arc<Shared>>,
+struct RoutedRuns {
+    open: Vec<Arc<RunContext>>,
     /// The ids of the last runs that ended.
     ended: VecDeque<String>,
-    ends: Ends,
-    /// When a notice that means nothing was last logged, and how many more have come since.
+    matcher: NoticeMatcher,
+    /// When a notice that matches nothing was last logged, and how many more have come since.
     stray: (Option<Monotonic>, u64),
 }
 
@@ -60,47 +60,47 @@ impl std::fmt::Debug for Runs {
 }
 
 impl Runs {
-    fn all(&self) -> MutexGuard<'_, Seats> {
+    fn all(&self) -> MutexGuard<'_, RoutedRuns> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a notice to the attempt that it means. Any other is answered, written into the log, and changes nothing.
-    fn take(&self, notice: &EndNotice) -> Result<(), NotTaken> {
-        let (mut seats, now) = (self.all(), Monotonic::now());
-        if seats.ends.is_known(notice) {
+    /// Routes a notice to the attempt that it means. Any other is answered and logged, and changes nothing.
+    fn route(&self, notice: &EndNotice) -> Result<(), NotTaken> {
+        let (mut routed, now) = (self.all(), Monotonic::now());
+        if routed.matcher.is_repeated(notice) {
             return Ok(());
         }
         let found = {
-            let flights: Vec<MutexGuard<'_, Flights>> = seats.open.iter().map(|run| run.flights()).collect();
-            let each: Vec<&Flights> = flights.iter().map(|flights| &**flights).collect();
-            seats.ends.find(&each, notice, now)
+            let calls: Vec<MutexGuard<'_, CallsInFlight>> = routed.open.iter().map(|run| run.calls()).collect();
+            let each: Vec<&CallsInFlight> = calls.iter().map(|calls| &**calls).collect();
+            routed.matcher.find(&each, notice, now)
         };
-        let Some((at, flight)) = found else {
-            // Our own runner may tell an end in two ways; this is the second one.
-            return if seats.knows(&notice.run_id) || seats.keep(notice, now) {
+        let Some((at, call)) = found else {
+            // Our own runner may report an end in two ways; this is the second one.
+            return if routed.knows(&notice.run_id) || routed.keep(notice, now) {
                 Ok(())
             } else {
-                Err(seats.unknown(notice))
+                Err(routed.unknown(notice))
             };
         };
-        seats.ends.took(notice);
-        let run = seats.open.get(at).map(Arc::clone);
-        drop(seats);
+        routed.matcher.remember(notice);
+        let run = routed.open.get(at).map(Arc::clone);
+        drop(routed);
         if let Some(run) = run {
-            // Only its acknowledgement tells whether this can be its end.
+            // Only its acknowledgement shows whether this can be its end.
             let waits = {
-                let mut flights = run.flights();
-                flight.has_come() == Sent::UnderWay && flights.keep(notice, now)
+                let mut calls = run.calls();
+                call.progress() == StartProgress::Pending && calls.keep(notice, now)
             };
             if !waits {
-                run.notice(&flight, notice);
+                run.notice(&call, notice);
             }
         }
         Ok(())
     }
 }
 
-impl Seats {
+impl RoutedRuns {
     /// A notice means no task in flight.
     fn unknown(&mut self, notice: &EndNotice) -> NotTaken {
         self.log(notice, "it changes nothing");
@@ -112,7 +112,7 @@ impl Seats {
         // Every run keeps it: it is not known yet whose task server uses the name.
         let mut keeps = false;
         for run in &self.open {
-            keeps |= run.flights().keep(notice, now);
+            keeps |= run.calls().keep(notice, now);
         }
         if keeps {
             self.log(notice, "it changes nothing unless the task server of one in flight answers with that name");
@@ -137,26 +137,26 @@ impl Seats {
     /// Whether a run goes on here, or has ended not long ago.
     fn knows(&self, run: &str) -> bool {
         !run.is_empty()
-            && (self.open.iter().any(|open| open.flights().run() == run) || self.ended.iter().any(|ended| ended == run))
+            && (self.open.iter().any(|open| open.calls().run() == run) || self.ended.iter().any(|ended| ended == run))
     }
 }
 
-/// A run that notices are taken for, until this is dropped.
-pub(super) struct Seat {
+/// A run to which notices are routed, until this is dropped.
+pub(super) struct RoutedRun {
     runs: Runs,
-    run: Arc<Shared>,
+    run: Arc<RunContext>,
 }
 
-impl Drop for Seat {
+impl Drop for RoutedRun {
     fn drop(&mut self) {
-        let mut seats = self.runs.all();
-        seats.open.retain(|run| !Arc::ptr_eq(run, &self.run));
-        seats.ended.truncate(ENDED - 1);
-        seats.ended.push_front(self.run.flights().run().to_owned());
+        let mut routed = self.runs.all();
+        routed.open.retain(|run| !Arc::ptr_eq(run, &self.run));
+        routed.ended.truncate(ENDED - 1);
+        routed.ended.push_front(self.run.calls().run().to_owned());
     }
 }
 
-impl Exchange {
+impl NoticeRouter {
     /// Listens at the addresses, which need `tls` when they begin with `tls://`; `output_limit` is what a task may give as its
     /// output, in bytes. The first address must be had; others that cannot be are left out, and logged.
     ///
@@ -173,7 +173,8 @@ impl Exchange {
         let runs = Runs::default();
         let addresses = addresses.to_vec();
         let serving = Serving { addresses, runs: runs.clone(), output_limit, tls, bound: bound_tx, closed };
-        let settings = rt::Settings { name: "sp-notices".to_owned(), real_time: lowest(real_time), stack: CALLS_STACK };
+        let settings =
+            rt::ThreadSettings { name: "sp-notices".to_owned(), real_time: lowest(real_time), stack: CALLS_STACK };
         let prepared = Prepared::new(settings, move || serving.run()).map_err(RunError::Caller)?;
         let remarks = prepared.applied().refusals().map(|refused| format!("sp-notices: {}", chain(refused))).collect();
         let thread = prepared.start();
@@ -189,31 +190,32 @@ impl Exchange {
         self.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
 
-    /// Whether notices are still taken.
+    /// Whether notices are still received.
     pub fn is_open(&self) -> bool {
         self.close.as_ref().is_some_and(|close| !close.is_closed())
     }
 
-    /// What was asked of the machine and not had.
+    /// What was asked of the machine and could not be had.
     pub fn remarks(&self) -> &[String] {
         &self.remarks
     }
 
-    /// Takes notices for a run from now on.
-    pub(super) fn seat(&self, run: Arc<Shared>) -> Seat {
+    /// Routes notices to a run from now on.
+    pub(super) fn register(&self, run: Arc<RunContext>) -> RoutedRun {
         self.runs.all().open.push(Arc::clone(&run));
-        Seat { runs: self.runs.clone(), run }
+        RoutedRun { runs: self.runs.clone(), run }
     }
 }
 
-impl Drop for Exchange {
+impl Drop for NoticeRouter {
     fn drop(&mut self) {
         drop(self.close.take());
         drop(self.thread.take());
     }
 }
 
-/// What the thread has that takes notices: less than the threads that start tasks, whatever comes in from outside.
+/// The settings of the thread that receives notices: a lower priority than the threads that start tasks, whatever comes in
+/// from outside.
 fn lowest(real_time: RealTime) -> RealTime {
     let calls = below(real_time);
     let policy = match calls.policy {
@@ -231,7 +233,7 @@ struct Serving {
     output_limit: usize,
     tls: Option<Tls>,
     bound: SyncSender<Result<Vec<TaskAddress>, RunError>>,
-    /// Closed with the exchange.
+    /// Closed with the router.
     closed: oneshot::Receiver<()>,
 }
 
@@ -239,7 +241,7 @@ impl Serving {
     fn run(self) {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
-            // Who waits for this is gone when it cannot be sent.
+            // When it cannot be sent, nobody waits for it.
             Err(error) => return drop(self.bound.send(Err(RunError::Runtime(error)))),
         };
         runtime.block_on(self.serve());
@@ -252,17 +254,17 @@ impl Serving {
                 Ok(listener) => listeners.push(listener),
                 Err(error) if at == 0 => return drop(self.bound.send(Err(RunError::Listen(error)))),
                 Err(error) => {
-                    tracing::warn!(error = chain(&error), "containers cannot say there that a task has ended");
+                    tracing::warn!(error = chain(&error), "cannot listen for end notices of containers there");
                 }
             }
         }
-        // Who waits for this is gone when it cannot be sent, and then the exchange closes.
+        // When it cannot be sent, nobody waits for it, and the router closes.
         let _ = self.bound.send(Ok(listeners.iter().map(|listener| listener.address().clone()).collect()));
         let closed = async { drop(self.closed.await) }.shared();
         let each = listeners.into_iter().map(|listener| {
             let runs = self.runs.clone();
-            let orchestrator = Orchestrator {
-                notice: move |notice: EndNotice| runs.take(&notice),
+            let orchestrator = NoticeServer {
+                notice: move |notice: EndNotice| runs.route(&notice),
                 health: || Health {
                     running: true,
                     time: clock::now().duration_since(Timestamp::UNIX_EPOCH).unsigned_abs(),
@@ -273,7 +275,7 @@ impl Serving {
         });
         for served in join_all(each).await {
             if let Err(error) = served {
-                tracing::error!(error = chain(&error), "end notices are not taken any more");
+                tracing::error!(error = chain(&error), "end notices are no longer received");
             }
         }
     }
@@ -290,8 +292,8 @@ mod tests {
         let limit = 1 << 12;
         let addresses = [TaskAddress::Tcp("127.0.0.1".to_owned(), 0)];
         let plain = RealTime { policy: RtPolicy::Other, cpu: None };
-        let exchange = Exchange::open(&addresses, plain, limit, None).unwrap();
-        let channel = OrchestratorChannel::new(exchange.addresses.first().unwrap().clone(), None);
+        let router = NoticeRouter::open(&addresses, plain, limit, None).unwrap();
+        let channel = OrchestratorChannel::new(router.addresses.first().unwrap().clone(), None);
         let notice = EndNotice {
             raw_output: Payload::encode(&"x".repeat(3 * limit).into(), TaskProtocol::Json),
             ..EndNotice::new("t", TaskResult::Success)

@@ -1,6 +1,6 @@
 //! One HTTP/2 connection to a peer.
 //!
-//! Made and used directly, not through a pool: whoever calls must know whether a request was sent before the connection
+//! Made and used directly, not through a pool: the caller must know whether a request was sent before the connection
 //! broke, and a start must not wait for a hidden reconnection.
 
 use super::carrier::{Carrier, First};
@@ -32,13 +32,13 @@ pub struct KeepAlive {
 
 /// A connection. Its clones share it; it ends when all of them are dropped.
 #[derive(Clone, Debug)]
-pub(super) struct Link {
+pub(super) struct Connection {
     sender: http2::SendRequest<Body>,
     origin: Uri,
     first: watch::Receiver<Option<First>>,
 }
 
-impl Link {
+impl Connection {
     /// Connects: in plain text without waiting for the peer's settings; over TLS with it. Dropped half-way, nothing is
     /// left behind.
     pub(super) async fn open(
@@ -115,7 +115,7 @@ where
             heard => return Err(ConnectError::Rejected(heard.and_then(Result::err))),
         }
     }
-    // Lives as long as a sender does; what ends it is told to whoever is waiting for an answer.
+    // Lives as long as a sender does; what ends it is reported to whoever is waiting for an answer.
     TokioExecutor::new().execute(async move { drop(connection.await) });
     Ok((sender, first))
 }
@@ -125,7 +125,7 @@ fn alert(first: &watch::Receiver<Option<First>>) -> bool {
     matches!(&*first.borrow(), Some(Ok(0x15)))
 }
 
-impl Service<Request<Body>> for Link {
+impl Service<Request<Body>> for Connection {
     type Response = Response<Incoming>;
     type Error = SendFault;
     type Future = BoxFuture<Self::Response, Self::Error>;
@@ -159,12 +159,13 @@ mod tests {
     async fn a_request_on_a_connection_that_has_ended_is_known_not_to_be_sent() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let mut link = Link::open(&TaskAddress::Tcp("127.0.0.1".to_owned(), port), None, None).await.unwrap();
+        let mut connection =
+            Connection::open(&TaskAddress::Tcp("127.0.0.1".to_owned(), port), None, None).await.unwrap();
         drop(listener.accept().await.unwrap());
-        while !link.is_closed() {
+        while !connection.is_closed() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let fault = link.call(Request::new(Body::empty())).await.unwrap_err();
+        let fault = connection.call(Request::new(Body::empty())).await.unwrap_err();
         assert!(matches!(fault, SendFault::NotSent(_)), "{fault:?}");
     }
 }

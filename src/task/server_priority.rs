@@ -1,9 +1,9 @@
 //! The priority of the thread that serves: above that of every task it has accepted, so that a task which never waits cannot
 //! keep a request to stop it from being read.
 //!
-//! It follows the tasks instead of standing at the top for good: what comes over the network then has a real-time priority
-//! only while a real-time task is there, and is one step above that, not above everything on the machine. A task that asks
-//! for so much that nothing is left above it gets the priority below the server's, and that is told.
+//! It follows the tasks instead of being the highest all the time: work for the network then has a real-time priority only
+//! while a real-time task is accepted, and one step above that task, not above everything on the machine. A task that asks
+//! for so much that nothing is left above it gets the priority below the server's, and that is reported.
 
 use crate::model::{RealTime, RtPolicy};
 use crate::rt::{Thread, apply, current};
@@ -13,7 +13,7 @@ const HIGHEST: u8 = 99;
 
 /// The priority of the serving thread; it has to be asked on that thread.
 #[derive(Debug)]
-pub(super) struct Rank {
+pub(super) struct ServerPriority {
     /// What it has without tasks.
     base: u8,
     /// What it has; 0 is none of real time.
@@ -22,22 +22,22 @@ pub(super) struct Rank {
     set: fn(RtPolicy) -> bool,
 }
 
-impl Rank {
+impl ServerPriority {
     /// For the calling thread, which serves.
     pub(super) fn new() -> Self {
         let base = current().ok().and_then(|in_force| priority(in_force.policy)).unwrap_or(0);
         Self { base, own: base, set: |policy| apply(RealTime { policy, cpu: None }).policy.is_ok() }
     }
 
-    /// Puts the server above a task. Says what the task can have, and what of its wish that leaves out.
-    pub(super) fn above(&mut self, asked: RealTime) -> (RealTime, Option<String>) {
+    /// Raises the server above a task. Returns what the task can have, and why that is less than it asked for.
+    pub(super) fn raise_above(&mut self, asked: RealTime) -> (RealTime, Option<String>) {
         let Some(priority) = priority(asked.policy) else { return (asked, None) };
         for own in [priority.saturating_add(1).min(HIGHEST), priority] {
             if own > self.own && (self.set)(RtPolicy::Fifo { priority: own }) {
                 self.own = own;
             }
         }
-        // Not even this thread may be real-time: then the task is refused its wish as well, with the reason.
+        // Not even this thread may be real-time: then the task is refused the setting as well, with the reason.
         if priority < self.own || self.own < 2 {
             return (asked, None);
         }
@@ -50,8 +50,8 @@ impl Rank {
         (RealTime { policy, cpu: asked.cpu }, Some(why))
     }
 
-    /// Back to where it began, when none of the tasks that are left is real-time.
-    pub(super) fn settle(&mut self, mut left: impl Iterator<Item = RealTime>) {
+    /// Back to the base, when none of the tasks that are left is real-time.
+    pub(super) fn lower(&mut self, mut left: impl Iterator<Item = RealTime>) {
         if self.own > self.base && !left.any(|one| priority(one.policy).is_some()) {
             let base = if self.base == 0 { RtPolicy::Other } else { RtPolicy::Fifo { priority: self.base } };
             (self.set)(base);
@@ -60,9 +60,9 @@ impl Rank {
     }
 }
 
-/// What of these settings a task here could not have, each in its place: tried on a thread of its own, which ends after
-/// that.
-pub(super) fn tried(wishes: &[RealTime]) -> Vec<(usize, String)> {
+/// Which of these settings a task here could not have, each by its index: they are tried on a thread of its own, which
+/// ends after that.
+pub(super) fn refused_here(wishes: &[RealTime]) -> Vec<(usize, String)> {
     let one = |asked: &RealTime| {
         let applied = apply(*asked);
         let mut refused: Vec<String> = applied.refusals().map(ToString::to_string).collect();
@@ -116,36 +116,36 @@ mod tests {
         RealTime { policy: RtPolicy::Fifo { priority }, cpu: None }
     }
 
-    fn rank(set: fn(RtPolicy) -> bool) -> Rank {
-        Rank { base: 0, own: 0, set }
+    fn server_with(set: fn(RtPolicy) -> bool) -> ServerPriority {
+        ServerPriority { base: 0, own: 0, set }
     }
 
     #[test]
     fn the_server_stands_above_every_task_and_comes_down_after_them() {
-        let mut rank = rank(|_| true);
-        assert_eq!(rank.above(fifo(40)), (fifo(40), None));
-        assert_eq!(rank.own, 41);
-        assert_eq!(rank.above(fifo(10)), (fifo(10), None));
-        assert_eq!(rank.own, 41, "a lower task does not bring it down");
-        rank.settle([fifo(10)].into_iter());
-        assert_eq!(rank.own, 41);
-        rank.settle([RealTime { policy: RtPolicy::Other, cpu: Some(1) }].into_iter());
-        assert_eq!(rank.own, 0);
+        let mut server = server_with(|_| true);
+        assert_eq!(server.raise_above(fifo(40)), (fifo(40), None));
+        assert_eq!(server.own, 41);
+        assert_eq!(server.raise_above(fifo(10)), (fifo(10), None));
+        assert_eq!(server.own, 41, "a lower task does not bring it down");
+        server.lower([fifo(10)].into_iter());
+        assert_eq!(server.own, 41);
+        server.lower([RealTime { policy: RtPolicy::Other, cpu: Some(1) }].into_iter());
+        assert_eq!(server.own, 0);
     }
 
     #[test]
     fn a_task_at_the_top_gets_the_priority_below_the_server_and_is_told() {
-        let mut rank = rank(|_| true);
-        let (had, told) = rank.above(RealTime { policy: RtPolicy::RoundRobin { priority: 99 }, cpu: Some(1) });
+        let mut server = server_with(|_| true);
+        let (had, why) = server.raise_above(RealTime { policy: RtPolicy::RoundRobin { priority: 99 }, cpu: Some(1) });
         assert_eq!(had, RealTime { policy: RtPolicy::RoundRobin { priority: 98 }, cpu: Some(1) });
-        assert!(told.unwrap().starts_with("rr 99 was not applied"));
+        assert!(why.unwrap().starts_with("rr 99 was not applied"));
     }
 
     #[test]
     fn what_is_tried_for_one_wish_does_not_stay_for_the_next() {
         let other = RealTime { policy: RtPolicy::Other, cpu: None };
         let wishes = [other, RealTime { cpu: Some(100_000), ..other }, other, fifo(99), other];
-        let refused = tried(&wishes);
+        let refused = refused_here(&wishes);
         let places: Vec<usize> = refused.iter().map(|(place, _)| *place).collect();
         assert_eq!(places, [1, 3], "{refused:?}");
         assert_eq!(current().unwrap().policy, RtPolicy::Other, "and nothing of it reaches who asks");
@@ -153,8 +153,8 @@ mod tests {
 
     #[test]
     fn who_may_not_be_real_time_leaves_the_reason_to_the_task() {
-        let mut rank = rank(|_| false);
-        assert_eq!(rank.above(fifo(40)), (fifo(40), None));
+        let mut server = server_with(|_| false);
+        assert_eq!(server.raise_above(fifo(40)), (fifo(40), None));
     }
 
     proptest! {
@@ -162,13 +162,13 @@ mod tests {
         fn no_task_reaches_the_server(asked in proptest::collection::vec(1u8..=99, 1..8), limit in 2u8..=99) {
             thread_local!(static LIMIT: std::cell::Cell<u8> = const { std::cell::Cell::new(0) });
             LIMIT.set(limit);
-            let mut rank = rank(|wish| priority(wish).is_none_or(|priority| priority <= LIMIT.get()));
+            let mut server = server_with(|wish| priority(wish).is_none_or(|priority| priority <= LIMIT.get()));
             for wish in asked {
-                let (had, told) = rank.above(fifo(wish));
+                let (had, why) = server.raise_above(fifo(wish));
                 let had = priority(had.policy).unwrap();
                 // Beyond the limit the kernel refuses the task itself.
-                prop_assert!(had < rank.own || had > limit, "{wish} has {had}, the server {}", rank.own);
-                prop_assert_eq!(told.is_some(), had != wish);
+                prop_assert!(had < server.own || had > limit, "{wish} has {had}, the server {}", server.own);
+                prop_assert_eq!(why.is_some(), had != wish);
             }
         }
     }

@@ -1,10 +1,10 @@
-//! Keeps the connections of a run ready: what broke or was forgotten on the way is noticed, and connected again with its
-//! name looked up anew, before a task is due.
+//! Keeps the connections of a run ready: one that broke, or that a router on the way has dropped, is noticed and made again,
+//! with its name resolved again, before a task is due.
 //!
-//! Existing task servers take pings of HTTP/2 on an idle connection for abuse, so that they are asked a small question.
+//! Existing task servers take HTTP/2 pings on an idle connection for abuse, so they are sent a small call instead.
 
-use super::link::Link;
-use super::shared::Shared;
+use super::run_context::RunContext;
+use super::task_server::TaskServer;
 use crate::model::{Release, Task};
 use crate::rt::Monotonic;
 use crate::wire::TaskChannel;
@@ -13,23 +13,27 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often an idle connection is used; what forgets connections does so after minutes.
+/// How often an idle connection is used; firewalls and routers drop idle connections after minutes.
 const INTERVAL: Duration = Duration::from_secs(20);
-/// How long before the next instant of one of its tasks a server is looked at. What hangs is given up before the instant,
+/// How long before the next instant of one of its tasks a server is checked. A check that hangs is given up before the instant,
 /// and there is time to connect again.
 const AHEAD: Duration = Duration::from_secs(3);
-/// Bound on each look.
+/// Bound on each check.
 const BOUND: Duration = Duration::from_secs(1);
-/// Nothing is looked at more often than this.
+/// No server is checked more often than this.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Keeps all connections ready, for as long as it is polled.
-pub(super) async fn keep_warm(shared: Arc<Shared>, links: &[Arc<Link>], link_of: &[usize]) -> Infallible {
+pub(super) async fn keep_warm(
+    shared: Arc<RunContext>,
+    task_servers: &[Arc<TaskServer>],
+    server_of: &[usize],
+) -> Infallible {
     let shared = &shared;
-    let each = links.iter().enumerate().map(|(at, link)| {
+    let each = task_servers.iter().enumerate().map(|(at, server)| {
         let of =
-            move || shared.schedule.tasks.iter().zip(link_of).filter(move |(_, of)| **of == at).map(|(task, _)| task);
-        keep(&link.channel, shared.begin.start, of)
+            move || shared.schedule.tasks.iter().zip(server_of).filter(move |(_, of)| **of == at).map(|(task, _)| task);
+        keep(&server.channel, shared.start_time.monotonic, of)
     });
     join_all(each).await;
     // There are no connections.
@@ -55,7 +59,7 @@ async fn keep<'t, T: Iterator<Item = &'t Task>>(
     }
 }
 
-/// When a server is looked at next, in the time of the run: ahead of the next instant of its tasks, and now and then.
+/// When a server is checked next, in the time of the run: ahead of the next instant of its tasks, and now and then.
 fn next<'t>(last: Duration, now: Duration, releases: impl Iterator<Item = &'t Release>) -> Duration {
     let earliest = last + PAUSE;
     let due = releases.filter_map(|release| upcoming(release, now.max(earliest) + AHEAD)).min();
@@ -97,15 +101,15 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_looked_at_ahead_of_its_tasks_now_and_then_and_never_in_a_rush() {
-        let looked = |last: u32, now: u32, releases: &[Release]| next(S * last, S * now, releases.iter());
-        assert_eq!(looked(0, 0, &[]), INTERVAL);
-        assert_eq!(looked(0, 0, &[timed(3600, None)]), INTERVAL, "an hour is long for a connection");
-        assert_eq!(looked(3580, 3580, &[timed(3600, None)]), S * 3597, "and once more before its instant");
-        assert_eq!(looked(3597, 3597, &[timed(3600, None)]), S * 3597 + INTERVAL);
+    fn a_server_is_checked_ahead_of_its_tasks_now_and_then_and_never_in_a_rush() {
+        let checked = |last: u32, now: u32, releases: &[Release]| next(S * last, S * now, releases.iter());
+        assert_eq!(checked(0, 0, &[]), INTERVAL);
+        assert_eq!(checked(0, 0, &[timed(3600, None)]), INTERVAL, "an hour is long for a connection");
+        assert_eq!(checked(3580, 3580, &[timed(3600, None)]), S * 3597, "and once more before its instant");
+        assert_eq!(checked(3597, 3597, &[timed(3600, None)]), S * 3597 + INTERVAL);
         let often = [timed(0, Some((1, 10_000)))];
-        assert!(looked(100, 100, &often) >= S * 100 + PAUSE, "what is due all the time is not looked at all the time");
-        assert!(looked(100, 200, &often) <= S * 200, "one that took long is not made up for");
+        assert!(checked(100, 100, &often) >= S * 100 + PAUSE, "what is due all the time is not checked all the time");
+        assert!(checked(100, 200, &often) <= S * 200, "one that took long is not made up for");
     }
 
     #[tokio::test]
@@ -118,7 +122,7 @@ mod tests {
         let task = Task { release, ..task() };
         let warm = keep(&channel, begin, || std::iter::once(&task));
         let connected = async {
-            // Closed at once, as a server does that has been restarted in between; then left open.
+            // Closed immediately, as by a server that has been restarted in between; then left open.
             drop(listener.accept().await.unwrap());
             listener.accept().await.unwrap()
         };

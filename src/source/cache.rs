@@ -16,7 +16,7 @@ use std::sync::atomic::AtomicBool;
 
 /// A repository on this machine, or the local clone of a remote one. It is opened anew for each request (well under a
 /// millisecond), so a repository that was replaced, repacked or recreated meanwhile needs no special care.
-pub(super) struct Store {
+pub(super) struct RepositoryCache {
     /// Where git objects are: the user's repository, or our clone.
     pub path: PathBuf,
     /// Present for a remote repository.
@@ -26,7 +26,7 @@ pub(super) struct Store {
     folder: String,
 }
 
-impl Store {
+impl RepositoryCache {
     /// `stop` ends transfers and waits early.
     pub(super) fn new(config: &SourceConfig, stop: Arc<AtomicBool>, progress: Progress) -> Result<Self, SourceError> {
         let folder = clean_folder(&config.path)?;
@@ -141,7 +141,7 @@ pub(super) fn origin(path: &Path) -> Option<String> {
     Some(remote.url().ok()?.parse::<Address>().ok()?.to_string())
 }
 
-/// The git folder of the repository at `path` or above it, so that later looks do not search again.
+/// The git folder of the repository at `path` or above it, so that it is not searched for again.
 fn git_dir(path: &Path) -> Result<PathBuf, SourceError> {
     let repo = open_local(path)?;
     repo.path().canonicalize().map_err(|source| SourceError::Folder { path: repo.path().to_owned(), source })
