@@ -1,6 +1,6 @@
 //! The tasks of a schedule: times, deadlines, real-time settings and parameters.
 
-use super::Context;
+use super::Resolver;
 use super::schedule::WrittenNeed;
 use super::servers::Servers;
 use crate::manifest::cursor::Cursor;
@@ -54,7 +54,7 @@ impl<'a> Scope<'_, 'a> {
     }
 }
 
-impl Context<'_> {
+impl Resolver<'_> {
     /// A task of a schedule, and what it names as its dependencies.
     pub(super) fn timeline_task<'a>(
         &mut self,
