@@ -50,11 +50,13 @@ pub(super) fn link(tree: &FileTree, files: Files) -> Result<Desired, Report> {
             Raw::Settings(_) => {}
         }
     }
+    // Before the schedules: while files have mistakes, a task server that is not found may stand in one of them.
     unique(&mut cx, &resolved);
     let broken = !cx.mistakes.is_empty();
     let schedules = schedules(&mut cx, timelines, &Servers::new(&resolved, broken));
     let edges = waits::edges(&mut cx, &resolved, broken);
     waits::cycles(&mut cx, &edges);
+    // Before the checks of single services: what is waited for until its end is not restarted.
     waits::completions(&mut cx, &mut resolved, &edges);
     for deployment in &resolved {
         for draft in &deployment.drafts {

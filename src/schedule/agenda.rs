@@ -12,16 +12,20 @@ use std::time::Duration;
 /// of the daemon loses no run.
 pub const ON_TIME: Duration = Duration::from_secs(10);
 
-/// At most this many missed due times run late, whatever `RunAll` asks for.
+/// At most this many missed due times run late, whatever `RunAll` asks for: they run one after the other, and a schedule of
+/// every minute that was away for a month would otherwise be busy with the past for weeks.
 pub const CATCH_UP_LIMIT: u32 = 1000;
 
-/// Missed due times are counted up to this; a count that is equal to it means «at least».
+/// Missed due times are counted up to this; a count that is equal to it means «at least». Counting walks the cadence back
+/// one due time after the other, and a cadence of every second has 31 million in a year.
 pub const MISSED_LIMIT: u64 = 1000;
 
-/// At most this many runs of a schedule wait for an earlier one; further ones are skipped.
+/// At most this many runs of a schedule wait for an earlier one; further ones are skipped. Where runs last longer than the
+/// time between two due times, the queue grows for ever, and what is in it becomes ever later.
 pub const QUEUE_LIMIT: usize = 100;
 
-/// At most this many runs of a schedule with `overlap: allow` go on at once; further ones are skipped.
+/// At most this many runs of a schedule with `overlap: allow` are in progress at the same time; further ones are skipped: each
+/// has threads and connections of its own.
 pub const ALLOWED_AT_ONCE: usize = 32;
 
 /// What is due.

@@ -7,7 +7,7 @@ use super::timeline::{Lane, Verdict};
 use crate::model::{DeadlineFrom, Schedule, Task};
 use std::time::Duration;
 
-/// Steps of the simulation that says what is planned; what comes after them is not drawn.
+/// Steps of the simulation that says what is planned; what comes after them is not drawn: a picture has not that many columns.
 const STEPS: usize = 100_000;
 
 /// What a schedule plans: every task takes as long as its file says, and succeeds.

@@ -5,7 +5,7 @@ use crate::manifest::cursor::Cursor;
 use crate::manifest::suggest::nearest;
 use crate::model::{FileEntry, FileKind, FileTree};
 
-/// Mistakes for which suggestions are looked up.
+/// Mistakes for which suggestions are looked up: each compares all candidates, and nobody reads more of them.
 pub(in crate::manifest) const SUGGESTED: usize = 100;
 
 impl<'t> Resolver<'t> {

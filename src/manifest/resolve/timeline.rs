@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 const PRIORITY: u8 = 50;
 const RT_PRIORITY: u8 = 50;
-/// Occurrences of one periodic task in one run.
+/// Occurrences of one periodic task in one run; a count above it is taken for a mistake.
 const OCCURRENCES: u32 = 10_000_000;
 /// The kernel's own bound on the runtime of `SCHED_DEADLINE` (`DL_SCALE`: 1024 ns).
 const RUNTIME: Duration = Duration::from_nanos(1024);

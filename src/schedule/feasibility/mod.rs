@@ -36,6 +36,7 @@ pub fn feasibility(schedule: &Schedule, cpus: Option<u32>) -> Vec<Finding> {
     }
     let run = ExpectedRun::new(&schedule.tasks);
     let mut cut = BTreeSet::new();
+    // Deadlines first: a task that cannot hold its own is not blamed on the others that share its CPU.
     let (mut findings, judged) = deadline::check(&run);
     findings.extend(address::check(&run, &mut cut));
     findings.extend(cpu::check(&run, cpus));

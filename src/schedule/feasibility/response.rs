@@ -11,10 +11,11 @@ use crate::model::{DeadlineFrom, RtPolicy};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Steps of the recurrence for one task, over all its occurrences; fewer when many tasks share a CPU.
+/// Steps of the recurrence for one task, over all its occurrences; fewer when many tasks share a CPU. Near full load a busy
+/// period is as long as all periods multiplied, so that the recurrence would not end in useful time.
 const MAX_STEPS: usize = 20_000;
 
-/// Terms of the recurrence that are computed for one CPU, about.
+/// About so many terms of the recurrence are computed for one CPU, because every commit that is checked waits for them.
 const MAX_TERMS: usize = 5_000_000;
 
 /// The period of a task that runs once: longer than any window.

@@ -6,7 +6,7 @@ use crate::schedule::units::exact;
 use std::fmt;
 use std::time::Duration;
 
-/// So many names are told in a sentence; `tasks` has them all.
+/// So many names stand in a sentence, which has to stay readable; `tasks` has them all.
 const MAX_NAMES: usize = 6;
 
 impl fmt::Display for Finding {

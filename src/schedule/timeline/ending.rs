@@ -7,9 +7,10 @@ use super::timers::{NEVER, Nanos};
 use crate::model::{On, OnDeadline};
 use std::time::Duration;
 
-/// What the answer to a request to stop may take beyond the grace itself.
+/// What the answer to a request to stop may take beyond the grace itself: a task that uses its whole grace must not be ended
+/// by force because its answer is still on the way.
 const STOP_MARGIN: Nanos = 500_000_000;
-/// How long the end of a task that was ended by force is waited for.
+/// How long the end of a task that was ended by force is waited for. Its server may be gone, and a run must end.
 const KILL_WAIT: Nanos = 5_000_000_000;
 
 impl Timeline {
