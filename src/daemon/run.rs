@@ -203,7 +203,7 @@ fn announce(config: &Config, installation: &str) {
         engine = config.engine.endpoint(),
         state_dir = %config.state_dir.display(),
         installation,
-        "the daemon starts"
+        "daemon starting"
     );
 }
 

@@ -1,15 +1,13 @@
-//! What a single service cannot be, and circles of services that wait for each other.
+//! What a single service cannot be.
 
-use super::circles::{NAMED, circles, way_round};
-use super::link::Edge;
-use super::resolve::{Context, Draft, meaning};
-use crate::model::{Field, FieldKind as K, Mount, ServiceRef};
+use super::resolve::{Draft, Resolver, meaning};
+use crate::model::{Field, FieldKind as K, Mount};
 
 /// The least memory that the engine takes.
 const LEAST_MEMORY: u64 = 6 << 20;
 
 /// Mistakes within one service.
-pub(super) fn service(cx: &mut Context<'_>, draft: &Draft<'_>) {
+pub(super) fn service(cx: &mut Resolver<'_>, draft: &Draft<'_>) {
     memory(cx, draft);
     network_mode(cx, draft);
     read_only(cx, draft);
@@ -22,7 +20,7 @@ pub(super) fn service(cx: &mut Context<'_>, draft: &Draft<'_>) {
     }
 }
 
-fn memory(cx: &mut Context<'_>, draft: &Draft<'_>) {
+fn memory(cx: &mut Resolver<'_>, draft: &Draft<'_>) {
     let limits = &draft.spec.resources;
     let mut wrong = |kind: K, message: String, help: &str| {
         cx.add(meaning("impossible-resources", &draft.place(&Field::one(kind)), message).help(help));
@@ -55,7 +53,7 @@ fn memory(cx: &mut Context<'_>, draft: &Draft<'_>) {
     }
 }
 
-fn network_mode(cx: &mut Context<'_>, draft: &Draft<'_>) {
+fn network_mode(cx: &mut Resolver<'_>, draft: &Draft<'_>) {
     let Some(mode) = draft.spec.network_mode.as_deref() else { return };
     let Some(port) = draft.spec.ports.iter().next() else { return };
     let field = Field::of(K::Port, format!("{}/{}", port.container_port, port.protocol.as_str()));
@@ -69,7 +67,7 @@ fn network_mode(cx: &mut Context<'_>, draft: &Draft<'_>) {
 }
 
 /// The engine places a config file into the container's root file system, which it cannot when that is read-only.
-fn read_only(cx: &mut Context<'_>, draft: &Draft<'_>) {
+fn read_only(cx: &mut Resolver<'_>, draft: &Draft<'_>) {
     if !draft.spec.read_only {
         return;
     }
@@ -98,7 +96,7 @@ fn read_only(cx: &mut Context<'_>, draft: &Draft<'_>) {
 }
 
 /// What only one container can have.
-fn replicas(cx: &mut Context<'_>, draft: &Draft<'_>) {
+fn replicas(cx: &mut Resolver<'_>, draft: &Draft<'_>) {
     if draft.replicas < 2 {
         return;
     }
@@ -118,27 +116,4 @@ fn replicas(cx: &mut Context<'_>, draft: &Draft<'_>) {
         );
         cx.add(meaning("replicas-clash", &draft.place(&field), message).help(help));
     }
-}
-
-/// Services that wait for each other, each circle with its way round.
-pub(super) fn cycles(cx: &mut Context<'_>, edges: &[Edge<'_>]) {
-    for round in circles(edges, |edge| (&edge.from, &edge.to)) {
-        report_cycle(cx, edges, &round);
-    }
-}
-
-fn report_cycle(cx: &mut Context<'_>, edges: &[Edge<'_>], round: &[usize]) {
-    let round: Vec<&Edge<'_>> = round.iter().filter_map(|at| edges.get(*at)).collect();
-    let Some(head) = round.first() else { return };
-    let same = round.iter().all(|edge| edge.from.deployment == head.from.deployment);
-    let name = |service: &ServiceRef| if same { service.service.to_string() } else { service.to_string() };
-    let names: Vec<String> = round.iter().map(|edge| name(&edge.from)).collect();
-    let message = format!("these services wait for each other: {}", way_round(&names));
-    let places: Vec<String> = round
-        .iter()
-        .take(NAMED)
-        .map(|edge| format!("{} waits for {} at {}", name(&edge.from), name(&edge.to), edge.at.place()))
-        .collect();
-    let mistake = meaning("dependency-cycle", &head.at.place(), message).label("part of the cycle");
-    cx.add(mistake.help(format!("remove one of them: {}", places.join("; "))));
 }

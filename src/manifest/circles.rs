@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Circles above this number are not told: they have few causes.
+/// Circles above this number are not reported: they have few causes.
 const LIMIT: usize = 20;
 
 /// Members of a circle that are named.

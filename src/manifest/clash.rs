@@ -1,12 +1,12 @@
 //! What two services or deployments cannot both have: host ports, container names, networks and volumes.
 
-use super::resolve::{Context, Draft, Resolved, meaning};
+use super::resolve::{Draft, Resolved, Resolver, meaning};
 use super::text::Place;
 use crate::model::{Field, FieldKind, PortBinding, Protocol};
 use std::collections::BTreeMap;
 
 /// Mistakes between services and between deployments.
-pub(super) fn clashes(cx: &mut Context<'_>, resolved: &[Resolved<'_>]) {
+pub(super) fn clashes(cx: &mut Resolver<'_>, resolved: &[Resolved<'_>]) {
     ports(cx, resolved);
     names(cx, resolved);
     shared(cx, resolved);
@@ -21,7 +21,7 @@ fn apart(one: &PortBinding, other: &PortBinding) -> bool {
     matches!((&one.host_ip, &other.host_ip), (Some(one), Some(other)) if one != other)
 }
 
-fn ports(cx: &mut Context<'_>, resolved: &[Resolved<'_>]) {
+fn ports(cx: &mut Resolver<'_>, resolved: &[Resolved<'_>]) {
     type Taken<'r, 'a> = (&'r PortBinding, &'r Resolved<'a>, &'r Draft<'a>);
     let mut taken: BTreeMap<(u16, Protocol), Vec<Taken<'_, '_>>> = BTreeMap::new();
     for deployment in resolved {
@@ -53,7 +53,7 @@ fn ports(cx: &mut Context<'_>, resolved: &[Resolved<'_>]) {
 }
 
 /// Names of containers: fixed ones, and `<deployment>-<service>-<slot>`, of which only the part before the slot is kept.
-fn names(cx: &mut Context<'_>, resolved: &[Resolved<'_>]) {
+fn names(cx: &mut Resolver<'_>, resolved: &[Resolved<'_>]) {
     let mut fixed: BTreeMap<&str, (&Resolved<'_>, &Draft<'_>)> = BTreeMap::new();
     let mut derived: BTreeMap<String, (&Resolved<'_>, &Draft<'_>)> = BTreeMap::new();
     let mut clash = |name: &str, first: (&Resolved<'_>, &Draft<'_>), second: &Draft<'_>| {
@@ -97,7 +97,7 @@ fn names(cx: &mut Context<'_>, resolved: &[Resolved<'_>]) {
 }
 
 /// Networks and volumes of one name are one object on the engine, so deployments must agree on them.
-fn shared(cx: &mut Context<'_>, resolved: &[Resolved<'_>]) {
+fn shared(cx: &mut Resolver<'_>, resolved: &[Resolved<'_>]) {
     let mut networks = BTreeMap::new();
     let mut volumes = BTreeMap::new();
     for deployment in resolved {

@@ -1,5 +1,6 @@
 //! Which files are manifests, what kind each is, and its checked content.
 
+use super::classify::{Class, Content, Format, Hint, ROOT_KEYS, below_root, classify, hint, is_compose};
 use super::conform::{Conformed, conform, prune};
 use super::raw::builder::BuilderFile;
 use super::raw::deployment::{Deployment, DeploymentFile};
@@ -9,29 +10,11 @@ use super::raw::typed;
 use super::report::{Certainty, Diagnostic};
 use super::schema::Kind;
 use super::shape::Shape;
-use super::suggest::{alternatives, nearest};
 use super::text::{Place, SourceFile};
 use super::tree::{Key, Node, Value};
 use super::{kdl, parallel, yaml};
 use crate::model::{FileEntry, FileKind, FileTree, Location, Notice};
 use std::sync::Arc;
-
-/// What a file is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Content {
-    /// A deployment under its root key.
-    Deployment,
-    /// A deployment without its root key.
-    Fragment,
-    /// A schedule under its root key.
-    Schedule,
-    /// A schedule without its root key.
-    Timeline,
-    /// A builder file.
-    Builder,
-    /// The repo's settings.
-    Settings,
-}
 
 /// The values of a manifest, as they stand in it.
 #[derive(Debug)]
@@ -76,7 +59,6 @@ pub(super) struct Files {
 
 /// The folders whose YAML and KDL files are manifests by habit.
 const FOLDERS: [&str; 3] = ["deployments", "schedules", "nodes"];
-const ROOT_KEYS: [&str; 5] = ["deployment", "builder", "schedule", "nodes", "clusters"];
 
 /// The names of the settings file; one of them may be there.
 const SETTINGS: [&str; 3] = ["setpoint.kdl", "setpoint.yaml", "setpoint.yml"];
@@ -107,28 +89,6 @@ enum Read {
     Unreadable,
 }
 
-/// YAML or KDL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Yaml,
-    Kdl,
-}
-
-impl Format {
-    fn of(path: &str) -> Option<Self> {
-        match path.rsplit_once('.')?.1 {
-            "yaml" | "yml" => Some(Self::Yaml),
-            "kdl" => Some(Self::Kdl),
-            _ => None,
-        }
-    }
-}
-
-fn is_compose(name: &str) -> bool {
-    let stem = name.split('.').next().unwrap_or(name);
-    !name.ends_with(".kdl") && (stem == "compose" || stem == "docker-compose" || stem.starts_with("docker-compose-"))
-}
-
 /// The text of a file.
 fn text<'a>(path: &str, entry: &'a FileEntry) -> Result<&'a str, Box<Diagnostic>> {
     if entry.kind == FileKind::Symlink {
@@ -156,29 +116,6 @@ fn text<'a>(path: &str, entry: &'a FileEntry) -> Result<&'a str, Box<Diagnostic>
         let mistake = Diagnostic::of_file("not-utf8", path, message).help("save the file as UTF-8");
         Box::new(Diagnostic { location: at, ..mistake })
     })
-}
-
-/// What the lines of a file outside the habitual folders make of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hint {
-    /// A line starts with a root key of ours.
-    Manifest,
-    /// A line starts with a key that other tools have too.
-    Perhaps,
-}
-
-fn hint(text: &str) -> Option<Hint> {
-    let mut hint = None;
-    for line in text.lines() {
-        let word = line.split([':', ' ', '{', '"']).next().unwrap_or_default();
-        if ROOT_KEYS.contains(&word) {
-            return Some(Hint::Manifest);
-        }
-        if matches!(word, "tasks" | "services" | "task" | "service") {
-            hint = Some(Hint::Perhaps);
-        }
-    }
-    hint
 }
 
 impl Files {
@@ -254,9 +191,9 @@ impl Files {
                             .push(Diagnostic::new("wrong-type", Certainty::Format, &place, message).help(help));
                         return Read::Done;
                     }
-                    let class = self.classify(source, &keys, habitual, is_settings, Some(&tree));
-                    if let Some(class) = class {
-                        self.checked(source, class, |_, _, _| tree);
+                    let content = self.content(source, &keys, habitual, is_settings, Some(&tree));
+                    if let Some(content) = content {
+                        self.checked(source, content, |_, _, _| tree);
                     }
                 }
             },
@@ -276,9 +213,9 @@ impl Files {
                     let draft = (!rooted).then(|| {
                         document.tree(source, Kind::Deployment.shapes(), below_root(Kind::Deployment), &mut Vec::new())
                     });
-                    let class = self.classify(source, &keys, habitual, is_settings, draft.as_deref());
-                    if let Some(class) = class {
-                        self.checked(source, class, |kind, shape, mistakes| {
+                    let content = self.content(source, &keys, habitual, is_settings, draft.as_deref());
+                    if let Some(content) = content {
+                        self.checked(source, content, |kind, shape, mistakes| {
                             document.tree(source, kind.shapes(), shape, mistakes)
                         });
                     }
@@ -289,7 +226,7 @@ impl Files {
     }
 
     /// What a file is; `None` when it is left alone or was reported.
-    fn classify(
+    fn content(
         &mut self,
         source: &Arc<SourceFile>,
         keys: &[Key],
@@ -297,51 +234,22 @@ impl Files {
         is_settings: bool,
         tree: Option<&Node>,
     ) -> Option<Content> {
-        let path = source.path();
         if is_settings {
             return Some(Content::Settings);
         }
-        let has = |name: &str| keys.iter().any(|key| &*key.text == name);
-        if has("deployment") {
-            return Some(Content::Deployment);
-        }
-        if has("builder") {
-            return Some(Content::Builder);
-        }
-        if has("schedule") {
-            return Some(Content::Schedule);
-        }
-        if has("nodes") || has("clusters") {
-            self.notice(path, "nodes and clusters are not yet supported: the file was checked for its syntax only");
-            return None;
-        }
-        let Shape::Object(object) = Kind::Deployment.shapes().resolve(below_root(Kind::Deployment)) else {
-            return None;
-        };
-        let known = |name: &str| object.property(name).is_some() || object.property(&format!("{name}s")).is_some();
-        if tree.is_some_and(is_schedule) {
-            return Some(Content::Timeline);
-        }
-        if habitual {
-            if keys.iter().any(|key| known(&key.text)) {
-                return Some(Content::Fragment);
+        match classify(source, keys, habitual, tree) {
+            Class::Manifest(content) => Some(content),
+            Class::Unsupported => {
+                let text = "nodes and clusters are not yet supported: the file was checked for its syntax only";
+                self.notice(source.path(), text);
+                None
             }
-            let first = keys.first()?;
-            let place = Place { source: Arc::clone(source), span: first.span };
-            let candidates = ROOT_KEYS.into_iter().chain(object.properties.keys().map(String::as_str));
-            let label = match nearest(&first.text, candidates) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "not a root key".to_owned(),
-            };
-            let help = format!("start the file with {}; other files belong in another folder", alternatives(ROOT_KEYS));
-            let message = format!("unknown root key `{}`", first.text);
-            let mistake = Diagnostic::new("unknown-root-key", Certainty::Format, &place, message);
-            self.mistakes.push(mistake.label(label).help(help));
-            return None;
+            Class::Foreign => None,
+            Class::Mistake(mistake) => {
+                self.mistakes.push(mistake);
+                None
+            }
         }
-        // Elsewhere a file must look like a deployment beyond doubt: other tools have `services` and `tasks` too.
-        let listed = |name: &str| tree.and_then(|tree| tree.get(name)).is_some_and(|(_, list)| looks_like_ours(list));
-        (listed("services") || listed("tasks")).then_some(Content::Fragment)
     }
 
     /// Checks a file of known kind and keeps it when it has no mistake.
@@ -351,14 +259,7 @@ impl Files {
         content: Content,
         tree: impl FnOnce(Kind, &'static Shape, &mut Vec<Diagnostic>) -> Arc<Node>,
     ) {
-        let (kind, shape) = match content {
-            Content::Deployment => (Kind::Deployment, Kind::Deployment.shapes().root()),
-            Content::Fragment => (Kind::Deployment, below_root(Kind::Deployment)),
-            Content::Schedule => (Kind::Schedule, Kind::Schedule.shapes().root()),
-            Content::Timeline => (Kind::Schedule, below_root(Kind::Schedule)),
-            Content::Builder => (Kind::Builder, Kind::Builder.shapes().root()),
-            Content::Settings => (Kind::Settings, Kind::Settings.shapes().root()),
-        };
+        let (kind, shape) = content.schema();
         let mut mistakes = Vec::new();
         let tree = tree(kind, shape, &mut mistakes);
         let Conformed { json, dropped } = conform(source, kind.shapes(), shape, &tree, &mut mistakes);
@@ -381,33 +282,4 @@ impl Files {
         }
         self.mistakes.extend(mistakes);
     }
-}
-
-/// What stands under the root key of a kind of file.
-fn below_root(kind: Kind) -> &'static Shape {
-    let shapes = kind.shapes();
-    match shapes.root() {
-        Shape::Object(object) => {
-            object.properties.get(kind.name()).map_or(shapes.root(), |shape| shapes.resolve(shape))
-        }
-        root => root,
-    }
-}
-
-/// Whether a file without root key is a schedule: its tasks say when, not where from.
-fn is_schedule(tree: &Node) -> bool {
-    let Some((_, tasks)) = tree.get("tasks") else { return false };
-    let has = |names: &[&str]| {
-        tasks
-            .items()
-            .iter()
-            .any(|task| task.entries().iter().any(|(key, _)| names.contains(&key.text.replace('-', "_").as_str())))
-    };
-    has(&["address", "mode", "scheduled_time_us", "deadline_us", "parameters"])
-        && !has(&["container_name", "task_type", "port", "image", "dockerfile", "hostname"])
-}
-
-/// A list of maps with an `id`.
-fn looks_like_ours(list: &Node) -> bool {
-    !list.items().is_empty() && list.items().iter().all(|item| item.get("id").is_some())
 }

@@ -1,15 +1,13 @@
-//! All files together: names that must be unique, services that wait for each other, and the finished [`Desired`].
+//! All files together: names that must be unique, and the finished [`Desired`].
 
 use super::cursor::Cursor;
 use super::files::{Files, Raw};
 use super::report::{Certainty, Diagnostic, Report};
-use super::resolve::paths::SUGGESTED;
-use super::resolve::{self, Context, Draft, Resolved, Servers, meaning};
-use super::suggest::nearest;
-use super::{check, clash, raw};
+use super::resolve::{self, Draft, Resolved, Resolver, Servers, meaning};
+use super::{check, clash, raw, waits};
 use crate::model::{
-    Condition, Dependency, DeploymentName, Desired, Field, FieldKind, FileTree, Order, Restart, Schedule, ScheduleName,
-    Service, ServiceId, ServiceRef, Settings,
+    Condition, Dependency, DeploymentName, Desired, FileTree, Order, Schedule, ScheduleName, Service, ServiceId,
+    ServiceRef, Settings,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +18,7 @@ use std::sync::Arc;
 /// The report of all mistakes.
 pub(super) fn link(tree: &FileTree, files: Files) -> Result<Desired, Report> {
     let Files { manifests, mistakes, notices } = files;
-    let mut cx = Context { tree, mistakes, notices, env_files: BTreeSet::new() };
+    let mut cx = Resolver { tree, mistakes, notices, env_files: BTreeSet::new() };
     let mut settings = Settings::default();
     let partial = Partial {
         files: manifests.iter().filter(|file| file.partial).map(|file| Arc::clone(file.source.path())).collect(),
@@ -52,12 +50,14 @@ pub(super) fn link(tree: &FileTree, files: Files) -> Result<Desired, Report> {
             Raw::Settings(_) => {}
         }
     }
+    // Before the schedules: while files have mistakes, a task server that is not found may stand in one of them.
     unique(&mut cx, &resolved);
     let broken = !cx.mistakes.is_empty();
     let schedules = schedules(&mut cx, timelines, &Servers::new(&resolved, broken));
-    let edges = wait_edges(&mut cx, &resolved, broken);
-    check::cycles(&mut cx, &edges);
-    completions(&mut cx, &mut resolved, &edges);
+    let edges = waits::edges(&mut cx, &resolved, broken);
+    waits::cycles(&mut cx, &edges);
+    // Before the checks of single services: what is waited for until its end is not restarted.
+    waits::completions(&mut cx, &mut resolved, &edges);
     for deployment in &resolved {
         for draft in &deployment.drafts {
             check::service(&mut cx, draft);
@@ -98,7 +98,7 @@ pub(super) fn link(tree: &FileTree, files: Files) -> Result<Desired, Report> {
 
 /// The schedules by their names, which are unique.
 fn schedules(
-    cx: &mut Context<'_>,
+    cx: &mut Resolver<'_>,
     timelines: Vec<(raw::schedule::Schedule, Cursor<'_>)>,
     servers: &Servers,
 ) -> BTreeMap<ScheduleName, Schedule> {
@@ -145,21 +145,8 @@ impl Partial {
     }
 }
 
-/// A service waits for another.
-#[derive(Clone, Debug)]
-pub(super) struct Edge<'a> {
-    /// Who waits.
-    pub from: ServiceRef,
-    /// For whom.
-    pub to: ServiceRef,
-    /// Until what.
-    pub condition: Condition,
-    /// Where it is written.
-    pub at: Cursor<'a>,
-}
-
 /// Names of deployments, and ids of services within one, are unique.
-fn unique(cx: &mut Context<'_>, resolved: &[Resolved<'_>]) {
+fn unique(cx: &mut Resolver<'_>, resolved: &[Resolved<'_>]) {
     let mut deployments: BTreeMap<&DeploymentName, &Resolved<'_>> = BTreeMap::new();
     for deployment in resolved {
         let name = &deployment.deployment.name;
@@ -180,130 +167,6 @@ fn unique(cx: &mut Context<'_>, resolved: &[Resolved<'_>]) {
                 cx.add(mistake.also(first.at.key("id").place(), "first here"));
             } else {
                 services.insert(&draft.id, draft);
-            }
-        }
-    }
-}
-
-/// Every wait with both ends; one that names nothing is a mistake. References into other deployments are not judged while
-/// some file could not be read: what they name may stand in it.
-fn wait_edges<'a>(cx: &mut Context<'_>, resolved: &[Resolved<'a>], broken: bool) -> Vec<Edge<'a>> {
-    let index: BTreeMap<&DeploymentName, BTreeSet<&ServiceId>> = resolved
-        .iter()
-        .map(|deployment| (&deployment.deployment.name, deployment.drafts.iter().map(|draft| &draft.id).collect()))
-        .collect();
-    let mut edges = joins(resolved);
-    for deployment in resolved {
-        let own = &deployment.deployment.name;
-        for draft in &deployment.drafts {
-            for wait in &draft.waits {
-                let (name, service) = match wait.target.split_once('/') {
-                    Some((name, service)) => (DeploymentName::new(name), ServiceId::new(service)),
-                    None => (own.clone(), ServiceId::new(&*wait.target)),
-                };
-                let from = ServiceRef { deployment: own.clone(), service: draft.id.clone() };
-                let Some(services) = index.get(&name) else {
-                    if !broken {
-                        let near = nearest(name.as_str(), index.keys().map(|name| name.as_str()));
-                        let near = near.map(|near| format!("{near}/{service}"));
-                        let message = format!("there is no deployment `{name}`");
-                        cx.add(unknown(
-                            "unknown-deployment",
-                            wait.at,
-                            message,
-                            near.as_deref(),
-                            "name a deployment of this repo",
-                        ));
-                    }
-                    continue;
-                };
-                if !services.contains(&service) {
-                    if broken && name != *own {
-                        continue;
-                    }
-                    let looked_at = if cx.mistakes.len() < SUGGESTED { services.len() } else { 0 };
-                    let candidates =
-                        services.iter().take(looked_at).map(|id| id.as_str()).filter(|id| *id != draft.id.as_str());
-                    let near = nearest(service.as_str(), candidates);
-                    let near = near.map(|near| if name == *own { near.to_owned() } else { format!("{name}/{near}") });
-                    let message = if name == *own {
-                        format!("`{service}` is not a service of this deployment")
-                    } else {
-                        format!("`{service}` is not a service of `{name}`")
-                    };
-                    let known: Vec<&str> = services.iter().take(20).map(|id| id.as_str()).collect();
-                    let more = if services.len() > known.len() { ", …" } else { "" };
-                    let help = format!("its services are {}{more}", known.join(", "));
-                    cx.add(unknown("unknown-service", wait.at, message, near.as_deref(), &help));
-                    continue;
-                }
-                let to = ServiceRef { deployment: name, service };
-                edges.push(Edge { from, to, condition: wait.condition, at: wait.at });
-            }
-        }
-    }
-    edges
-}
-
-/// Who shares a namespace of another (`container:<name>`) waits until that one runs.
-fn joins<'a>(resolved: &[Resolved<'a>]) -> Vec<Edge<'a>> {
-    let all = || {
-        resolved.iter().flat_map(|deployment| {
-            let name = &deployment.deployment.name;
-            deployment.drafts.iter().map(move |draft| (name, draft))
-        })
-    };
-    let reference =
-        |name: &DeploymentName, draft: &Draft<'_>| ServiceRef { deployment: name.clone(), service: draft.id.clone() };
-    let mut edges = Vec::new();
-    for (name, draft) in all() {
-        for (kind, container) in draft.spec.joined() {
-            let holder = all().find(|(name, holder)| match &holder.container_name {
-                Some(fixed) => fixed == container,
-                None => (1..=holder.replicas).any(|slot| holder.id.container_name(name, slot) == container),
-            });
-            if let Some((there, holder)) = holder {
-                let (from, to) = (reference(name, draft), reference(there, holder));
-                edges.push(Edge { from, to, condition: Condition::Started, at: draft.at.key(kind.as_str()) });
-            }
-        }
-    }
-    edges
-}
-
-/// A reference to nothing.
-pub(super) fn unknown(
-    code: &'static str,
-    at: Cursor<'_>,
-    message: String,
-    near: Option<&str>,
-    help: &str,
-) -> Diagnostic {
-    let mistake = meaning(code, &at.place(), message);
-    match near {
-        Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write `{near}`, or remove it")),
-        None => mistake.label("no such name").help(help),
-    }
-}
-
-/// What others wait to complete runs to its end: it is not restarted, and a policy that restarts it is a mistake.
-fn completions(cx: &mut Context<'_>, resolved: &mut [Resolved<'_>], edges: &[Edge<'_>]) {
-    let mut waits: BTreeMap<&ServiceRef, Cursor<'_>> = BTreeMap::new();
-    for edge in edges.iter().filter(|edge| edge.condition == Condition::Completed) {
-        waits.entry(&edge.to).or_insert(edge.at);
-    }
-    for deployment in resolved {
-        for draft in &mut deployment.drafts {
-            let id = ServiceRef { deployment: deployment.deployment.name.clone(), service: draft.id.clone() };
-            let Some(at) = waits.get(&id) else { continue };
-            if !draft.restart_given {
-                draft.spec.restart = Restart::No;
-            } else if matches!(draft.spec.restart, Restart::Always | Restart::UnlessStopped) {
-                let message =
-                    format!("`{}` is restarted whenever it ends, but others wait for it to complete", draft.id);
-                let help = "set `restart: no` or `on-failure`, or wait for `started` or `healthy`";
-                let place = draft.place(&Field::one(FieldKind::Restart));
-                cx.add(meaning("never-completes", &place, message).help(help).also(at.place(), "waited for here"));
             }
         }
     }

@@ -11,6 +11,7 @@
 mod check;
 mod circles;
 mod clash;
+mod classify;
 mod conform;
 mod cursor;
 mod daemon;
@@ -28,6 +29,7 @@ pub mod shape;
 mod suggest;
 mod text;
 pub mod tree;
+mod waits;
 pub mod yaml;
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! Words for messages: what was probably meant, and what could stand there.
 
+use super::cursor::Cursor;
+use super::report::{Certainty, Diagnostic};
+
 /// The word that was probably meant.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase().replace('-', "_");
@@ -20,5 +23,20 @@ pub(super) fn alternatives<'a>(words: impl IntoIterator<Item = &'a str>) -> Stri
         Some((last, [])) => last.clone(),
         Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
         None => String::new(),
+    }
+}
+
+/// A mistake: a reference to something that does not exist.
+pub(super) fn unknown(
+    code: &'static str,
+    at: Cursor<'_>,
+    message: String,
+    near: Option<&str>,
+    help: &str,
+) -> Diagnostic {
+    let mistake = Diagnostic::new(code, Certainty::Meaning, &at.place(), message);
+    match near {
+        Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write `{near}`, or remove it")),
+        None => mistake.label("no such name").help(help),
     }
 }

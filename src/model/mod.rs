@@ -17,6 +17,8 @@ mod secrecy;
 mod settings;
 mod spec;
 mod suffix;
+mod target;
+mod task;
 mod text;
 mod time;
 mod tree;
@@ -38,10 +40,7 @@ pub use observed::{
 };
 pub use plain::{coloured, plain};
 pub use quantity::{QuantityError, cpus_text, duration_text, nanos, parse_cpus, parse_duration, parse_size, size_text};
-pub use schedule::{
-    Deadline, DeadlineFrom, FeasibilityPolicy, Missed, Need, On, OnDeadline, Overlap, RealTime, Release, Repeat,
-    RtPolicy, Schedule, Start, Target, Task, TaskAddress, TaskProtocol,
-};
+pub use schedule::{FeasibilityPolicy, Missed, Overlap, Schedule, Start};
 pub use secrecy::{HIDDEN, looks_secret, masked, masked_lines, shown};
 pub use settings::{DriftPolicy, OnFailure, Order, Prune, Settings, StrategyKind};
 pub use spec::{
@@ -49,5 +48,7 @@ pub use spec::{
     Resources, Restart, Test, Ulimit, lifted_limits, limits_in_place,
 };
 pub use suffix::{MOVING, NEXT, PREV, reserved_suffix};
+pub use target::{Target, TaskAddress};
+pub use task::{Deadline, DeadlineFrom, Need, On, OnDeadline, RealTime, Release, Repeat, RtPolicy, Task, TaskProtocol};
 pub use time::{Revision, Timestamp};
 pub use tree::{FileEntry, FileKind, FileTree};

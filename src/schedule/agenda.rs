@@ -3,7 +3,7 @@
 //! A due time is *settled* once the ledger says what became of it: started, skipped or missed. What is settled never
 //! comes again, whatever the wall clock does; so the caller writes down what an answer settles before it acts.
 
-use crate::model::{Missed, Overlap, ScheduleName, Start, Timestamp, nanos};
+use crate::model::{Missed, Overlap, ScheduleName, Start, Timestamp, digest, nanos};
 use jiff::{SignedDuration, ToSpan as _};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -12,16 +12,20 @@ use std::time::Duration;
 /// of the daemon loses no run.
 pub const ON_TIME: Duration = Duration::from_secs(10);
 
-/// At most this many missed due times run late, whatever `RunAll` asks for.
+/// At most this many missed due times run late, whatever `RunAll` asks for: they run one after the other, and a schedule of
+/// every minute that was away for a month would otherwise be busy with the past for weeks.
 pub const CATCH_UP_LIMIT: u32 = 1000;
 
-/// Missed due times are counted up to this; a count that is equal to it means «at least».
+/// Missed due times are counted up to this; a count that is equal to it means «at least». Counting walks the cadence back
+/// one due time after the other, and a cadence of every second has 31 million in a year.
 pub const MISSED_LIMIT: u64 = 1000;
 
-/// At most this many runs of a schedule wait for an earlier one; further ones are skipped.
+/// At most this many runs of a schedule wait for an earlier one; further ones are skipped. Where runs last longer than the
+/// time between two due times, the queue grows for ever, and what is in it becomes ever later.
 pub const QUEUE_LIMIT: usize = 100;
 
-/// At most this many runs of a schedule with `overlap: allow` go on at once; further ones are skipped.
+/// At most this many runs of a schedule with `overlap: allow` are in progress at the same time; further ones are skipped: each
+/// has threads and connections of its own.
 pub const ALLOWED_AT_ONCE: usize = 32;
 
 /// What is due.
@@ -161,20 +165,15 @@ pub fn admit(overlap: Overlap, running: usize, queued: usize, late: bool) -> Adm
 /// neither starts at another time nor twice; and being the same for each due time, it leaves their order and distance.
 pub fn jittered(schedule: &ScheduleName, due: Timestamp, jitter: Duration) -> Timestamp {
     let range = nanos(jitter);
-    let delay = (u128::from(stable_hash(schedule.as_str())) * u128::from(range)) >> 64;
+    let delay = (u128::from(stable_hash(schedule.as_str())) * u128::from(range)) >> 48;
     let delay = SignedDuration::from_nanos(i64::try_from(delay).unwrap_or(i64::MAX));
     due.checked_add(delay).unwrap_or(due)
 }
 
-/// FNV-1a, its bits then mixed as in `MurmurHash3` (else names that differ in their last letter share the upper bits).
-/// Written out because the hashers of the standard library may change with it.
+/// 48 bits that follow from a text alone, in every version of this program: the hashers of the standard library may change
+/// with it.
 fn stable_hash(text: &str) -> u64 {
-    let fnv = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    let hash = (fnv ^ (fnv >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^ (hash >> 33)
+    u64::from_str_radix(&digest(text), 16).unwrap_or(0)
 }
 
 /// Many schedules by the instant when each is to be looked at next. Each operation costs the logarithm of their number.

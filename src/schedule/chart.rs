@@ -1,13 +1,13 @@
 //! The picture of a run, or of what a schedule plans.
 
-use super::gantt::{Bar, Chart, Row as Line, Verdict as Look};
+use super::gantt::{Bar, BarState, Chart, ChartRow};
 use super::record::{Record, Row};
 use super::simulate::{Course, simulate};
 use super::timeline::{Lane, Verdict};
 use crate::model::{DeadlineFrom, Schedule, Task};
 use std::time::Duration;
 
-/// Steps of the simulation that says what is planned; what comes after them is not drawn.
+/// Steps of the simulation that says what is planned; what comes after them is not drawn: a picture has not that many columns.
 const STEPS: usize = 100_000;
 
 /// What a schedule plans: every task takes as long as its file says, and succeeds.
@@ -27,9 +27,9 @@ pub fn chart(schedule: &Schedule, run: Option<(&Record, Duration)>, subtitle: &s
             bar(task, row, expected, run.map(|(_, now)| now))
         });
         let cpu = task.real_time.cpu;
-        Line { task: task.id.to_string(), lane: task.target.to_string(), cpu, bars: bars.collect() }
+        ChartRow { task: task.id.to_string(), lane: task.target.to_string(), cpu, bars: bars.collect() }
     });
-    let rows: Vec<Line> = rows.collect();
+    let rows: Vec<ChartRow> = rows.collect();
     let end = |record: &Record| record.ended.map_or(Duration::ZERO, |(at, _)| at);
     let length = run.map_or_else(|| end(&planned), |(record, now)| end(record).max(now));
     Chart { title: schedule.title.clone(), subtitle: subtitle.to_owned(), length, rows }
@@ -50,15 +50,15 @@ fn bar(task: &Task, row: &Row, expected: Option<&Row>, now: Option<Duration>) ->
         planned: due.map(|due| (due, due.saturating_add(takes))),
         actual,
         deadline: task.deadline.and_then(|deadline| Some(since(deadline.from)?.saturating_add(deadline.after))),
-        verdict: match (now, row.verdict) {
-            (None, _) => Look::Planned,
-            (_, Some(Verdict::Succeeded)) => Look::Succeeded,
-            (_, Some(Verdict::Failed(_))) => Look::Failed,
-            (_, Some(Verdict::TimedOut(_))) => Look::TimedOut,
-            (_, Some(Verdict::Cancelled)) => Look::Cancelled,
-            (_, Some(Verdict::Skipped(_))) => Look::Skipped,
-            (_, None) if row.tries.is_empty() => Look::Planned,
-            (_, None) => Look::Running,
+        state: match (now, row.verdict) {
+            (None, _) => BarState::Planned,
+            (_, Some(Verdict::Succeeded)) => BarState::Succeeded,
+            (_, Some(Verdict::Failed(_))) => BarState::Failed,
+            (_, Some(Verdict::TimedOut(_))) => BarState::TimedOut,
+            (_, Some(Verdict::Cancelled)) => BarState::Cancelled,
+            (_, Some(Verdict::Skipped(_))) => BarState::Skipped,
+            (_, None) if row.tries.is_empty() => BarState::Planned,
+            (_, None) => BarState::Running,
         },
         label: match row.tries.len() {
             0 | 1 if row.count > 1 => format!("{} times", row.count),

@@ -105,14 +105,7 @@ fn task(lines: &mut Lines, task: &Task) {
         environment,
     } = task;
     lines.put("task", id.as_str());
-    match target {
-        Target::Address(address) => lines.put("address", &address.to_string()),
-        Target::Service { service, address } => {
-            lines.put("service", &service.to_string());
-            lines.put("service-address", &address.to_string());
-        }
-        Target::Command(words) => words.iter().for_each(|word| lines.put("word", word)),
-    }
+    target_lines(lines, target);
     lines.put(
         "protocol",
         match protocol {
@@ -120,16 +113,7 @@ fn task(lines: &mut Lines, task: &Task) {
             TaskProtocol::Map => "map",
         },
     );
-    match release {
-        Release::Sequential => lines.put("release", "sequential"),
-        Release::Timed { at, repeat } => {
-            lines.time("release-at", *at);
-            if let Some(repeat) = repeat {
-                lines.time("period", repeat.period);
-                lines.put("count", &repeat.count.to_string());
-            }
-        }
-    }
+    release_lines(lines, release);
     for Need { task, on, implied, at: _ } in needs {
         let on = match on {
             On::Success => "success",
@@ -138,19 +122,8 @@ fn task(lines: &mut Lines, task: &Task) {
         };
         lines.put(if *implied { "follows" } else { "needs" }, &format!("{on} {task}"));
     }
-    if let Some(Deadline { after, from, action }) = deadline {
-        let from = match from {
-            DeadlineFrom::Release => "deadline-after-release",
-            DeadlineFrom::Run => "deadline-after-run",
-        };
-        lines.time(from, *after);
-        let action = match action {
-            OnDeadline::Warn => "warn",
-            OnDeadline::Cancel => "cancel",
-            OnDeadline::Kill => "kill",
-            OnDeadline::Abort => "abort",
-        };
-        lines.put("on-deadline", action);
+    if let Some(deadline) = deadline {
+        deadline_lines(lines, deadline);
     }
     lines.time("timeout", *timeout);
     lines.time("start-timeout", *start_timeout);
@@ -172,6 +145,46 @@ fn task(lines: &mut Lines, task: &Task) {
         lines.put("variable", key);
         lines.put("value", value);
     }
+}
+
+fn target_lines(lines: &mut Lines, target: &Target) {
+    match target {
+        Target::Address(address) => lines.put("address", &address.to_string()),
+        Target::Service { service, address } => {
+            lines.put("service", &service.to_string());
+            lines.put("service-address", &address.to_string());
+        }
+        Target::Command(words) => words.iter().for_each(|word| lines.put("word", word)),
+    }
+}
+
+fn release_lines(lines: &mut Lines, release: &Release) {
+    match release {
+        Release::Sequential => lines.put("release", "sequential"),
+        Release::Timed { at, repeat } => {
+            lines.time("release-at", *at);
+            if let Some(repeat) = repeat {
+                lines.time("period", repeat.period);
+                lines.put("count", &repeat.count.to_string());
+            }
+        }
+    }
+}
+
+fn deadline_lines(lines: &mut Lines, deadline: &Deadline) {
+    let Deadline { after, from, action } = deadline;
+    let from = match from {
+        DeadlineFrom::Release => "deadline-after-release",
+        DeadlineFrom::Run => "deadline-after-run",
+    };
+    lines.time(from, *after);
+    let action = match action {
+        OnDeadline::Warn => "warn",
+        OnDeadline::Cancel => "cancel",
+        OnDeadline::Kill => "kill",
+        OnDeadline::Abort => "abort",
+    };
+    lines.put("on-deadline", action);
 }
 
 fn real_time_lines(lines: &mut Lines, real_time: &RealTime) {

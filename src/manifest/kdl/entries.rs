@@ -1,8 +1,6 @@
 //! The entries of a map, joined where one key comes several times.
 
-use super::reader::Reader;
-use crate::manifest::report::{Certainty, Diagnostic};
-use crate::manifest::text::Place;
+use crate::manifest::text::Span;
 use crate::manifest::tree::{Key, Node, Value};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,23 +21,22 @@ impl Entries {
         Value::Map(self.list.into_iter().map(|(key, node)| (key, Arc::new(node))).collect())
     }
 
-    /// Adds an entry; one that comes again is joined with the first where `collects`, and a mistake otherwise.
-    pub(super) fn add(&mut self, reader: &mut Reader<'_, '_>, key: Key, node: Node, collects: bool) {
+    /// Adds an entry; one that comes again is joined with the first where `collects`.
+    ///
+    /// # Errors
+    /// The place of the first when the two cannot be joined.
+    pub(super) fn add(&mut self, key: Key, node: Node, collects: bool) -> Result<(), Span> {
         let Some(at) = self.index.get(&key.text).copied() else {
             let at = self.list.len();
             self.inner.extend(node.entries().iter().map(|(key, _)| (at, Arc::clone(&key.text))));
             self.index.insert(Arc::clone(&key.text), at);
             self.list.push((key, node));
-            return;
+            return Ok(());
         };
         if collects && self.join(at, node) {
-            return;
+            return Ok(());
         }
-        let place = |span| Place { source: Arc::clone(reader.source), span };
-        let first = self.list.get(at).map_or(key.span, |(first, _)| first.span);
-        let message = format!("`{}` is given twice", key.text);
-        let mistake = Diagnostic::new("duplicate-key", Certainty::Syntax, &place(key.span), message);
-        reader.mistakes.push(mistake.label("again here").help("keep one of the two").also(place(first), "first here"));
+        Err(self.list.get(at).map_or(key.span, |(first, _)| first.span))
     }
 
     /// Joins a value with the one that is there; false when they cannot be.

@@ -8,13 +8,14 @@
 mod entries;
 mod reader;
 mod scan;
+mod syntax;
 
 use self::reader::{Parts, Reader, name_span, snake};
-use self::scan::{Refusal, scan};
-use super::report::{Certainty, Diagnostic};
+use self::scan::scan;
+use super::report::Diagnostic;
 use super::shape::{Shape, Shapes};
-use super::text::{Place, SourceFile, Span};
-use super::tree::{DEPTH_LIMIT, Key, Node};
+use super::text::{SourceFile, Span};
+use super::tree::{Key, Node};
 use ::kdl::KdlDocument;
 use std::sync::Arc;
 
@@ -27,63 +28,10 @@ pub struct Document(KdlDocument);
 /// # Errors
 /// What is not KDL.
 pub fn parse(source: &Arc<SourceFile>) -> Result<Document, Vec<Diagnostic>> {
-    let mistake = |code, span, message: String| {
-        let place = Place { source: Arc::clone(source), span };
-        Diagnostic::new(code, Certainty::Syntax, &place, message)
-    };
     if let Err((refusal, span)) = scan(source.text()) {
-        let (code, message, help) = match refusal {
-            Refusal::TooDeep => (
-                "too-deep",
-                format!("this is nested more than {DEPTH_LIMIT} levels deep"),
-                "no key needs that; look for a missing `}`",
-            ),
-            Refusal::OpenString => {
-                ("kdl-syntax", "this text is not closed".to_owned(), "close the quotes on the same line")
-            }
-            Refusal::OpenComment => ("kdl-syntax", "this comment is not closed".to_owned(), "close it with `*/`"),
-            Refusal::GluedString => (
-                "kdl-syntax",
-                "a quoted text is directly next to a word".to_owned(),
-                "put a space between them, or the whole word in quotes",
-            ),
-            Refusal::ExtraBrace => {
-                ("kdl-syntax", "this `}` closes nothing".to_owned(), "remove it, or add the `{` that it belongs to")
-            }
-        };
-        return Err(vec![mistake(code, span, message).help(help)]);
+        return Err(vec![syntax::refused(source, refusal, span)]);
     }
-    match KdlDocument::parse_v2(source.text()) {
-        Ok(document) => Ok(Document(document)),
-        Err(error) => {
-            let mut mistakes: Vec<Diagnostic> = error
-                .diagnostics
-                .iter()
-                .map(|found| {
-                    let span = Span { start: found.span.offset(), end: found.span.offset() + found.span.len() };
-                    let message = found.message.as_deref().unwrap_or("this is not allowed here");
-                    let label = found.label.clone().unwrap_or_else(|| "not valid here".to_owned());
-                    let help = if message.contains("closing '}'") {
-                        "add the missing `}`"
-                    } else {
-                        "write `key \"value\"` or `key { … }`; true, false and null are `#true`, `#false` and `#null`"
-                    };
-                    let help = found.help.clone().unwrap_or_else(|| help.to_owned());
-                    let message = format!("this is not valid KDL: {}", lower_first(message));
-                    mistake("kdl-syntax", span, message).label(label).help(help)
-                })
-                .collect();
-            // The parser goes on after a mistake, and says the same again in other words.
-            mistakes.sort_by_key(|mistake| mistake.location.line);
-            mistakes.dedup_by_key(|mistake| mistake.location.line);
-            Err(mistakes)
-        }
-    }
-}
-
-fn lower_first(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+    KdlDocument::parse_v2(source.text()).map(Document).map_err(|error| syntax::not_kdl(source, &error))
 }
 
 impl Document {

@@ -70,6 +70,17 @@ impl<'s> Reader<'_, 's> {
         self.mistakes.push(Diagnostic::new(code, Certainty::Format, &place, message).help(help));
     }
 
+    /// Adds an entry to a map; a key that is given twice and cannot be joined is a mistake.
+    fn add(&mut self, entries: &mut Entries, key: Key, node: Node, collects: bool) {
+        let (text, span) = (Arc::clone(&key.text), key.span);
+        let Err(first) = entries.add(key, node, collects) else { return };
+        let place = |span| Place { source: Arc::clone(self.source), span };
+        let mistake =
+            Diagnostic::new("duplicate-key", Certainty::Syntax, &place(span), format!("`{text}` is given twice"));
+        let mistake = mistake.label("again here").help("keep one of the two").also(place(first), "first here");
+        self.mistakes.push(mistake);
+    }
+
     fn scalar(&mut self, entry: &KdlEntry) -> Node {
         let span = self.value_span(entry);
         if let Some(ty) = entry.ty() {
@@ -165,18 +176,18 @@ impl<'s> Reader<'_, 's> {
             // `ulimit "nofile" 65536`: the key, then its value.
             let key = Key { text: entry_text(first).into(), span: self.value_span(first) };
             let node = self.value(&rest, shape, "");
-            entries.add(self, key, node, false);
+            self.add(&mut entries, key, node, false);
             return Node::new(entries.into_value(), parts.span);
         }
         for property in &parts.properties {
             let key = property_key(property);
             let node = self.scalar(property);
-            entries.add(self, key, node, false);
+            self.add(&mut entries, key, node, false);
         }
         for child in parts.children.unwrap_or_default() {
             let key = Key { text: child.name().value().into(), span: name_span(child) };
             let node = self.value(&Parts::of(child), shape, "");
-            entries.add(self, key, node, false);
+            self.add(&mut entries, key, node, false);
         }
         Node::new(entries.into_value(), parts.span)
     }
@@ -205,11 +216,16 @@ impl<'s> Reader<'_, 's> {
                 let mut entries = Entries::default();
                 for property in &parts.properties {
                     let node = self.scalar(property);
-                    entries.add(self, property_key(property), node, false);
+                    self.add(&mut entries, property_key(property), node, false);
                 }
                 for child in children {
                     let node = self.free(&Parts::of(child));
-                    entries.add(self, Key { text: child.name().value().into(), span: name_span(child) }, node, false);
+                    self.add(
+                        &mut entries,
+                        Key { text: child.name().value().into(), span: name_span(child) },
+                        node,
+                        false,
+                    );
                 }
                 Node::new(entries.into_value(), parts.span)
             }
@@ -223,7 +239,7 @@ impl<'s> Reader<'_, 's> {
             ([], _) => {}
             ([first, extra @ ..], Some(name)) => {
                 let node = self.scalar(first);
-                entries.add(self, Key { text: name.as_str().into(), span: node.span }, node, false);
+                self.add(&mut entries, Key { text: name.as_str().into(), span: node.span }, node, false);
                 if let Some(extra) = extra.first() {
                     let span = self.value_span(extra);
                     let message =
@@ -241,7 +257,7 @@ impl<'s> Reader<'_, 's> {
             let key = property_key(property);
             let key = Key { text: snake(&key.text).into(), ..key };
             let node = self.scalar(property);
-            entries.add(self, key, node, false);
+            self.add(&mut entries, key, node, false);
         }
         for child in parts.children.unwrap_or_default() {
             self.child(child, object, &mut entries);
@@ -260,13 +276,13 @@ impl<'s> Reader<'_, 's> {
         if let Some((canonical, shape)) = object.property(&name) {
             let node = self.value(&parts, shape, canonical);
             let collects = self.forms(shape).list.is_some();
-            entries.add(self, Key { text: name.into(), span }, node, collects);
+            self.add(entries, Key { text: name.into(), span }, node, collects);
             return;
         }
         let Some((plural, shape)) = object.properties.iter().find(|(plural, _)| plural_of(&name, plural)) else {
             // The check of the shape names the unknown key.
             let text = child.name().value();
-            entries.add(self, Key { text: text.into(), span }, Node::new(Value::Null, parts.span), true);
+            self.add(entries, Key { text: text.into(), span }, Node::new(Value::Null, parts.span), true);
             return;
         };
         let forms = self.forms(shape);
@@ -282,7 +298,7 @@ impl<'s> Reader<'_, 's> {
             (_, Some(value)) => self.map(&parts, value),
             (None, None) => self.value(&parts, shape, plural),
         };
-        entries.add(self, Key { text: plural.as_str().into(), span }, node, true);
+        self.add(entries, Key { text: plural.as_str().into(), span }, node, true);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Texts with a form of their own: each is a type that reads itself from the text of the file.
 
 use super::forms;
+pub use super::forms::FormError;
 use crate::model::{
     Device, Mount, Restart, ServiceRef, TaskAddress, Timestamp, parse_cpus, parse_duration, parse_size,
 };
@@ -8,33 +9,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::time::Duration;
-
-/// Why a text is not of its form, and what to write instead.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}; {help}")]
-pub struct FormError {
-    /// What is wrong.
-    pub message: String,
-    /// What would be right.
-    pub help: String,
-}
-
-impl FormError {
-    /// An error about a text.
-    pub fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { message: message.into(), help: help.into() }
-    }
-}
-
-impl From<crate::model::QuantityError> for FormError {
-    fn from(error: crate::model::QuantityError) -> Self {
-        let text = error.to_string();
-        match text.split_once("; ") {
-            Some((message, help)) => Self::new(message, help),
-            None => Self::new(text, "write a number with its unit"),
-        }
-    }
-}
 
 /// Defines the types, and [`check`], which parses a text as the type of that name.
 macro_rules! units {

@@ -1,15 +1,15 @@
 //! Builder files: images to build, tag and push.
 
-use super::context::BuildRequest;
+use super::build_context::BuildRequest;
 use super::image::split_tag;
-use super::{Context, stem};
+use super::{Resolver, stem};
 use crate::manifest::cursor::Cursor;
 use crate::manifest::raw::builder::{Builder, BuilderImage};
 use crate::model::{BuildFile, BuildImage, BuildSettings, Registry};
 use std::collections::BTreeMap;
 
 /// Resolves a builder file.
-pub(crate) fn builder(cx: &mut Context<'_>, raw: Builder, at: Cursor<'_>) -> BuildFile {
+pub(crate) fn builder(cx: &mut Resolver<'_>, raw: Builder, at: Cursor<'_>) -> BuildFile {
     if raw.gitlab.is_some() && raw.registry.is_some() {
         let help = "keep one of the two: a builder file pushes to one registry";
         cx.mistake("two-registries", at.name("registry"), "`gitlab` and `registry` are both given", help);
@@ -54,7 +54,7 @@ pub(crate) fn builder(cx: &mut Context<'_>, raw: Builder, at: Cursor<'_>) -> Bui
     }
 }
 
-impl Context<'_> {
+impl Resolver<'_> {
     fn builder_image(&mut self, raw: BuilderImage, registry: Option<&Registry>, at: Cursor<'_>) -> Option<BuildImage> {
         // The parser of image names adds `:latest`; a tag of its own is given only where the text has one.
         let name_key = if at.has("name") { "name" } else { "image_name" };

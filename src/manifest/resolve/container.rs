@@ -1,6 +1,6 @@
 //! The settings that services, tasks and the orchestrator share.
 
-use super::Context;
+use super::Resolver;
 use super::entries::is_env_name;
 use super::limits::{capabilities, devices, resources_of};
 use super::service::{Draft, Wait};
@@ -12,7 +12,31 @@ use crate::manifest::raw::units::ExtraHost;
 use crate::model::{Attachment, Condition, Field, FieldKind as K, Logging, Order, reserved_suffix};
 use std::collections::BTreeMap;
 
-impl Context<'_> {
+/// The fields with a single value, and the keys that set them.
+const SINGLE_VALUES: [(K, &str); 20] = [
+    (K::Name, "container_name"),
+    (K::Restart, "restart"),
+    (K::User, "user"),
+    (K::WorkingDir, "working_dir"),
+    (K::Hostname, "hostname"),
+    (K::Domainname, "domainname"),
+    (K::Privileged, "privileged"),
+    (K::ReadOnly, "read_only"),
+    (K::Init, "init"),
+    (K::Tty, "tty"),
+    (K::StdinOpen, "stdin_open"),
+    (K::StopSignal, "stop_signal"),
+    (K::StopGrace, "stop_grace_period"),
+    (K::PidMode, "pid"),
+    (K::IpcMode, "ipc"),
+    (K::ShmSize, "shm_size"),
+    (K::Logging, "logging"),
+    (K::Dns, "dns"),
+    (K::DnsSearch, "dns_search"),
+    (K::DnsOption, "dns_options"),
+];
+
+impl Resolver<'_> {
     /// Fills a draft from the common keys, apart from the image.
     pub(crate) fn common(&mut self, draft: &mut Draft<'_>, common: Common) {
         let at = draft.at;
@@ -96,29 +120,7 @@ impl Context<'_> {
             driver: text(&logging.driver).unwrap_or_else(|| "json-file".to_owned()),
             options: owned(logging.options.as_ref()),
         });
-        let keys = [
-            (K::Name, "container_name"),
-            (K::Restart, "restart"),
-            (K::User, "user"),
-            (K::WorkingDir, "working_dir"),
-            (K::Hostname, "hostname"),
-            (K::Domainname, "domainname"),
-            (K::Privileged, "privileged"),
-            (K::ReadOnly, "read_only"),
-            (K::Init, "init"),
-            (K::Tty, "tty"),
-            (K::StdinOpen, "stdin_open"),
-            (K::StopSignal, "stop_signal"),
-            (K::StopGrace, "stop_grace_period"),
-            (K::PidMode, "pid"),
-            (K::IpcMode, "ipc"),
-            (K::ShmSize, "shm_size"),
-            (K::Logging, "logging"),
-            (K::Dns, "dns"),
-            (K::DnsSearch, "dns_search"),
-            (K::DnsOption, "dns_options"),
-        ];
-        for (kind, key) in keys {
+        for (kind, key) in SINGLE_VALUES {
             if at.has(key) {
                 draft.set(kind, at.key(key));
             }
@@ -132,30 +134,9 @@ impl Context<'_> {
                 help,
             );
         }
-        let spec = &mut draft.spec;
-        spec.dns = common.dns.clone().map(OneOrMany::into_vec).unwrap_or_default().into_iter().map(|ip| ip.0).collect();
-        let search = common.dns_search.clone().map(OneOrMany::into_vec).unwrap_or_default();
-        spec.dns_search = search.into_iter().map(|text| text.0).collect();
-        spec.dns_options = common.dns_options.iter().flatten().map(|text| text.0.clone()).collect();
-        for (index, option) in common.security_opt.iter().flatten().enumerate() {
-            // Docker took `name:value` before `name=value`, and reports the latter.
-            let option = option.0.replacen("seccomp:", "seccomp=", 1).replacen("apparmor:", "apparmor=", 1);
-            draft.set_entry(K::SecurityOpt, &option, at.key("security_opt").item(index));
-            draft.spec.security_opt.insert(option);
-        }
-        for (index, group) in common.group_add.iter().flatten().enumerate() {
-            draft.set_entry(K::GroupAdd, &group.0, at.key("group_add").item(index));
-            draft.spec.group_add.insert(group.0.clone());
-        }
-        match common.network_mode.as_ref().map(|mode| mode.0.as_str()) {
-            None => {}
-            // Docker's own bridge is what no network at all means.
-            Some("bridge") => draft.networks = Some(Vec::new()),
-            Some(mode) => {
-                draft.set(K::NetworkMode, at.key("network_mode"));
-                draft.spec.network_mode = Some(mode.to_owned());
-            }
-        }
+        name_servers(draft, common);
+        security(draft, common);
+        network_mode(draft, common);
     }
 
     fn env(&mut self, draft: &mut Draft<'_>, env: Option<Pairs>, files: Option<OneOrMany<Text>>) {
@@ -269,6 +250,40 @@ impl Context<'_> {
         for (line, at) in lines {
             draft.set_entry(K::ExtraHost, &line, at);
             draft.spec.extra_hosts.insert(line);
+        }
+    }
+}
+
+fn name_servers(draft: &mut Draft<'_>, common: &Common) {
+    let spec = &mut draft.spec;
+    spec.dns = common.dns.clone().map(OneOrMany::into_vec).unwrap_or_default().into_iter().map(|ip| ip.0).collect();
+    let search = common.dns_search.clone().map(OneOrMany::into_vec).unwrap_or_default();
+    spec.dns_search = search.into_iter().map(|text| text.0).collect();
+    spec.dns_options = common.dns_options.iter().flatten().map(|text| text.0.clone()).collect();
+}
+
+fn security(draft: &mut Draft<'_>, common: &Common) {
+    let at = draft.at;
+    for (index, option) in common.security_opt.iter().flatten().enumerate() {
+        // Docker took `name:value` before `name=value`, and reports the latter.
+        let option = option.0.replacen("seccomp:", "seccomp=", 1).replacen("apparmor:", "apparmor=", 1);
+        draft.set_entry(K::SecurityOpt, &option, at.key("security_opt").item(index));
+        draft.spec.security_opt.insert(option);
+    }
+    for (index, group) in common.group_add.iter().flatten().enumerate() {
+        draft.set_entry(K::GroupAdd, &group.0, at.key("group_add").item(index));
+        draft.spec.group_add.insert(group.0.clone());
+    }
+}
+
+fn network_mode(draft: &mut Draft<'_>, common: &Common) {
+    match common.network_mode.as_ref().map(|mode| mode.0.as_str()) {
+        None => {}
+        // Docker's own bridge is what no network at all means.
+        Some("bridge") => draft.networks = Some(Vec::new()),
+        Some(mode) => {
+            draft.set(K::NetworkMode, draft.at.key("network_mode"));
+            draft.spec.network_mode = Some(mode.to_owned());
         }
     }
 }

@@ -4,12 +4,11 @@ use super::container::{order, owned};
 use super::service::Draft;
 use super::settings::{kind, on_failure};
 use super::task::{Seed, orchestrator_peer};
-use super::{Context, identifier, meaning, stem};
+use super::{Resolver, identifier, meaning, stem};
 use crate::manifest::cursor::Cursor;
-use crate::manifest::link::unknown;
 use crate::manifest::raw::deployment::{Deployment as Raw, Service as RawService, Strategy as RawStrategy};
 use crate::manifest::raw::network::{Gitlab, Network as RawNetwork, Registry as RawRegistry, Volume as RawVolume};
-use crate::manifest::suggest::nearest;
+use crate::manifest::suggest::{nearest, unknown};
 use crate::model::{
     Attachment, Condition, Deployment, DeploymentName, FieldKind, Mount, Network, Order, Registry, Role, Settings,
     Strategy, StrategyKind, Volume,
@@ -29,7 +28,7 @@ pub(crate) struct Resolved<'a> {
 }
 
 /// Resolves a deployment.
-pub(crate) fn deployment<'a>(cx: &mut Context<'_>, raw: Raw, at: Cursor<'a>, settings: &Settings) -> Resolved<'a> {
+pub(crate) fn deployment<'a>(cx: &mut Resolver<'_>, raw: Raw, at: Cursor<'a>, settings: &Settings) -> Resolved<'a> {
     let title = raw.name.as_ref().map_or_else(|| stem(at.source().path()).to_owned(), |name| name.0.clone());
     let name = identifier(&title);
     if name.is_empty() {
@@ -110,7 +109,7 @@ struct Networks {
 impl Networks {
     fn declare(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &mut Resolver<'_>,
         single: Option<RawNetwork>,
         many: Option<BTreeMap<String, Option<RawNetwork>>>,
         default: &str,
@@ -139,7 +138,7 @@ impl Networks {
     }
 
     /// Connects the services; the networks that are used or declared, by their name on the engine.
-    fn attach(mut self, cx: &mut Context<'_>, drafts: &mut [Draft<'_>], at: Cursor<'_>) -> BTreeMap<String, Network> {
+    fn attach(mut self, cx: &mut Resolver<'_>, drafts: &mut [Draft<'_>], at: Cursor<'_>) -> BTreeMap<String, Network> {
         for draft in drafts {
             if draft.spec.network_mode.is_some() {
                 if let Some((_, _, at)) = draft.networks.as_ref().and_then(|networks| networks.first()) {
@@ -208,7 +207,7 @@ fn bridge(name: &str) -> Network {
     }
 }
 
-impl Context<'_> {
+impl Resolver<'_> {
     fn network(&mut self, key: &str, raw: RawNetwork, at: Cursor<'_>) -> Network {
         let external = raw.external.unwrap_or(false);
         for setting in ["driver", "driver_opts", "internal", "subnet", "gateway", "labels"] {

@@ -1,13 +1,13 @@
 //! Maps and lists of `NAME=value`, each entry with its place.
 
-use super::Context;
+use super::Resolver;
 use crate::manifest::cursor::Cursor;
 use crate::manifest::raw::text::{Command, Pairs};
 
 /// One name, its value, and where it is written.
 pub(super) type Entry<'a> = (String, String, Cursor<'a>);
 
-impl Context<'_> {
+impl Resolver<'_> {
     /// The entries of a map or list at `at`.
     pub(crate) fn pairs<'a>(&mut self, pairs: Option<Pairs>, at: Cursor<'a>) -> Vec<Entry<'a>> {
         match pairs {

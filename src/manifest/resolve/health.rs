@@ -1,7 +1,8 @@
 //! Health checks: run by the engine inside the container, or made from outside.
 
-use super::Context;
+use super::Resolver;
 use super::service::Draft;
+use crate::manifest::cursor::Cursor;
 use crate::manifest::raw::forms;
 use crate::manifest::raw::health::{Healthcheck as Raw, HttpCheck};
 use crate::manifest::raw::text::Command;
@@ -13,7 +14,7 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 const PROBE_RETRIES: u32 = 3;
 
-impl Context<'_> {
+impl Resolver<'_> {
     /// Fills the health check of a draft.
     pub(crate) fn health(&mut self, draft: &mut Draft<'_>, raw: Raw) {
         let at = draft.at.key("healthcheck");
@@ -49,22 +50,7 @@ impl Context<'_> {
             });
             return;
         }
-        let probe = match (&raw.http, &raw.tcp) {
-            (Some(HttpCheck::Short(target)), _) => Some((target.0.0, Some(target.0.1.clone()))),
-            (Some(HttpCheck::Long(spec)), _) => {
-                let path = spec.path.as_ref().map_or("/", |path| path.0.as_str());
-                if forms::is_http_path(path) {
-                    Some((spec.port.0, Some(path.to_owned())))
-                } else {
-                    let help = "start it with `/`, without spaces";
-                    self.mistake("wrong-form", at.key("http").key("path"), format!("`{path}` is not a path"), help);
-                    None
-                }
-            }
-            (None, Some(port)) => Some((port.0, None)),
-            (None, None) => None,
-        };
-        if let Some((port, http_path)) = probe {
+        if let Some((port, http_path)) = self.probed(&raw, at) {
             draft.probe = Some(Probe {
                 http_path,
                 port,
@@ -75,6 +61,37 @@ impl Context<'_> {
             });
             return;
         }
+        let says_how = interval.is_some() || timeout.is_some() || raw.start_period.is_some() || raw.retries.is_some();
+        let retries = raw.retries;
+        let Some(test) = self.test(raw, at) else { return };
+        if test == Test::Inherit && !says_how {
+            let help = "add `command`, `http` or `tcp`, or remove it";
+            self.mistake("missing-value", at, "this health check is empty", help);
+            return;
+        }
+        draft.spec.healthcheck = Some(Healthcheck { test, interval, timeout, retries, start_period });
+    }
+
+    /// The port that is asked from outside, and the path when it is asked over HTTP.
+    fn probed(&mut self, raw: &Raw, at: Cursor<'_>) -> Option<(u16, Option<String>)> {
+        match (&raw.http, &raw.tcp) {
+            (Some(HttpCheck::Short(target)), _) => Some((target.0.0, Some(target.0.1.clone()))),
+            (Some(HttpCheck::Long(spec)), _) => {
+                let path = spec.path.as_ref().map_or("/", |path| path.0.as_str());
+                if forms::is_http_path(path) {
+                    return Some((spec.port.0, Some(path.to_owned())));
+                }
+                let help = "start it with `/`, without spaces";
+                self.mistake("wrong-form", at.key("http").key("path"), format!("`{path}` is not a path"), help);
+                None
+            }
+            (None, Some(port)) => Some((port.0, None)),
+            (None, None) => None,
+        }
+    }
+
+    /// What the engine runs in the container; `None` when that is a mistake.
+    fn test(&mut self, raw: Raw, at: Cursor<'_>) -> Option<Test> {
         let (line, words) = match raw.test {
             Some(Command::Line(line)) => (Some(line), None),
             Some(Command::Words(words)) => (None, Some(words)),
@@ -93,32 +110,21 @@ impl Context<'_> {
                         let help =
                             "start the list with `CMD`, `CMD-SHELL` or `NONE`, or write `exec: [program, argument]`";
                         self.mistake("wrong-form", at.key("test"), "this list does not say how the check is run", help);
-                        return;
+                        return None;
                     }
                 }
             }
             (None, None, None) => Test::Inherit,
         };
-        if matches!(&test, Test::Exec(words) if words.is_empty())
-            || matches!(&test, Test::Shell(line) if line.trim().is_empty())
-        {
+        let empty = match &test {
+            Test::Exec(words) => words.is_empty(),
+            Test::Shell(line) => line.trim().is_empty(),
+            Test::Inherit | Test::Disabled => false,
+        };
+        if empty {
             self.mistake("missing-value", at, "the health check has no command", "write a command, or `disable: true`");
-            return;
+            return None;
         }
-        if test == Test::Inherit
-            && interval.is_none()
-            && timeout.is_none()
-            && raw.start_period.is_none()
-            && raw.retries.is_none()
-        {
-            self.mistake(
-                "missing-value",
-                at,
-                "this health check is empty",
-                "add `command`, `http` or `tcp`, or remove it",
-            );
-            return;
-        }
-        draft.spec.healthcheck = Some(Healthcheck { test, interval, timeout, retries: raw.retries, start_period });
+        Some(test)
     }
 }

@@ -1,7 +1,7 @@
 //! Where an image comes from.
 
-use super::Context;
-use super::context::BuildRequest;
+use super::Resolver;
+use super::build_context::BuildRequest;
 use super::service::Draft;
 use crate::manifest::raw::service::{Build, BuildSpec, PullPolicy as RawPolicy};
 use crate::manifest::raw::units::ImageName;
@@ -25,7 +25,7 @@ pub(super) fn policy(policy: Option<RawPolicy>) -> PullPolicy {
     }
 }
 
-impl Context<'_> {
+impl Resolver<'_> {
     /// The image of a service: pulled, or built when it has `build`.
     pub(crate) fn image(
         &mut self,

@@ -1,6 +1,6 @@
 //! What a container may use: resources, limits, devices and capabilities.
 
-use super::Context;
+use super::Resolver;
 use super::service::Draft;
 use crate::manifest::raw::service::{Capabilities, Resources as RawResources, UlimitValue};
 use crate::manifest::raw::units::{Capability, DeviceText};
@@ -27,7 +27,7 @@ const ULIMITS: [&str; 15] = [
     "stack",
 ];
 
-impl Context<'_> {
+impl Resolver<'_> {
     pub(super) fn ulimits(&mut self, draft: &mut Draft<'_>, ulimits: BTreeMap<String, UlimitValue>) {
         for (name, value) in ulimits {
             let at = draft.at.key("ulimits").key(&name);

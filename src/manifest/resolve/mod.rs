@@ -1,8 +1,8 @@
 //! Checked files → [`Desired`]: defaults filled in, names normalised, and for every field the place that sets it.
 
+mod build_context;
 mod builder;
 mod container;
-mod context;
 mod deployment;
 mod entries;
 mod health;
@@ -31,8 +31,8 @@ use super::text::Place;
 use crate::model::{FileTree, Notice};
 use std::collections::BTreeSet;
 
-/// What every step of the resolution needs.
-pub(super) struct Context<'a> {
+/// What every step of the resolution needs, and what it finds.
+pub(super) struct Resolver<'a> {
     /// The files of the revision.
     pub tree: &'a FileTree,
     /// The mistakes so far.
@@ -43,7 +43,7 @@ pub(super) struct Context<'a> {
     pub env_files: BTreeSet<String>,
 }
 
-impl Context<'_> {
+impl Resolver<'_> {
     /// Adds a mistake in the meaning of a file.
     pub(super) fn mistake(
         &mut self,

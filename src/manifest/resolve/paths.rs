@@ -1,14 +1,14 @@
 //! Paths that a file gives into the config repo: they must exist, stay inside and lead to plain files.
 
-use super::Context;
+use super::Resolver;
 use crate::manifest::cursor::Cursor;
 use crate::manifest::suggest::nearest;
 use crate::model::{FileEntry, FileKind, FileTree};
 
-/// Mistakes for which suggestions are looked up.
+/// Mistakes for which suggestions are looked up: each compares all candidates, and nobody reads more of them.
 pub(in crate::manifest) const SUGGESTED: usize = 100;
 
-impl<'t> Context<'t> {
+impl<'t> Resolver<'t> {
     /// Normalises a path; `None` (and a mistake) when it leaves the repo. The root is `""`.
     pub(crate) fn inside(&mut self, text: &str, at: Cursor<'_>) -> Option<String> {
         if text.starts_with('/') {

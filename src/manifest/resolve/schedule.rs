@@ -1,7 +1,7 @@
 //! Schedules: when a run starts, and its tasks with every default filled in.
 
 use super::servers::Servers;
-use super::{Context, identifier, meaning, stem};
+use super::{Resolver, identifier, meaning, stem};
 use crate::manifest::circles::{NAMED, circles, way_round};
 use crate::manifest::cursor::Cursor;
 use crate::manifest::raw::schedule as raw;
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Resolves a schedule; what its tasks name is looked up in `servers`.
-pub(crate) fn schedule(cx: &mut Context<'_>, raw: raw::Schedule, at: Cursor<'_>, servers: &Servers) -> Schedule {
+pub(crate) fn schedule(cx: &mut Resolver<'_>, raw: raw::Schedule, at: Cursor<'_>, servers: &Servers) -> Schedule {
     let title = raw.name.map_or_else(|| stem(at.source().path()).to_owned(), |name| name.0);
     let name = identifier(&title);
     if name.is_empty() {
@@ -88,7 +88,7 @@ pub(super) struct WrittenNeed<'a> {
     pub(super) at: Cursor<'a>,
 }
 
-impl Context<'_> {
+impl Resolver<'_> {
     fn start(&mut self, raw: Option<raw::Start>, at: Cursor<'_>) -> Start {
         let time = match raw {
             None | Some(raw::Start::Name(raw::StartName::OnCommit)) => return Start::OnCommit,

@@ -1,6 +1,6 @@
 //! Task servers that deployments run: how the tasks of a schedule find them.
 
-use super::{Context, Resolved, meaning};
+use super::{Resolved, Resolver, meaning};
 use crate::manifest::cursor::Cursor;
 use crate::manifest::suggest::nearest;
 use crate::model::{DeploymentName, Protocol, Role, ServiceRef, Target, TaskAddress};
@@ -71,7 +71,7 @@ impl Servers {
     }
 }
 
-impl Context<'_> {
+impl Resolver<'_> {
     /// The target of an address. The names of the deployments' networks mean nothing on the host, so a task server of
     /// this repo is reached where its port is published.
     pub(super) fn address(&mut self, address: TaskAddress, at: Cursor<'_>, servers: &Servers) -> Target {

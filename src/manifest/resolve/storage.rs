@@ -1,6 +1,6 @@
 //! What a container publishes and mounts: ports, volumes, tmpfs and files of the repo.
 
-use super::Context;
+use super::Resolver;
 use super::service::Draft;
 use crate::manifest::cursor::Cursor;
 use crate::manifest::raw::forms;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Ports that one service may publish: the engine runs a process for each.
 const PORTS: usize = 4096;
 
-impl Context<'_> {
+impl Resolver<'_> {
     pub(super) fn ports(&mut self, draft: &mut Draft<'_>, ports: Vec<PortEntry>) {
         let mut published = 0;
         for (index, entry) in ports.into_iter().enumerate() {

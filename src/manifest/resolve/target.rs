@@ -1,6 +1,6 @@
 //! Where a task of a schedule runs: at a task server, or as a program with variables of its own.
 
-use super::Context;
+use super::Resolver;
 use super::entries::{is_env_name, without_shell};
 use super::servers::Servers;
 use crate::manifest::cursor::Cursor;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// Variables of a program that are filled in when it starts, beside `TASK_…` and `SETPOINT_…`.
 const FILLED_IN_VARIABLES: [&str; 3] = ["RUN_ID", "OCCURRENCE", "ATTEMPT"];
 
-impl Context<'_> {
+impl Resolver<'_> {
     pub(super) fn target(
         &mut self,
         address: Option<TaskAddressText>,

@@ -1,7 +1,7 @@
 //! Task servers and the timed orchestrator, as the existing deployment files describe them.
 
-use super::Context;
-use super::context::BuildRequest;
+use super::Resolver;
+use super::build_context::BuildRequest;
 use super::image::{policy, split_tag};
 use super::service::Draft;
 use crate::manifest::cursor::Cursor;
@@ -35,7 +35,7 @@ struct SeedImage<'r> {
     pull: Option<crate::manifest::raw::service::PullPolicy>,
 }
 
-impl Context<'_> {
+impl Resolver<'_> {
     /// A task server.
     pub(crate) fn task<'a>(
         &mut self,

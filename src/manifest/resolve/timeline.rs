@@ -1,6 +1,6 @@
 //! The tasks of a schedule: times, deadlines, real-time settings and parameters.
 
-use super::Context;
+use super::Resolver;
 use super::schedule::WrittenNeed;
 use super::servers::Servers;
 use crate::manifest::cursor::Cursor;
@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 const PRIORITY: u8 = 50;
 const RT_PRIORITY: u8 = 50;
-/// Occurrences of one periodic task in one run.
+/// Occurrences of one periodic task in one run; a count above it is taken for a mistake.
 const OCCURRENCES: u32 = 10_000_000;
 /// The kernel's own bound on the runtime of `SCHED_DEADLINE` (`DL_SCALE`: 1024 ns).
 const RUNTIME: Duration = Duration::from_nanos(1024);
@@ -54,7 +54,7 @@ impl<'a> Scope<'_, 'a> {
     }
 }
 
-impl Context<'_> {
+impl Resolver<'_> {
     /// A task of a schedule, and what it names as its dependencies.
     pub(super) fn timeline_task<'a>(
         &mut self,

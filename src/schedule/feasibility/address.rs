@@ -3,7 +3,7 @@
 //! released while the server is busy starts late, and by how much is known. A sequential task takes its place in it from when
 //! all that it needs has ended; it has no time to be late for.
 
-use super::course::{Course, Entry};
+use super::expected::{Entry, ExpectedRun};
 use super::{Finding, FindingKind, MAX_PAIRS};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -18,29 +18,31 @@ struct Late {
 
 /// Timed tasks that start late, one finding for each pair of tasks, with a bound on their number. Tasks not looked at
 /// to their end go into `cut`.
-pub(super) fn check(course: &Course<'_>, cut: &mut BTreeSet<usize>) -> Vec<Finding> {
+pub(super) fn check(run: &ExpectedRun<'_>, cut: &mut BTreeSet<usize>) -> Vec<Finding> {
     let mut groups: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-    for (number, entry) in course.entries() {
+    for (number, entry) in run.entries() {
         if let (Some(address), Some(_)) = (entry.task.target.address(), entry.expected()) {
             groups.entry(address).or_default().push(number);
         }
     }
     let mut findings = Vec::new();
     for (address, group) in groups.iter().filter(|(_, group)| group.len() > 1) {
-        cut.extend(group.iter().filter(|number| {
-            course.entry(**number).is_some_and(|entry| entry.task.release.occurrences() > course.limit())
-        }));
-        let mut pairs: Vec<((usize, usize), Late)> = sweep(course, group).into_iter().collect();
+        cut.extend(
+            group.iter().filter(|number| {
+                run.entry(**number).is_some_and(|entry| entry.task.release.occurrences() > run.limit())
+            }),
+        );
+        let mut pairs: Vec<((usize, usize), Late)> = sweep(run, group).into_iter().collect();
         pairs.sort_by_key(|(pair, how)| (Reverse(how.most), *pair));
         let rest = pairs.split_off(pairs.len().min(MAX_PAIRS));
         pairs.sort_by_key(|(pair, _)| *pair);
         for ((late, behind), how) in pairs {
             let address = address.to_string();
             let kind = FindingKind::AddressOverlap { address, count: how.count, late: how.most, first: how.first };
-            findings.extend(course.finding(kind, [late, behind]));
+            findings.extend(run.finding(kind, [late, behind]));
         }
         let kind = FindingKind::MoreOverlaps { address: address.to_string(), pairs: rest.len() };
-        findings.extend(course.finding(kind, rest.iter().map(|((late, _), _)| *late).collect::<BTreeSet<usize>>()));
+        findings.extend(run.finding(kind, rest.iter().map(|((late, _), _)| *late).collect::<BTreeSet<usize>>()));
     }
     findings
 }
@@ -51,14 +53,14 @@ type Pending = Reverse<(Duration, usize, u32)>;
 type Waiting = Reverse<(Reverse<u8>, Duration, usize, Duration)>;
 
 /// Late starts of timed tasks as (late task, task before it). O(n log k) for n occurrences of k tasks.
-fn sweep(course: &Course<'_>, group: &[usize]) -> BTreeMap<(usize, usize), Late> {
+fn sweep(run: &ExpectedRun<'_>, group: &[usize]) -> BTreeMap<(usize, usize), Late> {
     let mut found: BTreeMap<(usize, usize), Late> = BTreeMap::new();
     let mut pending: BinaryHeap<Pending> = BinaryHeap::new();
     let mut waiting: BinaryHeap<Waiting> = BinaryHeap::new();
     let release = |number: usize, occurrence: u32| {
-        let entry = course.entry(number)?;
+        let entry = run.entry(number)?;
         let (_, timing) = entry.expected()?;
-        let more = occurrence < entry.task.release.occurrences().min(course.limit());
+        let more = occurrence < entry.task.release.occurrences().min(run.limit());
         more.then(|| Reverse((entry.released(timing, occurrence), number, occurrence)))
     };
     pending.extend(group.iter().filter_map(|number| release(*number, 0)));
@@ -73,7 +75,7 @@ fn sweep(course: &Course<'_>, group: &[usize]) -> BTreeMap<(usize, usize), Late>
         {
             pending.pop();
             pending.extend(release(number, occurrence + 1));
-            if let Some((entry, estimate)) = course.entry(number).and_then(|entry| Some((entry, entry.estimate()?))) {
+            if let Some((entry, estimate)) = run.entry(number).and_then(|entry| Some((entry, entry.estimate()?))) {
                 waiting.push(Reverse((Reverse(entry.task.priority), at, number, estimate)));
             }
         }
@@ -81,7 +83,7 @@ fn sweep(course: &Course<'_>, group: &[usize]) -> BTreeMap<(usize, usize), Late>
         if release >= busy_until {
             (last, other) = (None, None);
         } else if let Some(behind) = if last == Some(number) { other } else { last }
-            && course.entry(number).is_some_and(Entry::is_timed)
+            && run.entry(number).is_some_and(Entry::is_timed)
         {
             let late = busy_until.saturating_sub(release);
             let how = found.entry((number, behind)).or_insert(Late { count: 0, most: late, first: release });

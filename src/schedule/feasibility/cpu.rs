@@ -1,6 +1,6 @@
 //! What the tasks that are bound to one CPU ask of it over time, and all real-time tasks of all CPUs of this machine.
 
-use super::course::Course;
+use super::expected::ExpectedRun;
 use super::{Finding, FindingKind};
 use crate::model::{RealTime, RtPolicy, Target, TaskAddress};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,26 +14,26 @@ const ADMITTED: f64 = 0.95;
 const TOLERANCE: f64 = 1e-9;
 
 /// CPUs that do not exist or are asked for more than there is.
-pub(super) fn check(course: &Course<'_>, cpus: Option<u32>) -> Vec<Finding> {
-    let mut findings = absent(course, cpus);
-    findings.extend(overload(course, cpus));
-    findings.extend(bandwidth(course, cpus));
+pub(super) fn check(run: &ExpectedRun<'_>, cpus: Option<u32>) -> Vec<Finding> {
+    let mut findings = absent(run, cpus);
+    findings.extend(overload(run, cpus));
+    findings.extend(bandwidth(run, cpus));
     findings
 }
 
-fn absent(course: &Course<'_>, cpus: Option<u32>) -> Vec<Finding> {
-    let asked = course.entries().filter_map(|(number, entry)| Some((number, entry.task.real_time.cpu?, cpus?)));
+fn absent(run: &ExpectedRun<'_>, cpus: Option<u32>) -> Vec<Finding> {
+    let asked = run.entries().filter_map(|(number, entry)| Some((number, entry.task.real_time.cpu?, cpus?)));
     let absent = asked.filter(|(_, cpu, cpus)| cpu >= cpus);
-    absent.filter_map(|(number, cpu, cpus)| course.finding(FindingKind::CpuAbsent { cpu, cpus }, [number])).collect()
+    absent.filter_map(|(number, cpu, cpus)| run.finding(FindingKind::CpuAbsent { cpu, cpus }, [number])).collect()
 }
 
 /// Estimate over period, summed over the periodic tasks of a CPU that are active at once: from the first due time to
 /// one period after the last. The real-time tasks that run on this machine, bound or not, are likewise held against all of
 /// its CPUs together, when their number is known.
-fn overload(course: &Course<'_>, cpus: Option<u32>) -> Vec<Finding> {
+fn overload(run: &ExpectedRun<'_>, cpus: Option<u32>) -> Vec<Finding> {
     let mut shares: BTreeMap<usize, f64> = BTreeMap::new();
     let mut places: BTreeMap<Option<u32>, Vec<usize>> = BTreeMap::new();
-    for (number, entry) in course.entries() {
+    for (number, entry) in run.entries() {
         let (Some((estimate, _)), Some(period)) = (entry.timed(), entry.period()) else { continue };
         shares.insert(number, estimate.as_secs_f64() / period.as_secs_f64());
         let RealTime { policy, cpu } = entry.task.real_time;
@@ -47,9 +47,9 @@ fn overload(course: &Course<'_>, cpus: Option<u32>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (cpu, tasks) in places {
         let Some(most) = cpu.map_or(cpus, |_| Some(1)) else { continue };
-        let (load, busiest) = peak(course, &shares, &tasks);
+        let (load, busiest) = peak(run, &shares, &tasks);
         // Where all are bound, one of their CPUs is told.
-        let bound = |number: &usize| course.entry(*number).is_some_and(|entry| entry.task.real_time.cpu.is_some());
+        let bound = |number: &usize| run.entry(*number).is_some_and(|entry| entry.task.real_time.cpu.is_some());
         if load <= f64::from(most) + TOLERANCE || (cpu.is_none() && busiest.iter().all(bound)) {
             continue;
         }
@@ -57,7 +57,7 @@ fn overload(course: &Course<'_>, cpus: Option<u32>) -> Vec<Finding> {
             Some(cpu) => FindingKind::CpuOverload { cpu, load },
             None => FindingKind::MachineOverload { cpus: most, load },
         };
-        findings.extend(course.finding(kind, busiest));
+        findings.extend(run.finding(kind, busiest));
     }
     // In the order of CPUs, the machine last.
     findings.sort_by_key(|one| matches!(one.kind, FindingKind::MachineOverload { .. }));
@@ -65,11 +65,11 @@ fn overload(course: &Course<'_>, cpus: Option<u32>) -> Vec<Finding> {
 }
 
 /// The largest sum of shares that are active at once, and whose they are.
-fn peak(course: &Course<'_>, shares: &BTreeMap<usize, f64>, tasks: &[usize]) -> (f64, BTreeSet<usize>) {
+fn peak(run: &ExpectedRun<'_>, shares: &BTreeMap<usize, f64>, tasks: &[usize]) -> (f64, BTreeSet<usize>) {
     // At one time ends (false) come before starts (true).
     let mut changes: BTreeSet<(Duration, bool, usize)> = BTreeSet::new();
     for number in tasks {
-        let Some((entry, period)) = course.entry(*number).and_then(|entry| Some((entry, entry.period()?))) else {
+        let Some((entry, period)) = run.entry(*number).and_then(|entry| Some((entry, entry.period()?))) else {
             continue;
         };
         changes.insert((entry.task.release.due(0).unwrap_or_default(), true, *number));
@@ -105,9 +105,9 @@ fn is_here(target: &Target) -> bool {
 
 /// `SCHED_DEADLINE` reservations that the kernel would refuse. It admits 95 % of the CPUs that a thread may run on,
 /// so for threads that are bound to none it is known only with the number of CPUs.
-fn bandwidth(course: &Course<'_>, cpus: Option<u32>) -> Vec<Finding> {
+fn bandwidth(run: &ExpectedRun<'_>, cpus: Option<u32>) -> Vec<Finding> {
     let mut places: BTreeMap<Option<u32>, (f64, Vec<usize>)> = BTreeMap::new();
-    for (number, entry) in course.entries() {
+    for (number, entry) in run.entries() {
         let RtPolicy::Deadline { runtime, period, .. } = entry.task.real_time.policy else { continue };
         if period.is_zero() {
             continue;
@@ -128,7 +128,7 @@ fn bandwidth(course: &Course<'_>, cpus: Option<u32>) -> Vec<Finding> {
             (None, None) => continue,
         };
         if load > limit + TOLERANCE {
-            findings.extend(course.finding(FindingKind::DeadlineBandwidth { cpu, load, limit }, tasks));
+            findings.extend(run.finding(FindingKind::DeadlineBandwidth { cpu, load, limit }, tasks));
         }
     }
     findings

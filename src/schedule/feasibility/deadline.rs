@@ -1,6 +1,6 @@
 //! What one task with its needs cannot hold, whatever else runs.
 
-use super::course::{Course, Entry};
+use super::expected::{Entry, ExpectedRun};
 use super::{Finding, FindingKind};
 use crate::model::{DeadlineFrom, Release};
 use std::collections::BTreeSet;
@@ -8,18 +8,18 @@ use std::time::Duration;
 
 /// Deadlines and periods that cannot be kept; and the tasks whose deadline is impossible by itself already, at most one
 /// finding for each.
-pub(super) fn check(course: &Course<'_>) -> (Vec<Finding>, BTreeSet<usize>) {
+pub(super) fn check(run: &ExpectedRun<'_>) -> (Vec<Finding>, BTreeSet<usize>) {
     let mut findings = Vec::new();
     let mut judged = BTreeSet::new();
-    for (number, entry) in course.entries() {
-        if let Some(kind) = impossible(entry).or_else(|| chain(course, number, entry)) {
+    for (number, entry) in run.entries() {
+        if let Some(kind) = impossible(entry).or_else(|| chain(run, number, entry)) {
             judged.insert(number);
-            findings.extend(course.finding(kind, [number]));
+            findings.extend(run.finding(kind, [number]));
         }
         if let (Some(period), Some(estimate)) = (entry.period(), entry.estimate())
             && estimate > period
         {
-            findings.extend(course.finding(FindingKind::EstimateExceedsPeriod { estimate, period }, [number]));
+            findings.extend(run.finding(FindingKind::EstimateExceedsPeriod { estimate, period }, [number]));
         }
     }
     (findings, judged)
@@ -43,7 +43,7 @@ fn impossible(entry: &Entry<'_>) -> Option<FindingKind> {
 }
 
 /// What the task needs ends too late for its deadline.
-fn chain(course: &Course<'_>, number: usize, entry: &Entry<'_>) -> Option<FindingKind> {
+fn chain(run: &ExpectedRun<'_>, number: usize, entry: &Entry<'_>) -> Option<FindingKind> {
     let (deadline, timing) = (entry.task.deadline?, entry.timing?);
     if timing.ready.is_zero() {
         return None;
@@ -57,5 +57,5 @@ fn chain(course: &Course<'_>, number: usize, entry: &Entry<'_>) -> Option<Findin
         // A sequential task's deadline starts when its needs have ended.
         (DeadlineFrom::Release, None) => return None,
     };
-    (end > limit).then(|| FindingKind::Chain { path: course.path(number), end, deadline: limit })
+    (end > limit).then(|| FindingKind::Chain { path: run.path(number), end, deadline: limit })
 }

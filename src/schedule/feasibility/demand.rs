@@ -4,7 +4,7 @@
 //! Instead of trying all windows, earliest-deadline-first is played through once, O(n log n): it misses a deadline
 //! exactly when some window is too full (Dertouzos).
 
-use super::course::Course;
+use super::expected::ExpectedRun;
 use super::{Finding, FindingKind};
 use crate::model::DeadlineFrom;
 use std::cmp::Reverse;
@@ -22,9 +22,9 @@ struct Job {
 
 /// The first overfull window of each CPU. Tasks that cannot hold by themselves (`judged`) are left out; those not
 /// looked at to their end go into `cut`.
-pub(super) fn check(course: &Course<'_>, judged: &BTreeSet<usize>, cut: &mut BTreeSet<usize>) -> Vec<Finding> {
+pub(super) fn check(run: &ExpectedRun<'_>, judged: &BTreeSet<usize>, cut: &mut BTreeSet<usize>) -> Vec<Finding> {
     let mut by_cpu: BTreeMap<u32, Vec<Job>> = BTreeMap::new();
-    for (number, entry) in course.entries() {
+    for (number, entry) in run.entries() {
         let (Some(cpu), Some((work, timing)), Some(deadline)) =
             (entry.task.real_time.cpu, entry.expected(), entry.task.deadline)
         else {
@@ -34,11 +34,11 @@ pub(super) fn check(course: &Course<'_>, judged: &BTreeSet<usize>, cut: &mut BTr
             continue;
         }
         let occurrences = entry.task.release.occurrences();
-        if occurrences > course.limit() {
+        if occurrences > run.limit() {
             cut.insert(number);
         }
         let jobs = by_cpu.entry(cpu).or_default();
-        jobs.extend((0..occurrences.min(course.limit())).map(|occurrence| {
+        jobs.extend((0..occurrences.min(run.limit())).map(|occurrence| {
             let deadline = match deadline.from {
                 // That of a sequential task counts from when all that it needs has ended.
                 DeadlineFrom::Release => {
@@ -53,7 +53,7 @@ pub(super) fn check(course: &Course<'_>, judged: &BTreeSet<usize>, cut: &mut BTr
     for (cpu, mut jobs) in by_cpu {
         jobs.sort_unstable();
         if let Some((from, to, work, tasks)) = first_miss(&jobs).and_then(|to| window(&jobs, to)) {
-            findings.extend(course.finding(FindingKind::CpuDemand { cpu, from, to, work }, tasks));
+            findings.extend(run.finding(FindingKind::CpuDemand { cpu, from, to, work }, tasks));
         }
     }
     findings

@@ -1,20 +1,21 @@
 //! What a committed schedule cannot hold, found before it runs.
 //!
 //! In: a schedule with its estimates. Out: findings, check by check, each in file order. Judged is the *expected
-//! course*, in which every task that starts succeeds and takes its estimate, and a CPU is busy for the whole of it. A
+//! run*, in which every task that starts succeeds and takes its estimate, and a CPU is busy for the whole of it. A
 //! task without estimate is left out of load and overlap: nothing is known of it. Must not: look at a machine, decide
 //! what is a mistake, or take unbounded time.
 
 mod address;
 mod bounds;
-mod course;
 mod cpu;
 mod deadline;
 mod demand;
+mod expected;
 mod finding;
 #[cfg(test)]
 mod property_tests;
 mod response;
+mod sentence;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -24,7 +25,7 @@ pub use bounds::{MAX_OCCURRENCES, MAX_OCCURRENCES_IN_ALL, MAX_PAIRS};
 pub use finding::{Finding, FindingKind, Proof};
 
 use crate::model::{FeasibilityPolicy, Schedule};
-use course::Course;
+use expected::ExpectedRun;
 use std::collections::BTreeSet;
 
 /// Everything that cannot hold, with the number of CPUs of the machine when that is known. Empty when the schedule
@@ -33,14 +34,15 @@ pub fn feasibility(schedule: &Schedule, cpus: Option<u32>) -> Vec<Finding> {
     if schedule.feasibility == FeasibilityPolicy::Off {
         return Vec::new();
     }
-    let course = Course::new(&schedule.tasks);
+    let run = ExpectedRun::new(&schedule.tasks);
     let mut cut = BTreeSet::new();
-    let (mut findings, judged) = deadline::check(&course);
-    findings.extend(address::check(&course, &mut cut));
-    findings.extend(cpu::check(&course, cpus));
-    findings.extend(response::check(&course));
-    findings.extend(demand::check(&course, &judged, &mut cut));
-    findings.extend(course.finding(FindingKind::Incomplete { occurrences: course.limit() }, cut));
+    // Deadlines first: a task that cannot hold its own is not blamed on the others that share its CPU.
+    let (mut findings, judged) = deadline::check(&run);
+    findings.extend(address::check(&run, &mut cut));
+    findings.extend(cpu::check(&run, cpus));
+    findings.extend(response::check(&run));
+    findings.extend(demand::check(&run, &judged, &mut cut));
+    findings.extend(run.finding(FindingKind::Incomplete { occurrences: run.limit() }, cut));
     findings
 }
 

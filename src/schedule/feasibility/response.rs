@@ -5,16 +5,17 @@
 //! so none interferes more often than that. Equal priorities count as going before. The worst case is that all come due
 //! together, which the written due times may avoid.
 
-use super::course::Course;
+use super::expected::ExpectedRun;
 use super::{Finding, FindingKind};
 use crate::model::{DeadlineFrom, RtPolicy};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Steps of the recurrence for one task, over all its occurrences; fewer when many tasks share a CPU.
+/// Steps of the recurrence for one task, over all its occurrences; fewer when many tasks share a CPU. Near full load a busy
+/// period is as long as all periods multiplied, so that the recurrence would not end in useful time.
 const MAX_STEPS: usize = 20_000;
 
-/// Terms of the recurrence that are computed for one CPU, about.
+/// About so many terms of the recurrence are computed for one CPU, because every commit that is checked waits for them.
 const MAX_TERMS: usize = 5_000_000;
 
 /// The period of a task that runs once: longer than any window.
@@ -45,9 +46,9 @@ enum Response {
 }
 
 /// Tasks whose worst case is beyond their deadline because of others.
-pub(super) fn check(course: &Course<'_>) -> Vec<Finding> {
+pub(super) fn check(run: &ExpectedRun<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (cpu, loads) in loads(course) {
+    for (cpu, loads) in loads(run) {
         let max_steps = (MAX_TERMS / loads.len().pow(2).max(1)).clamp(30, MAX_STEPS);
         let mut undecided = Vec::new();
         for load in &loads {
@@ -64,18 +65,18 @@ pub(super) fn check(course: &Course<'_>) -> Vec<Finding> {
                     let (response, limit) = (time(response), time(limit));
                     let kind = FindingKind::ResponseTime { cpu, response, at_least, limit, deadline };
                     let tasks = [load.number].into_iter().chain(before.iter().map(|other| other.number));
-                    findings.extend(course.finding(kind, tasks));
+                    findings.extend(run.finding(kind, tasks));
                 }
             }
         }
-        findings.extend(course.finding(FindingKind::Undecided { cpu }, undecided));
+        findings.extend(run.finding(FindingKind::Undecided { cpu }, undecided));
     }
     findings
 }
 
-fn loads(course: &Course<'_>) -> BTreeMap<u32, Vec<Load>> {
+fn loads(run: &ExpectedRun<'_>) -> BTreeMap<u32, Vec<Load>> {
     let mut loads: BTreeMap<u32, Vec<Load>> = BTreeMap::new();
-    for (number, entry) in course.entries() {
+    for (number, entry) in run.entries() {
         let real_time = entry.task.real_time;
         let (Some(cpu), Some((estimate, timing))) = (real_time.cpu, entry.expected()) else { continue };
         let period = entry.period();

@@ -1,6 +1,6 @@
 //! What both pictures share: rows in groups, and bars that fall into one place drawn as one.
 
-use super::{Bar, Chart, Row, Verdict, scale::Scale};
+use super::{Bar, BarState, Chart, ChartRow, scale::Scale};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ pub(super) struct Group<'a> {
     /// `CPU 2 · host:port`.
     pub(super) heading: String,
     /// In the chart's order.
-    pub(super) rows: Vec<&'a Row>,
+    pub(super) rows: Vec<&'a ChartRow>,
 }
 
 /// The rows by CPU and lane, in the order in which these come first.
@@ -42,14 +42,14 @@ pub(super) fn length(chart: &Chart) -> Duration {
 
 /// One or several bars that are drawn as one.
 pub(super) struct Drawn<'a> {
-    /// The one that is told: of several the one with the worst verdict.
+    /// The one that is told: of several the one with the worst state.
     pub(super) bar: &'a Bar,
     /// First and last place of all of them.
     pub(super) places: (f64, f64),
     /// The times of these places.
     pub(super) times: (Duration, Duration),
-    /// How many there are of each verdict.
-    pub(super) verdicts: BTreeMap<Verdict, usize>,
+    /// How many there are of each state.
+    pub(super) states: BTreeMap<BarState, usize>,
     /// Each of them is too narrow to be seen alone.
     narrow: bool,
 }
@@ -57,7 +57,7 @@ pub(super) struct Drawn<'a> {
 impl Drawn<'_> {
     /// How many bars it stands for.
     pub(super) fn count(&self) -> usize {
-        self.verdicts.values().sum()
+        self.states.values().sum()
     }
 }
 
@@ -68,7 +68,7 @@ pub(super) const LEAST: f64 = 1.5;
 
 /// The bars of a row by time, at most `most` of them: what cannot be told apart is drawn as one, and while there is
 /// still too much, what lies within twice, four times … the space.
-pub(super) fn drawn<'a>(row: &'a Row, scale: &Scale, most: usize) -> Vec<Drawn<'a>> {
+pub(super) fn drawn<'a>(row: &'a ChartRow, scale: &Scale, most: usize) -> Vec<Drawn<'a>> {
     let mut bars: Vec<(Duration, Duration, &Bar)> =
         row.bars.iter().filter_map(|bar| bar.extent().map(|(start, end)| (start, end, bar))).collect();
     bars.sort_by_key(|(start, end, _)| (*start, *end));
@@ -82,7 +82,7 @@ pub(super) fn drawn<'a>(row: &'a Row, scale: &Scale, most: usize) -> Vec<Drawn<'
     }
 }
 
-/// Bars narrower than `grain` that touch are one as long as their verdict is the same, or as all of them are narrow
+/// Bars narrower than `grain` that touch are one as long as their state is the same, or as all of them are narrow
 /// together; and bars that start in one grain and end in one grain are one.
 fn joined<'a>(bars: &[(Duration, Duration, &'a Bar)], scale: &Scale, grain: f64) -> Vec<Drawn<'a>> {
     let mut drawn: Vec<Drawn<'a>> = Vec::new();
@@ -91,20 +91,20 @@ fn joined<'a>(bars: &[(Duration, Duration, &'a Bar)], scale: &Scale, grain: f64)
         let (from, to) = (scale.place(start), scale.place(end));
         let narrow = to - from < grain;
         let touches = drawn.last().is_some_and(|last| {
-            let alike = bar.verdict == last.bar.verdict || to - last.places.0 < grain;
+            let alike = bar.state == last.bar.state || to - last.places.0 < grain;
             narrow && last.narrow && alike && from - last.places.1 < grain.max(LEAST)
         });
         let cell = ((from / grain) as u64, (to / grain) as u64);
         let index = if touches { drawn.len() - 1 } else { *cells.entry(cell).or_insert(drawn.len()) };
         let Some(one) = drawn.get_mut(index) else {
-            let verdicts = BTreeMap::from([(bar.verdict, 1)]);
-            drawn.push(Drawn { bar, places: (from, to), times: (start, end), verdicts, narrow });
+            let states = BTreeMap::from([(bar.state, 1)]);
+            drawn.push(Drawn { bar, places: (from, to), times: (start, end), states, narrow });
             continue;
         };
         one.places.1 = one.places.1.max(to);
         one.times.1 = one.times.1.max(end);
-        *one.verdicts.entry(bar.verdict).or_default() += 1;
-        if bar.verdict.weight() > one.bar.verdict.weight() {
+        *one.states.entry(bar.state).or_default() += 1;
+        if bar.state.weight() > one.bar.state.weight() {
             one.bar = bar;
         }
     }

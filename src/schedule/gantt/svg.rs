@@ -5,7 +5,7 @@ use super::scale::{Scale, Tick, ticks};
 use super::svg_bar::{ROW, bars, pattern, rect, sign};
 use super::svg_style::{DEFINITIONS, STYLE, class, patterned};
 use super::svg_text::{escape, number};
-use super::{Bar, Chart, Verdict};
+use super::{Bar, BarState, Chart};
 use std::fmt::Write;
 
 const WIDTH: f64 = 960.0;
@@ -161,20 +161,20 @@ fn legend(out: &mut String, chart: &Chart, top: f64) -> f64 {
     if has(|bar| bar.planned.is_some()) {
         entry(out, "planned", &|out, x, y| rect(out, "plan", (x + 4.0, x + 36.0), (y + 5.0, 16.0)));
     }
-    for verdict in Verdict::ALL.into_iter().filter(|verdict| *verdict != Verdict::Planned) {
-        if !chart.rows.iter().flat_map(|row| &row.bars).any(|bar| bar.verdict == verdict) {
+    for state in BarState::ALL.into_iter().filter(|state| *state != BarState::Planned) {
+        if !chart.rows.iter().flat_map(|row| &row.bars).any(|bar| bar.state == state) {
             continue;
         }
-        entry(out, verdict.word(), &|out, x, y| {
-            if verdict == Verdict::Skipped {
+        entry(out, state.word(), &|out, x, y| {
+            if state == BarState::Skipped {
                 rect(out, "plan void", (x, x + 22.0), (y + 5.0, 16.0));
             } else {
-                rect(out, class(verdict), (x, x + 22.0), (y + 8.0, 10.0));
+                rect(out, class(state), (x, x + 22.0), (y + 8.0, 10.0));
             }
-            if patterned(verdict) {
-                pattern(out, verdict, (x, x + 22.0), y);
+            if patterned(state) {
+                pattern(out, state, (x, x + 22.0), y);
             }
-            sign(out, verdict, (x + 26.0, y + 8.0), 1.0);
+            sign(out, state, (x + 26.0, y + 8.0), 1.0);
         });
     }
     if has(|bar| bar.late_start().is_some()) {
@@ -202,8 +202,8 @@ fn legend(out: &mut String, chart: &Chart, top: f64) -> f64 {
 
 /// The chart in a sentence, for those who do not see it.
 fn summary(chart: &Chart) -> String {
-    let count = |verdict| chart.rows.iter().flat_map(|row| &row.bars).filter(|bar| bar.verdict == verdict).count();
-    let counts = Verdict::ALL.into_iter().map(|verdict| (count(verdict), verdict.word()));
+    let count = |state| chart.rows.iter().flat_map(|row| &row.bars).filter(|bar| bar.state == state).count();
+    let counts = BarState::ALL.into_iter().map(|state| (count(state), state.word()));
     let counts: Vec<String> =
         counts.filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
     let tasks = chart.rows.len();

@@ -4,7 +4,7 @@ use super::layout::{Drawn, LEAST, cut, drawn, plain};
 use super::scale::Scale;
 use super::svg_style::{class, patterned};
 use super::svg_text::{escape, number};
-use super::{Bar, Row, Verdict};
+use super::{Bar, BarState, ChartRow};
 use crate::schedule::units::short;
 use std::fmt::Write;
 
@@ -16,7 +16,7 @@ const SIGN: f64 = 14.0;
 const CHARACTER: f64 = 6.1;
 
 /// The bars of a row whose upper edge is at `top`, at most `most`; texts may reach to `right`.
-pub(super) fn bars(out: &mut String, row: &Row, scale: &Scale, most: usize, (top, right): (f64, f64)) {
+pub(super) fn bars(out: &mut String, row: &ChartRow, scale: &Scale, most: usize, (top, right): (f64, f64)) {
     let drawn = drawn(row, scale, most);
     // The end of what was drawn last, which texts must not cover.
     let mut taken = scale.left;
@@ -25,7 +25,7 @@ pub(super) fn bars(out: &mut String, row: &Row, scale: &Scale, most: usize, (top
     for (index, one) in drawn.iter().enumerate() {
         let next = drawn.get(index + 1).map_or(right, |next| next.places.0 - 4.0);
         // What went wrong lies above its neighbours, however narrow it is.
-        let layer = if wrong(one.bar.verdict) { &mut above } else { &mut *out };
+        let layer = if wrong(one.bar.state) { &mut above } else { &mut *out };
         let _ = write!(layer, "<g><title>{}</title>", escape(&tooltip(row, one)));
         let end = if one.count() > 1 { several(layer, one, top) } else { single(layer, one.bar, scale, top) };
         notes(layer, one, scale, top, (taken, end, next), &mut signed);
@@ -36,22 +36,22 @@ pub(super) fn bars(out: &mut String, row: &Row, scale: &Scale, most: usize, (top
 }
 
 /// Whether a bar must not be overlooked.
-fn wrong(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::Failed | Verdict::TimedOut | Verdict::Cancelled)
+fn wrong(state: BarState) -> bool {
+    matches!(state, BarState::Failed | BarState::TimedOut | BarState::Cancelled)
 }
 
-fn least(verdict: Verdict) -> f64 {
-    if wrong(verdict) { 2.0 * LEAST } else { LEAST }
+fn least(state: BarState) -> f64 {
+    if wrong(state) { 2.0 * LEAST } else { LEAST }
 }
 
 /// Several bars that cannot be told apart. Returns the last place.
 fn several(out: &mut String, one: &Drawn<'_>, top: f64) -> f64 {
-    let (from, to) = (one.places.0, one.places.1.max(one.places.0 + least(one.bar.verdict)));
+    let (from, to) = (one.places.0, one.places.1.max(one.places.0 + least(one.bar.state)));
     let planned = one.bar.actual.is_none();
-    let shape = if planned { "plan" } else { class(one.bar.verdict) };
+    let shape = if planned { "plan" } else { class(one.bar.state) };
     rect(out, shape, (from, to), (top + 8.0, 10.0));
-    if !planned && patterned(one.bar.verdict) {
-        pattern(out, one.bar.verdict, (from, to), top);
+    if !planned && patterned(one.bar.state) {
+        pattern(out, one.bar.state, (from, to), top);
     }
     to
 }
@@ -61,20 +61,20 @@ fn single(out: &mut String, bar: &Bar, scale: &Scale, top: f64) -> f64 {
     if let Some((due, end)) = bar.planned {
         let from = scale.place(due);
         let to = scale.place(end.max(due)).max(from + LEAST);
-        let unstarted = bar.actual.is_none() && bar.verdict != Verdict::Planned;
+        let unstarted = bar.actual.is_none() && bar.state != BarState::Planned;
         rect(out, if unstarted { "plan void" } else { "plan" }, (from, to), (top + 5.0, 16.0));
         last = last.max(to);
     }
     if let Some((start, end)) = bar.actual {
         let from = scale.place(start);
-        let to = scale.place(end.max(start)).max(from + least(bar.verdict));
+        let to = scale.place(end.max(start)).max(from + least(bar.state));
         if let (Some(_), Some((due, _))) = (bar.late_start(), bar.planned) {
             let (due, middle) = (number(scale.place(due)), number(top + 13.0));
             let _ = write!(out, r#"<path class="wait" d="M{due} {middle}H{}"/>"#, number(from));
         }
-        rect(out, class(bar.verdict), (from, to), (top + 8.0, 10.0));
-        if patterned(bar.verdict) && to - from >= 4.0 {
-            pattern(out, bar.verdict, (from, to), top);
+        rect(out, class(bar.state), (from, to), (top + 8.0, 10.0));
+        if patterned(bar.state) && to - from >= 4.0 {
+            pattern(out, bar.state, (from, to), top);
         }
         if let (Some(_), Some(deadline)) = (bar.overdue(), bar.deadline) {
             let since = scale.place(deadline.max(start));
@@ -104,16 +104,16 @@ fn notes(
     (before, end, next): (f64, f64, f64),
     signed: &mut f64,
 ) {
-    let (verdict, from) = (one.bar.verdict, one.places.0);
+    let (state, from) = (one.bar.state, one.places.0);
     let mut at = end + 5.0;
-    if verdict != Verdict::Planned {
+    if state != BarState::Planned {
         if next - at >= SIGN - 3.0 {
-            sign(out, verdict, (at, top + 8.0), 1.0);
+            sign(out, state, (at, top + 8.0), 1.0);
             at += SIGN;
-        } else if wrong(verdict) && from - 4.0 >= *signed {
+        } else if wrong(state) && from - 4.0 >= *signed {
             // No room beside it: below it, and only where the one before leaves room.
             let x = from.midpoint(end) - 4.0;
-            sign(out, verdict, (x, top + 21.0), 0.8);
+            sign(out, state, (x, top + 21.0), 0.8);
             *signed = x + 10.0;
         }
     }
@@ -146,18 +146,18 @@ fn notes(
     }
 }
 
-/// The sign of a verdict with its upper left corner at `place`.
-pub(super) fn sign(out: &mut String, verdict: Verdict, (x, y): (f64, f64), size: f64) {
-    let (class, x, y) = (class(verdict), number(x), number(y));
+/// The sign of a state with its upper left corner at `place`.
+pub(super) fn sign(out: &mut String, state: BarState, (x, y): (f64, f64), size: f64) {
+    let (class, x, y) = (class(state), number(x), number(y));
     let scale = if size < 1.0 { format!(" scale({size})") } else { String::new() };
     let _ = write!(out, "<g class=\"sign {class}\" transform=\"translate({x} {y}){scale}\">");
     let _ = write!(out, "<use href=\"#s-{class}\"/></g>");
 }
 
-/// The pattern of a verdict over a bar.
-pub(super) fn pattern(out: &mut String, verdict: Verdict, (from, to): (f64, f64), top: f64) {
+/// The pattern of a state over a bar.
+pub(super) fn pattern(out: &mut String, state: BarState, (from, to): (f64, f64), top: f64) {
     let (x, y, width) = (number(from), number(top + 8.0), number(to - from));
-    let class = class(verdict);
+    let class = class(state);
     let _ = write!(out, r#"<rect fill="url(#p-{class})" x="{x}" y="{y}" width="{width}" height="10" rx="2"/>"#);
 }
 
@@ -168,16 +168,15 @@ pub(super) fn rect(out: &mut String, class: &str, (from, to): (f64, f64), (y, he
 }
 
 /// All there is to know about a bar, in lines.
-fn tooltip(row: &Row, one: &Drawn<'_>) -> String {
+fn tooltip(row: &ChartRow, one: &Drawn<'_>) -> String {
     let task = plain(&row.task);
     let bar = one.bar;
     if one.count() > 1 {
-        let each: Vec<String> =
-            one.verdicts.iter().map(|(verdict, count)| format!("{count} {}", verdict.word())).collect();
+        let each: Vec<String> = one.states.iter().map(|(state, count)| format!("{count} {}", state.word())).collect();
         let (from, to) = (short(one.times.0), short(one.times.1));
         return format!("{task}: {} times\n{}\nfrom {from} to {to}", one.count(), each.join(", "));
     }
-    let mut lines = vec![format!("{task}: {}", bar.verdict.word())];
+    let mut lines = vec![format!("{task}: {}", bar.state.word())];
     if !bar.label.is_empty() {
         lines.push(plain(&bar.label));
     }
@@ -187,7 +186,7 @@ fn tooltip(row: &Row, one: &Drawn<'_>) -> String {
     }
     if let Some((start, end)) = bar.actual {
         let took = short(end.saturating_sub(start));
-        let until = if bar.verdict == Verdict::Running { "so far until" } else { "to" };
+        let until = if bar.state == BarState::Running { "so far until" } else { "to" };
         lines.push(format!("ran from {} {until} {} ({took})", short(start), short(end)));
     }
     if let Some(late) = bar.late_start() {

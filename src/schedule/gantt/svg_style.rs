@@ -1,9 +1,9 @@
 //! Colours, patterns and signs of the SVG picture.
 //!
-//! Colours are plain values and not CSS variables, which some viewers do not know. Every verdict has a colour, a sign
+//! Colours are plain values and not CSS variables, which some viewers do not know. Every state has a colour, a sign
 //! and, but for the common good one, a pattern, so that none of them carries the meaning alone.
 
-use super::Verdict;
+use super::BarState;
 
 /// Styles for light and, by the reader's preference, dark surroundings.
 pub(super) const STYLE: &str = "\
@@ -77,15 +77,15 @@ stroke-width="1.5"/></g>
 </defs>
 "#;
 
-/// The word by which styles, patterns and signs of a verdict are named.
-pub(super) fn class(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::TimedOut => "timed-out",
+/// The word by which styles, patterns and signs of a state are named.
+pub(super) fn class(state: BarState) -> &'static str {
+    match state {
+        BarState::TimedOut => "timed-out",
         other => other.word(),
     }
 }
 
-/// Whether bars of this verdict carry a pattern: those of the common, good one are plain.
-pub(super) fn patterned(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::Failed | Verdict::TimedOut | Verdict::Cancelled | Verdict::Running)
+/// Whether bars of this state carry a pattern: those of the common, good one are plain.
+pub(super) fn patterned(state: BarState) -> bool {
+    matches!(state, BarState::Failed | BarState::TimedOut | BarState::Cancelled | BarState::Running)
 }

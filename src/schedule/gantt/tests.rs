@@ -1,45 +1,46 @@
 use super::*;
 use proptest::prelude::*;
+use std::time::Duration;
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-fn bar(planned: Option<(u64, u64)>, actual: Option<(u64, u64)>, deadline: Option<u64>, verdict: Verdict) -> Bar {
+fn bar(planned: Option<(u64, u64)>, actual: Option<(u64, u64)>, deadline: Option<u64>, state: BarState) -> Bar {
     let pair = |(from, to)| (ms(from), ms(to));
     Bar {
         planned: planned.map(pair),
         actual: actual.map(pair),
         deadline: deadline.map(ms),
-        verdict,
+        state,
         label: String::new(),
     }
 }
 
-fn row(task: &str, lane: &str, cpu: Option<u32>, bars: Vec<Bar>) -> Row {
-    Row { task: task.to_owned(), lane: lane.to_owned(), cpu, bars }
+fn row(task: &str, lane: &str, cpu: Option<u32>, bars: Vec<Bar>) -> ChartRow {
+    ChartRow { task: task.to_owned(), lane: lane.to_owned(), cpu, bars }
 }
 
 /// One of everything.
 fn showcase() -> Chart {
-    use Verdict::{Cancelled, Failed, Planned, Running, Skipped, Succeeded, TimedOut};
+    use BarState::{Cancelled, Failed, Planned, Running, Skipped, Succeeded, TimedOut};
     let labelled = |label: &str, bar: Bar| Bar { label: label.to_owned(), ..bar };
     let loops: Vec<Bar> = (0..12)
         .map(|k| {
             let (due, late) = (20 + k * 70, if k == 7 { 14 } else { 0 });
-            let verdict = if k == 7 { TimedOut } else { Succeeded };
-            bar(Some((due, due + 24)), Some((due + late, due + 22 + 2 * late)), Some(due + 40), verdict)
+            let state = if k == 7 { TimedOut } else { Succeeded };
+            bar(Some((due, due + 24)), Some((due + late, due + 22 + 2 * late)), Some(due + 40), state)
         })
         .collect();
     let fast: Vec<Bar> = (0..8000)
         .map(|k| {
             let at = Duration::from_micros(100 * k);
-            let verdict = if k == 4321 { Failed } else { Succeeded };
+            let state = if k == 4321 { Failed } else { Succeeded };
             Bar {
                 planned: Some((at, at)),
                 actual: Some((at, at + Duration::from_micros(40))),
                 deadline: None,
-                verdict,
+                state,
                 label: String::new(),
             }
         })
@@ -128,7 +129,7 @@ fn texts_are_escaped_and_come_back_as_written() {
             odd,
             odd,
             None,
-            vec![Bar { label: odd.to_owned(), ..bar(None, Some((1, 2)), None, Verdict::Failed) }],
+            vec![Bar { label: odd.to_owned(), ..bar(None, Some((1, 2)), None, BarState::Failed) }],
         )],
     };
     let svg = svg(&chart);
@@ -159,7 +160,7 @@ fn an_empty_chart_says_so() {
 
 #[test]
 fn a_chart_without_length_is_drawn_at_its_start() {
-    let bars = vec![bar(Some((0, 0)), Some((0, 0)), Some(0), Verdict::Succeeded)];
+    let bars = vec![bar(Some((0, 0)), Some((0, 0)), Some(0), BarState::Succeeded)];
     let chart = Chart { rows: vec![row("instant", "", None, bars)], ..Chart::default() };
     let svg = svg(&chart);
     assert!(texts(&svg, "text").contains(&"0".to_owned()));
@@ -169,25 +170,25 @@ fn a_chart_without_length_is_drawn_at_its_start() {
 
 #[test]
 fn the_axis_grows_to_the_last_end_but_not_to_a_far_deadline() {
-    let bars = vec![bar(Some((0, 10)), Some((0, 40)), Some(5000), Verdict::Succeeded)];
+    let bars = vec![bar(Some((0, 10)), Some((0, 40)), Some(5000), BarState::Succeeded)];
     let chart = Chart { length: ms(20), rows: vec![row("over", "", None, bars)], ..Chart::default() };
     assert!(texts(&svg(&chart), "text").contains(&"40 ms".to_owned()));
     assert!(!svg(&chart).contains("class=\"deadline\" stroke-width"));
 }
 
 #[test]
-fn verdicts_are_told_without_colour() {
-    for verdict in Verdict::ALL {
-        let bars = vec![bar(Some((1, 4)), Some((1, 5)), None, verdict)];
+fn states_are_shown_without_colour() {
+    for state in BarState::ALL {
+        let bars = vec![bar(Some((1, 4)), Some((1, 5)), None, state)];
         let chart = Chart { length: ms(10), rows: vec![row("task", "", None, bars)], ..Chart::default() };
-        let sign = format!("<use href=\"#s-{}\"/>", svg_style::class(verdict));
+        let sign = format!("<use href=\"#s-{}\"/>", svg_style::class(state));
         // In the picture and in the legend; a bar that is planned has no filling instead.
-        let expected = if verdict == Verdict::Planned { 0 } else { 2 };
-        assert_eq!(svg(&chart).matches(&sign).count(), expected, "{verdict:?}");
-        assert!(text(&chart, 60).contains(verdict.glyph()), "{verdict:?}");
+        let expected = if state == BarState::Planned { 0 } else { 2 };
+        assert_eq!(svg(&chart).matches(&sign).count(), expected, "{state:?}");
+        assert!(text(&chart, 60).contains(state.glyph()), "{state:?}");
     }
-    let glyphs: std::collections::BTreeSet<char> = Verdict::ALL.into_iter().map(Verdict::glyph).collect();
-    assert_eq!(glyphs.len(), Verdict::ALL.len());
+    let glyphs: std::collections::BTreeSet<char> = BarState::ALL.into_iter().map(BarState::glyph).collect();
+    assert_eq!(glyphs.len(), BarState::ALL.len());
 }
 
 #[test]
@@ -210,7 +211,7 @@ fn what_cannot_be_told_apart_is_one_bar_with_a_count_and_a_failure_among_it_is_s
 
 #[test]
 fn a_thousand_rows_of_a_hundred_bars_stay_bounded() {
-    let bars = |_| (0..100).map(|k| bar(Some((k, k)), Some((k, k)), None, Verdict::Succeeded)).collect();
+    let bars = |_| (0..100).map(|k| bar(Some((k, k)), Some((k, k)), None, BarState::Succeeded)).collect();
     let rows = (0..1000).map(|n| row(&format!("task-{n}"), &format!("lane-{}", n % 7), None, bars(n))).collect();
     let chart = Chart { length: ms(1_000_000), rows, ..Chart::default() };
     let svg = svg(&chart);
@@ -224,7 +225,8 @@ fn a_thousand_rows_of_a_hundred_bars_stay_bounded() {
 
 #[test]
 fn bars_that_cross_each_other_stay_bounded() {
-    let bars = (0..20_000_u64).map(|k| bar(None, Some((k, k + k * 7919 % 10_007)), None, Verdict::Succeeded)).collect();
+    let bars =
+        (0..20_000_u64).map(|k| bar(None, Some((k, k + k * 7919 % 10_007)), None, BarState::Succeeded)).collect();
     let chart = Chart { rows: vec![row("wild", "", None, bars)], ..Chart::default() };
     let svg = svg(&chart);
     assert!(svg.len() < 600_000, "{} bytes", svg.len());
@@ -235,10 +237,8 @@ fn bars_that_cross_each_other_stay_bounded() {
 #[test]
 fn colours_stand_once_for_light_and_once_for_dark() {
     let (light, dark) = svg_style::STYLE.split_once("@media (prefers-color-scheme:dark)").unwrap();
-    for verdict in Verdict::ALL {
-        for class in
-            [format!(".{}{{fill:", svg_style::class(verdict)), format!(".sign.{}{{", svg_style::class(verdict))]
-        {
+    for state in BarState::ALL {
+        for class in [format!(".{}{{fill:", svg_style::class(state)), format!(".sign.{}{{", svg_style::class(state))] {
             assert!(light.contains(&class) && dark.contains(&class), "{class}");
         }
     }
@@ -246,19 +246,19 @@ fn colours_stand_once_for_light_and_once_for_dark() {
 
 fn any_bar() -> impl Strategy<Value = Bar> {
     let pair = || prop::option::of((any::<u32>(), any::<u32>()));
-    let verdict = prop::sample::select(Verdict::ALL.to_vec());
-    (pair(), pair(), prop::option::of(any::<u32>()), verdict, ".{0,8}").prop_map(
-        |(planned, actual, deadline, verdict, label)| {
+    let state = prop::sample::select(BarState::ALL.to_vec());
+    (pair(), pair(), prop::option::of(any::<u32>()), state, ".{0,8}").prop_map(
+        |(planned, actual, deadline, state, label)| {
             let time = |n: u32| Duration::from_micros(u64::from(n));
             let pair = |(from, to)| (time(from), time(to));
-            Bar { planned: planned.map(pair), actual: actual.map(pair), deadline: deadline.map(time), verdict, label }
+            Bar { planned: planned.map(pair), actual: actual.map(pair), deadline: deadline.map(time), state, label }
         },
     )
 }
 
 fn any_chart() -> impl Strategy<Value = Chart> {
     let row = (any::<String>(), "[ab<&]{0,2}", prop::option::of(0..3_u32), prop::collection::vec(any_bar(), 0..6))
-        .prop_map(|(task, lane, cpu, bars)| Row { task, lane, cpu, bars });
+        .prop_map(|(task, lane, cpu, bars)| ChartRow { task, lane, cpu, bars });
     (any::<String>(), any::<String>(), any::<u64>(), prop::collection::vec(row, 0..6)).prop_map(
         |(title, subtitle, length, rows)| Chart { title, subtitle, length: Duration::from_nanos(length), rows },
     )

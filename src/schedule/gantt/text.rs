@@ -2,7 +2,7 @@
 
 use super::layout::{cut, groups, length, plain};
 use super::scale::{Scale, ticks};
-use super::{Bar, Chart, Row, Verdict};
+use super::{Bar, BarState, Chart, ChartRow};
 use crate::schedule::units::short;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 const LEAST_WIDTH: usize = 40;
 /// Columns of the longest id that is not cut.
 const NAMES: usize = 24;
-/// Columns at the right end, for verdicts and labels.
+/// Columns at the right end, for states and labels.
 const NOTES: usize = 18;
 
 const PLANNED: char = '░';
@@ -90,11 +90,11 @@ fn axis(scale: &Scale, columns: usize) -> (String, String) {
 #[derive(Default)]
 struct Used {
     cells: BTreeSet<char>,
-    verdicts: BTreeSet<Verdict>,
+    states: BTreeSet<BarState>,
 }
 
 /// The picture of one row. What is drawn later covers what was drawn before.
-fn cells(row: &Row, scale: &Scale, columns: usize, used: &mut Used) -> String {
+fn cells(row: &ChartRow, scale: &Scale, columns: usize, used: &mut Used) -> String {
     let mut cells = vec![' '; columns];
     for layer in [planned, waited, ran, late, deadline] {
         for bar in &row.bars {
@@ -104,7 +104,7 @@ fn cells(row: &Row, scale: &Scale, columns: usize, used: &mut Used) -> String {
         }
     }
     used.cells.extend(&cells);
-    used.verdicts.extend(row.bars.iter().map(|bar| bar.verdict));
+    used.states.extend(row.bars.iter().map(|bar| bar.state));
     cells.into_iter().collect()
 }
 
@@ -145,19 +145,19 @@ fn deadline(bar: &Bar, scale: &Scale) -> Layer {
     Some((column, column, DEADLINE))
 }
 
-/// Verdict and label of a single bar; of several, how many there are of each verdict.
-fn note(row: &Row, most: usize) -> String {
+/// State and label of a single bar; of several, how many there are of each state.
+fn note(row: &ChartRow, most: usize) -> String {
     let note = match row.bars.as_slice() {
         [] => String::new(),
         [bar] => {
             let late = || bar.overdue().map(|late| format!("+{}", short(late)));
             let words = if bar.label.is_empty() { late().unwrap_or_default() } else { plain(&bar.label) };
-            format!("{} {words}", bar.verdict.glyph())
+            format!("{} {words}", bar.state.glyph())
         }
         bars => {
             let mut counts: BTreeMap<(u8, char), usize> = BTreeMap::new();
             for bar in bars {
-                *counts.entry((u8::MAX - bar.verdict.weight(), bar.verdict.glyph())).or_default() += 1;
+                *counts.entry((u8::MAX - bar.state.weight(), bar.state.glyph())).or_default() += 1;
             }
             let counts: Vec<String> = counts.iter().map(|((_, glyph), count)| format!("{glyph}{count}")).collect();
             counts.join(" ")
@@ -177,8 +177,8 @@ impl Used {
             (DEADLINE, "deadline"),
         ];
         let cells = words.into_iter().filter(|(cell, _)| self.cells.contains(cell));
-        let verdicts = Verdict::ALL.into_iter().filter(|verdict| self.verdicts.contains(verdict));
-        let entries = cells.chain(verdicts.map(|verdict| (verdict.glyph(), verdict.word())));
+        let states = BarState::ALL.into_iter().filter(|state| self.states.contains(state));
+        let entries = cells.chain(states.map(|state| (state.glyph(), state.word())));
         let mut lines: Vec<String> = Vec::new();
         for (sign, word) in entries {
             let entry = format!("{sign} {word}");

@@ -13,7 +13,7 @@ const LIMIT: usize = 100;
 const TELLING: [&str; 7] = ["scheduled-time", "period", "count", "needs", "target", "estimate", "deadline"];
 
 /// One line. Its texts have no line breaks and no control characters.
-pub(super) struct Row {
+pub(super) struct PreviewRow {
     /// `+` set or added, `-` unset or removed, `~` changed, `>` moved.
     pub(super) sign: char,
     /// Which field, which task, or which field of which task.
@@ -27,15 +27,15 @@ pub(super) struct Row {
 }
 
 /// The lines of a schedule, and how many more there would be.
-pub(super) fn rows(schedule: &ScheduleChange) -> (Vec<Row>, usize) {
-    let mut rows: Vec<Row> = schedule.fields.iter().map(field).collect();
+pub(super) fn rows(schedule: &ScheduleChange) -> (Vec<PreviewRow>, usize) {
+    let mut rows: Vec<PreviewRow> = schedule.fields.iter().map(field).collect();
     rows.extend(schedule.tasks.iter().flat_map(task));
     let more = rows.len().saturating_sub(LIMIT);
     rows.truncate(LIMIT);
     (rows, more)
 }
 
-fn field(change: &FieldChange) -> Row {
+fn field(change: &FieldChange) -> PreviewRow {
     let FieldChange { field, old, new } = change;
     let kind = match (old, new) {
         (None, _) => ChangeKind::Added,
@@ -44,7 +44,7 @@ fn field(change: &FieldChange) -> Row {
     };
     let both = old.as_ref().filter(|_| new.is_some());
     let value = new.as_ref().or(old.as_ref());
-    Row {
+    PreviewRow {
         sign: kind.sign(),
         label: plain(field),
         old: both.map(|old| plain(old)),
@@ -53,16 +53,22 @@ fn field(change: &FieldChange) -> Row {
     }
 }
 
-fn task(change: &TaskChange) -> Vec<Row> {
+fn task(change: &TaskChange) -> Vec<PreviewRow> {
     let TaskChange { task, change: kind, at, fields } = change;
     let (sign, at) = (kind.sign(), plain(at));
     if matches!(kind, ChangeKind::Added | ChangeKind::Removed) {
         let telling = fields.iter().filter(|one| TELLING.contains(&one.field.as_str()));
         let texts: Vec<String> = telling.map(|one| format!("{} {}", one.field, field(one).value)).collect();
-        return vec![Row { sign, label: plain(&format!("task {task}")), old: None, value: texts.join(" · "), at }];
+        return vec![PreviewRow {
+            sign,
+            label: plain(&format!("task {task}")),
+            old: None,
+            value: texts.join(" · "),
+            at,
+        }];
     }
     let shown = |value: &Option<String>| value.as_ref().map_or_else(|| "–".to_owned(), |value| plain(value));
-    let row = |one: &FieldChange| Row {
+    let row = |one: &FieldChange| PreviewRow {
         sign,
         label: plain(&format!("task {task} {}", one.field)),
         old: Some(shown(&one.old)),

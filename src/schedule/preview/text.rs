@@ -2,7 +2,7 @@
 //! cannot hold, and its picture.
 
 use super::escape::plain;
-use super::rows::{Row, proof_text, rows};
+use super::rows::{PreviewRow, proof_text, rows};
 use super::{Preview, ScheduleChange, Starts};
 use crate::schedule::feasibility::Proof;
 use anstyle::{AnsiColor, Style};
@@ -59,7 +59,7 @@ fn changes(out: &mut String, schedule: &ScheduleChange) {
     let label = width(rows.iter().map(|row| row.label.as_str()));
     let old = width(pairs().filter_map(|row| row.old.as_deref()));
     let new = width(pairs().map(|row| row.value.as_str()));
-    for Row { sign, label: name, old: before, value, at } in &rows {
+    for PreviewRow { sign, label: name, old: before, value, at } in &rows {
         let style = style(*sign);
         let value = match before {
             Some(before) => format!("{before:<old$}  →  {value:<new$}"),

@@ -6,7 +6,7 @@ use super::state::{Phase, Why};
 use super::timers::{NEVER, Nanos, Timer, TimerKind};
 use crate::model::OnDeadline;
 
-/// Polls without an answer after which a task server counts as gone.
+/// Polls without an answer after which a task server counts as gone. A single lost message must not end a task.
 const POLLS: u8 = 3;
 
 impl Timeline {

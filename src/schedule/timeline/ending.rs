@@ -2,14 +2,15 @@
 
 use super::Timeline;
 use super::signal::{Cause, Effect, End, RunVerdict, SkipCause, TaskIndex, Verdict};
-use super::state::{Outcome, Phase, Why, reported};
+use super::state::{Phase, TaskOutcome, Why, reported};
 use super::timers::{NEVER, Nanos};
 use crate::model::{On, OnDeadline};
 use std::time::Duration;
 
-/// What the answer to a request to stop may take beyond the grace itself.
+/// What the answer to a request to stop may take beyond the grace itself: a task that uses its whole grace must not be ended
+/// by force because its answer is still on the way.
 const STOP_MARGIN: Nanos = 500_000_000;
-/// How long the end of a task that was ended by force is waited for.
+/// How long the end of a task that was ended by force is waited for. Its server may be gone, and a run must end.
 const KILL_WAIT: Nanos = 5_000_000_000;
 
 impl Timeline {
@@ -99,8 +100,8 @@ impl Timeline {
         state.settled += count;
         match verdict {
             Verdict::Succeeded => {}
-            Verdict::Skipped(SkipCause::NotNeeded(_)) => state.outcome = Outcome::NotNeeded,
-            _ => state.outcome = Outcome::Failure,
+            Verdict::Skipped(SkipCause::NotNeeded(_)) => state.outcome = TaskOutcome::NotNeeded,
+            _ => state.outcome = TaskOutcome::Failure,
         }
         self.failed |= verdict.fails_the_run();
         if state.settled >= terms.occurrences {
@@ -163,23 +164,23 @@ impl Timeline {
     pub(super) fn settle_all(&mut self, effects: &mut Vec<Effect>) {
         while let Some(task) = self.finished.pop() {
             let outcome = self.states[task as usize].outcome;
-            let (first, last) = (self.starts[task as usize], self.starts[task as usize + 1]);
-            for edge in first..last {
-                let (after, on) = self.edges[edge as usize];
-                let after = after as usize;
+            for edge in self.dependants.of(task) {
+                let (after, on) = self.dependants.edge(edge);
                 if self.states[after].phase == Phase::Done {
                     continue;
                 }
                 let cause = match (on, outcome) {
-                    (On::Always, _) | (On::Success, Outcome::Success) | (On::Failure, Outcome::Failure) => {
+                    (On::Always, _) | (On::Success, TaskOutcome::Success) | (On::Failure, TaskOutcome::Failure) => {
                         self.states[after].needs -= 1;
                         if self.states[after].needs == 0 {
                             self.satisfied(after);
                         }
                         continue;
                     }
-                    (On::Success, Outcome::Failure) => SkipCause::NeedFailed(TaskIndex(task)),
-                    (On::Failure, Outcome::Success) | (_, Outcome::NotNeeded) => SkipCause::NotNeeded(TaskIndex(task)),
+                    (On::Success, TaskOutcome::Failure) => SkipCause::NeedFailed(TaskIndex(task)),
+                    (On::Failure, TaskOutcome::Success) | (_, TaskOutcome::NotNeeded) => {
+                        SkipCause::NotNeeded(TaskIndex(task))
+                    }
                 };
                 self.skip_rest(after, cause, effects);
                 if self.terms[after].critical && matches!(cause, SkipCause::NeedFailed(_)) {

@@ -1,10 +1,14 @@
 //! The invariants of a run, in worlds that lose, delay and double messages, refuse starts and go silent.
 
 use super::fixtures::{MS, schedule, task};
+use super::state::Phase;
 use super::*;
-use crate::model::{Deadline, Need, OnDeadline, Release, Repeat, Target, Task, TaskAddress};
+use crate::model::{
+    Deadline, DeadlineFrom, Need, On, OnDeadline, Release, Repeat, Schedule, Target, Task, TaskAddress,
+};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 /// How the world treats one case.
 #[derive(Clone, Copy, Debug)]

@@ -105,7 +105,7 @@ pub(super) enum Why {
 
 /// How a finished task counts for its dependants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum TaskOutcome {
     /// Every occurrence succeeded.
     Success,
     /// One did not.
@@ -116,7 +116,7 @@ pub(super) enum Outcome {
 
 /// A task during a run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct State {
+pub(super) struct TaskState {
     pub(super) phase: Phase,
     /// It has a place at its task server.
     pub(super) placed: bool,
@@ -148,10 +148,10 @@ pub(super) struct State {
     pub(super) missed: bool,
     /// Tasks it needs that have not ended.
     pub(super) needs: u32,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: TaskOutcome,
 }
 
-impl State {
+impl TaskState {
     pub(super) fn new(needs: u32, due: Nanos) -> Self {
         Self {
             phase: Phase::Waiting,
@@ -170,7 +170,7 @@ impl State {
             polls: 0,
             missed: false,
             needs,
-            outcome: Outcome::Success,
+            outcome: TaskOutcome::Success,
         }
     }
 

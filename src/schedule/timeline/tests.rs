@@ -2,7 +2,8 @@
 
 use super::fixtures::{MS, schedule, task};
 use super::*;
-use crate::model::{Deadline, Need, OnDeadline, Release, Repeat, Target, Task, TaskAddress};
+use crate::model::{Deadline, DeadlineFrom, Need, On, OnDeadline, Release, Repeat, Target, Task, TaskAddress, TaskId};
+use std::time::Duration;
 
 fn timed(id: &str, at: u32) -> Task {
     Task { release: Release::Timed { at: MS * at, repeat: None }, ..task(id) }

@@ -1,7 +1,7 @@
 //! Image references, by the grammar of the distribution project.
 
-use super::{Form, registry};
-use crate::manifest::raw::units::FormError;
+use super::error::{Form, FormError};
+use super::network::registry;
 
 /// Checks an image reference by the grammar of the distribution project and completes its tag.
 pub(in crate::manifest) fn image(text: &str) -> Form<String> {

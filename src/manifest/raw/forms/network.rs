@@ -1,7 +1,6 @@
 //! Ports, addresses and host names.
 
-use super::{Form, is_name};
-use crate::manifest::raw::units::FormError;
+use super::error::{Form, FormError};
 use crate::model::{PortBinding, Protocol, ServiceRef, TaskAddress};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -145,18 +144,6 @@ pub(in crate::manifest) fn subnet(text: &str) -> Form<String> {
         return Err(FormError::new(format!("`{text}` has bits outside its prefix"), help));
     }
     Ok(format!("{network}/{length}"))
-}
-
-pub(in crate::manifest) fn network_mode(text: &str) -> Form<String> {
-    match text {
-        "host" | "none" | "bridge" => Ok(text.to_owned()),
-        _ if text.strip_prefix("container:").is_some_and(is_name) => Ok(text.to_owned()),
-        _ => {
-            let help =
-                "write `host`, `none`, `bridge` or `container:<name>`; a network of your own goes under `networks`";
-            Err(FormError::new(format!("`{text}` is not a network mode"), help))
-        }
-    }
 }
 
 pub(in crate::manifest) fn http_target(text: &str) -> Form<(u16, String)> {

@@ -1,7 +1,6 @@
 //! Times within a run, and instants.
 
-use super::Form;
-use crate::manifest::raw::units::FormError;
+use super::error::{Form, FormError};
 use crate::model::{Timestamp, parse_duration};
 use std::time::Duration;
 

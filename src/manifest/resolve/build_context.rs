@@ -1,6 +1,6 @@
 //! Build contexts: which files a build sees, and the digest that says whether it must run again.
 
-use super::Context;
+use super::Resolver;
 use crate::manifest::cursor::Cursor;
 use crate::model::{ContextFile, FileEntry, FileKind, ImageBuild};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -29,7 +29,7 @@ pub(crate) struct BuildRequest<'a> {
     pub dockerfile_at: Cursor<'a>,
 }
 
-impl Context<'_> {
+impl Resolver<'_> {
     /// Finds the files of a build; `None` when something is missing (and reported).
     pub(crate) fn build(&mut self, request: BuildRequest<'_>) -> Option<ImageBuild> {
         let context = self.inside(&request.context, request.context_at)?;

@@ -1,4 +1,4 @@
-//! The expected course: when each task can start and end at the earliest, if every task that starts succeeds and takes
+//! The expected run: when each task can start and end at the earliest, if every task that starts succeeds and takes
 //! its estimate. A task that waits for a failure has no part in it, nor one that needs the success of such a task.
 
 use super::{Finding, FindingKind, MAX_OCCURRENCES, MAX_OCCURRENCES_IN_ALL};
@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The tasks in file order with what is expected of them.
-pub(super) struct Course<'a> {
+pub(super) struct ExpectedRun<'a> {
     entries: Vec<Entry<'a>>,
 }
 
-/// One task and its place in the expected course.
+/// One task and its place in the expected run.
 pub(super) struct Entry<'a> {
     /// The task.
     pub(super) task: &'a Task,
@@ -88,7 +88,7 @@ impl Entry<'_> {
     }
 }
 
-impl<'a> Course<'a> {
+impl<'a> ExpectedRun<'a> {
     /// Walks the tasks in the order of their needs. One in a circle of needs is not expected to run.
     pub(super) fn new(tasks: &'a [Task]) -> Self {
         let numbers: BTreeMap<&TaskId, usize> = tasks.iter().enumerate().map(|(n, task)| (&task.id, n)).collect();
