@@ -2,14 +2,14 @@
 
 use super::args::RepoArgs;
 use super::exit::{Exit, Failure};
-use super::plan::shown;
+use super::plan::{preview_of, shown};
 use super::session::{Session, Which};
 use crate::apply::difference;
 use crate::manifest;
 use crate::model::{FileTree, masked_lines};
 use crate::plan::render::{View, text};
 use crate::process::clock;
-use crate::schedule::preview::{self, preview};
+use crate::schedule::preview;
 use clap::Args;
 use similar::TextDiff;
 use std::collections::BTreeSet;
@@ -42,7 +42,7 @@ pub(super) async fn run(session: &Session, args: &DiffArgs) -> Result<Exit, Fail
     let view = View::new(&plan);
     let secret: BTreeSet<&String> = old.env_files.union(&new.env_files).collect();
     let files = changed(&from.tree, &to.tree, &secret);
-    let schedules = preview(&old.schedules, &new.schedules, clock::now());
+    let schedules = preview_of(&old, &new, clock::now());
     if session.printer.json {
         session.printer.data(&serde_json::json!({
             "version": 1, "from": from.revision, "to": to.revision, "files": files, "plan": view,

@@ -7,16 +7,16 @@ use super::run_record::Book;
 use super::session::{Session, Which};
 use super::timeline::{self, Ran, Shown, WIDTH, name, rows, told};
 use crate::manifest;
-use crate::model::{FileEntry, FileKind, FileTree, RealTime, RtPolicy, Schedule, ScheduleName, TaskAddress};
+use crate::model::{FileEntry, FileKind, FileTree, RealTime, RtPolicy, Schedule, ScheduleName, Target, TaskAddress};
 use crate::process::clock;
 use crate::process::shutdown::Signals;
 use crate::process::supervise::chain;
 use crate::runs::{self, Exchanges, Hand, Planned, Recorder, RunError};
 use crate::schedule::feasibility::{Proof, feasibility, line};
-use crate::schedule::{Record, RunVerdict, chart, expected, gantt, short_time};
+use crate::schedule::{Placed, Record, RunVerdict, chart, expected, gantt, short_time};
 use crate::wire::{ListenError, Tls};
 use clap::{Args, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -138,10 +138,11 @@ pub(super) async fn run(session: &Session, args: &RunArgs) -> Result<Exit, Failu
     {
         return Ok(exit);
     }
-    let schedule = Arc::new(schedule(session, args).await?);
+    let (schedule, placed) = schedule(session, args).await?;
+    let schedule = Arc::new(schedule);
     let infeasible = findings(session, &schedule);
     if args.dry_run {
-        plan(session, args, &schedule)?;
+        plan(session, args, &schedule, &placed)?;
         return Ok(if infeasible { Exit::Failed } else { Exit::Ok });
     }
     if infeasible {
@@ -151,7 +152,7 @@ pub(super) async fn run(session: &Session, args: &RunArgs) -> Result<Exit, Failu
         ))
         .hint("change the times, or write `feasibility: warn`"));
     }
-    let conducted = conduct(session, args, &schedule).await?;
+    let conducted = conduct(session, args, &schedule, placed).await?;
     for remark in &conducted.remarks {
         session.printer.note(&format!("note: {remark}"));
     }
@@ -165,8 +166,8 @@ pub(super) async fn run(session: &Session, args: &RunArgs) -> Result<Exit, Failu
     Ok(if verdict == RunVerdict::Succeeded { Exit::Ok } else { Exit::Failed })
 }
 
-/// The schedule that is meant.
-async fn schedule(session: &Session, args: &RunArgs) -> Result<Schedule, Failure> {
+/// The schedule that is meant, and where its task servers are.
+async fn schedule(session: &Session, args: &RunArgs) -> Result<(Schedule, Placed), Failure> {
     if is_file(&args.what) && args.repo.repo.is_none() && args.repo.rev.is_none() {
         let content: Arc<[u8]> = std::fs::read(&args.what)
             .map_err(|error| Failure::new(format!("cannot read {}: {error}", args.what)))?
@@ -178,9 +179,11 @@ async fn schedule(session: &Session, args: &RunArgs) -> Result<Schedule, Failure
         tree.files.insert(name.into_owned(), entry);
         let desired = manifest::compile(&tree)?;
         session.printer.notices(&desired.notices);
-        return desired.schedules.into_values().next().ok_or_else(|| {
+        let placed = Placed::here(&desired);
+        let schedule = desired.schedules.into_values().next().ok_or_else(|| {
             Failure::new(format!("{} holds no schedule", args.what)).hint("a schedule has the root key `schedule`")
-        });
+        })?;
+        return Ok((schedule, placed));
     }
     let local = match &args.repo.repo {
         Some(repo) => repo.parse::<crate::source::Address>()?.local().is_some(),
@@ -194,11 +197,13 @@ async fn schedule(session: &Session, args: &RunArgs) -> Result<Schedule, Failure
             || desired.schedules.get(*name).is_some_and(|one| &*one.at.file == args.what.as_str())
     });
     let found = found.cloned();
-    found.and_then(|name| desired.schedules.remove(&name)).ok_or_else(|| {
+    let placed = Placed::here(&desired);
+    let schedule = found.and_then(|name| desired.schedules.remove(&name)).ok_or_else(|| {
         let names: Vec<&str> = desired.schedules.keys().map(ScheduleName::as_str).collect();
         let known = if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", names.join(", ")) };
         Failure::new(format!("this repo has no schedule `{}`; {known}", args.what))
-    })
+    })?;
+    Ok((schedule, placed))
 }
 
 /// Says what the schedule cannot hold; whether it is to be refused for that.
@@ -213,7 +218,7 @@ fn findings(session: &Session, schedule: &Schedule) -> bool {
 }
 
 /// What a schedule plans.
-fn plan(session: &Session, args: &RunArgs, schedule: &Schedule) -> Result<(), Failure> {
+fn plan(session: &Session, args: &RunArgs, schedule: &Schedule, placed: &Placed) -> Result<(), Failure> {
     picture(args, schedule, None)?;
     let record = expected(schedule);
     if let Some(speed) = args.speed.filter(|speed| speed.is_finite() && *speed > 0.0) {
@@ -221,10 +226,21 @@ fn plan(session: &Session, args: &RunArgs, schedule: &Schedule) -> Result<(), Fa
     }
     if session.printer.json {
         return session.printer.data(&json!({
-            "version": 1, "schedule": schedule, "tasks": rows(schedule, &record, &BTreeMap::new()),
+            "version": 1, "schedule": with_addresses(schedule, placed), "tasks": rows(schedule, &record, &BTreeMap::new()),
         }));
     }
     session.printer.out(&gantt::text(&chart(schedule, None, "planned"), WIDTH))
+}
+
+/// A schedule as programs read it: with the address of each service that a task runs at.
+fn with_addresses(schedule: &Schedule, placed: &Placed) -> Value {
+    let mut value = json!(schedule);
+    for (at, task) in schedule.tasks.iter().enumerate() {
+        if let (Target::Service(_), Some(address)) = (&task.target, placed.address(&task.target)) {
+            value["tasks"][at]["target"]["service"]["address"] = json!(address);
+        }
+    }
+    value
 }
 
 /// Plays a record in its own time, `speed` times as fast.
@@ -247,7 +263,7 @@ fn play(session: &Session, schedule: &Schedule, record: &Record, speed: f64) {
     }
 }
 
-async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) -> Result<Ran, Failure> {
+async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>, placed: Placed) -> Result<Ran, Failure> {
     if args.policy == PolicyArg::Deadline {
         return Err(Failure::Usage("the thread that keeps the time has `fifo` or `rr`, not `deadline`".to_owned()));
     }
@@ -269,7 +285,7 @@ async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) ->
         let (schedule, hand) = (Arc::clone(schedule), hand.clone());
         let (session, book) = (session.clone(), book.clone());
         tokio::task::spawn_blocking(move || {
-            let ready = runs::prepare(&schedule, &id, &settings, &exchanges, onlooker)?;
+            let ready = runs::prepare(&schedule, &placed, &id, &settings, &exchanges, onlooker)?;
             let planned = Planned::at(clock::now());
             if let Some(book) = &book {
                 book.begin(&session, planned.wall());

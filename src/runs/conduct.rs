@@ -20,7 +20,7 @@ use crate::model::{RealTime, RtPolicy, Schedule, Target, Task, Timestamp};
 use crate::process::supervise::chain;
 use crate::process::{boot, clock};
 use crate::rt::{self, Anchor, Monotonic, Prepared, Running, ThreadError};
-use crate::schedule::{Lane, RunVerdict, TaskIndex, Timeline};
+use crate::schedule::{Lane, Placed, RunVerdict, TaskIndex, Timeline, addresses};
 use crate::wire::Tls;
 use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -105,18 +105,21 @@ pub struct Ready {
     latency: Option<rt::DmaLatency>,
 }
 
-/// Makes everything ready that a run needs, so that nothing is connected, resolved or made when its time comes. `exchanges`
+/// Makes everything ready that a run needs, so that nothing is connected, resolved or made when its time comes. Its task servers
+/// are where `placed` says. `exchanges`
 /// takes end notices, if a task server of the run has no other way to say an end; `onlooker` gets what happens. Blocks the calling thread, for seconds when a task server does not answer: call it from one that may wait.
 ///
 /// # Errors
 /// When the run cannot take place.
 pub fn prepare(
     schedule: &Arc<Schedule>,
+    placed: &Placed,
     id: &str,
     settings: &Settings,
     exchanges: &Exchanges,
     onlooker: Onlooker,
 ) -> Result<Ready, RunError> {
+    let addresses = addresses(schedule, placed)?;
     let mut remarks = Vec::new();
     if settings.lock_memory
         && let Err(why) = rt::lock_memory()
@@ -135,6 +138,7 @@ pub fn prepare(
     let calls = Calls {
         schedule: Arc::clone(schedule),
         run: id.to_owned(),
+        addresses: addresses.clone(),
         local_runner: local.as_ref().map(|runner| runner.address().clone()),
         effects,
         servers: servers_tx,
@@ -162,7 +166,7 @@ pub fn prepare(
             None => kind,
         }
     };
-    let timeline = Timeline::new(schedule, lane);
+    let timeline = Timeline::placed(schedule, &addresses, lane);
     let (begin_time, begin_rx) = sync_channel(1);
     let details = Arc::clone(&onlooker.details);
     let keeper = Timekeeper { timeline, schedule: Arc::clone(schedule), alarm, inbox: told, orders, onlooker };

@@ -59,9 +59,9 @@ impl Launch {
 
     /// Blocks until the run is over.
     fn conduct(self) -> Result<(), StoreError> {
-        let Begin { schedule, ledger, id, .. } = &self.begin;
+        let Begin { schedule, placed, ledger, id, .. } = &self.begin;
         let (onlooker, mut moments) = moments((8 * schedule.tasks.len() + 256).min(MOMENTS));
-        let ready = prepare(schedule, id, &self.settings, &self.exchanges, onlooker);
+        let ready = prepare(schedule, placed, id, &self.settings, &self.exchanges, onlooker);
         self.prepared()?;
         if !self.wait() {
             return Ok(());
@@ -121,7 +121,7 @@ impl Launch {
 
     /// Writes down, on the disk, that it may begin from now on.
     fn prepared(&self) -> Result<(), StoreError> {
-        let Begin { id, schedule, due, planned, revision, ledger } = &self.begin;
+        let Begin { id, schedule, due, planned, revision, ledger, .. } = &self.begin;
         ledger.prepare_run(&RunStart {
             id: id.clone(),
             schedule: schedule.name.clone(),

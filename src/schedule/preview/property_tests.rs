@@ -1,9 +1,10 @@
 //! What holds for every pair of commits and every schedule.
 
-use super::*;
+use super::{Side, preview as of_sides, *};
 use crate::model::{
     Cadence, Location, Need, On, Release, Repeat, Schedule, ScheduleName, Start, Target, Task, TaskId, Timestamp,
 };
+use crate::schedule::Placed;
 use crate::schedule::agenda::jittered;
 use crate::schedule::timeline::fixtures::{MS, schedule, task};
 use proptest::prelude::*;
@@ -12,6 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 type Schedules = BTreeMap<ScheduleName, Schedule>;
+
+fn preview(before: &Schedules, after: &Schedules, now: Timestamp) -> Preview {
+    let placed = Placed::default();
+    let side = |schedules| Side { schedules, placed: &placed };
+    of_sides(side(before), side(after), now)
+}
 
 fn starts() -> impl Strategy<Value = Start> {
     let expression = prop_oneof![
