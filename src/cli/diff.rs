@@ -2,7 +2,7 @@
 
 use super::args::RepoArgs;
 use super::exit::{Exit, Failure};
-use super::plan::shown;
+use super::plan::{preview_of, shown};
 use super::session::{Session, Which};
 use crate::api::dto;
 use crate::apply::difference;
@@ -10,7 +10,7 @@ use crate::manifest;
 use crate::model::{FileTree, masked_lines};
 use crate::plan::render::{View, text};
 use crate::process::clock;
-use crate::schedule::preview::{self, preview};
+use crate::schedule::preview;
 use clap::Args;
 use similar::TextDiff;
 use std::collections::BTreeSet;
@@ -43,7 +43,7 @@ pub(super) async fn run(session: &Session, args: &DiffArgs) -> Result<Exit, Fail
     let view = View::new(&plan);
     let secret: BTreeSet<&String> = old.env_files.union(&new.env_files).collect();
     let files = changed(&from.tree, &to.tree, &secret);
-    let schedules = preview(&old.schedules, &new.schedules, clock::now());
+    let schedules = preview_of(&old, &new, clock::now());
     if session.printer.json {
         session.printer.data(&dto::Difference {
             version: 1,

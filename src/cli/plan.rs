@@ -6,12 +6,12 @@ use super::moved::body;
 use super::session::{Session, Which};
 use crate::api::dto;
 use crate::manifest;
-use crate::model::{CommitId, Schedule, ScheduleName};
+use crate::model::{CommitId, Desired, Timestamp};
 use crate::plan::render::{View, markdown, text};
 use crate::plan::{Allow, Plan};
+use crate::schedule::Placed;
 use crate::schedule::preview::{self, Preview, preview};
 use clap::{Args, ValueEnum};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Show what a commit would change on this host, and change nothing
@@ -56,12 +56,12 @@ pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<Exit, Fail
     let view = View::new(&plan);
     host.ledger.store().save_plan(&view.id, &body(&text(&view)), plan.observed_at)?;
     let in_force = match host.ledger.in_force()? {
-        None => BTreeMap::new(),
+        None => Arc::default(),
         // Often the same commit, which is not fetched and compiled a second time.
-        Some(commit) if commit == files.revision.commit => desired.schedules.clone(),
-        Some(commit) => schedules_of(session, args, &commit).await,
+        Some(commit) if commit == files.revision.commit => Arc::clone(&desired),
+        Some(commit) => Arc::new(wanted_by(session, args, &commit).await),
     };
-    let schedules = preview(&in_force, &desired.schedules, plan.observed_at);
+    let schedules = preview_of(&in_force, &desired, plan.observed_at);
     match args.format {
         _ if session.printer.json => session
             .printer
@@ -72,19 +72,27 @@ pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<Exit, Fail
     Ok(if args.detailed_exitcode { detailed(&plan, &schedules) } else { Exit::Ok })
 }
 
-/// The schedules of the commit that the daemon of this host follows. None when that commit is gone.
-async fn schedules_of(session: &Session, args: &PlanArgs, commit: &CommitId) -> BTreeMap<ScheduleName, Schedule> {
+/// What changes in the schedules, all of whose services are on this host.
+pub(super) fn preview_of(before: &Desired, after: &Desired, now: Timestamp) -> Preview {
+    let placed = [before, after].map(Placed::here);
+    let [before, after] = [(before, &placed[0]), (after, &placed[1])]
+        .map(|(desired, placed)| preview::Side { schedules: &desired.schedules, placed });
+    preview(before, after, now)
+}
+
+/// What the commit wants whose schedules the daemon of this host follows; nothing when that commit is gone.
+async fn wanted_by(session: &Session, args: &PlanArgs, commit: &CommitId) -> Desired {
     let at = RepoArgs { rev: Some(commit.to_string()), ..args.repo.clone() };
     let files = session.files(&at, Which::Commit).await;
     let why = match files.and_then(|files| Ok(manifest::compile(&files.tree)?)) {
-        Ok(desired) => return desired.schedules,
+        Ok(desired) => return desired,
         Err(why) => why,
     };
     let short = commit.short();
     session
         .printer
         .note(&format!("note: every schedule is shown as new: those in force are of commit {short}: {}", why.text()));
-    BTreeMap::new()
+    Desired::default()
 }
 
 /// The parts that have something to say, with a line between them.

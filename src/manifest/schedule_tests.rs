@@ -6,6 +6,7 @@ use crate::model::{
     DeadlineFrom, Missed, On, OnDeadline, Overlap, Release, Repeat, RtPolicy, Schedule, Start, Target, TaskAddress,
     TaskProtocol,
 };
+use crate::schedule::Placed;
 use serde_json::json;
 use std::time::Duration;
 
@@ -101,7 +102,8 @@ fn both_formats_mean_the_same() {
     let yaml = schedule("schedules/control.yaml", include_str!("testdata/control.yaml"));
     let kdl = schedule("schedules/control.kdl", include_str!("testdata/control.kdl"));
     // Places are left out of the form for programs.
-    assert_eq!(crate::api::dto::Schedule::from(yaml), crate::api::dto::Schedule::from(kdl));
+    let form = |schedule| crate::api::dto::Schedule::new(schedule, &crate::schedule::Placed::default());
+    assert_eq!(form(yaml), form(kdl));
 }
 
 #[test]
@@ -174,8 +176,9 @@ fn task_servers_of_a_deployment_are_reached_where_they_are_published() {
         let text = format!("schedule:\n  tasks: [{{id: a, mode: timed, scheduled_time_us: 0, {target}}}]\n");
         let desired = desired(&[("deployments/rt.yaml", deployment), ("schedules/s.yaml", &text)]);
         let noticed = noticed(&desired);
+        let placed = Placed::here(&desired);
         let target = desired.schedules.into_values().next().unwrap().tasks.remove(0).target;
-        (target.to_string(), target.address().unwrap().to_string(), noticed)
+        (target.to_string(), placed.address(&target).unwrap().to_string(), noticed)
     };
     let expected = |name: &str, address: &str| (name.to_owned(), address.to_owned(), 0);
     assert_eq!(with("address: \"task1:50051\""), expected("rt/one", "127.0.0.1:50051"));

@@ -11,6 +11,7 @@ mod id;
 mod location;
 mod observed;
 mod plain;
+mod published;
 mod quantity;
 mod schedule;
 mod secrecy;
@@ -39,6 +40,7 @@ pub use observed::{
     VolumeState,
 };
 pub use plain::{coloured, plain};
+pub use published::{PublishedPort, PublishedPorts};
 pub use quantity::{QuantityError, cpus_text, duration_text, nanos, parse_cpus, parse_duration, parse_size, size_text};
 pub use schedule::{FeasibilityPolicy, Missed, Overlap, Schedule, Start};
 pub use secrecy::{HIDDEN, looks_secret, masked, masked_lines, shown};
@@ -48,7 +50,7 @@ pub use spec::{
     Resources, Restart, Test, Ulimit, lifted_limits, limits_in_place,
 };
 pub use suffix::{MOVING, NEXT, PREV, reserved_suffix};
-pub use target::{Target, TaskAddress};
+pub use target::{ServiceTarget, Target, TaskAddress};
 pub use task::{Deadline, DeadlineFrom, Need, On, OnDeadline, RealTime, Release, Repeat, RtPolicy, Task, TaskProtocol};
 pub use time::{Revision, Timestamp};
 pub use tree::{FileEntry, FileKind, FileTree};

@@ -4,28 +4,34 @@ use super::ServiceRef;
 use std::fmt;
 
 /// Where a task runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Two tasks whose targets are equal run at one task server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
-    /// At a task server.
+    /// At a task server that is reached as it is written.
     Address(TaskAddress),
     /// At the task server that a deployment runs.
-    Service {
-        /// Which.
-        service: ServiceRef,
-        /// Where its port is published on the host.
-        address: TaskAddress,
-    },
+    Service(ServiceTarget),
     /// As a program that the daemon's own task runner starts.
     Command(Vec<String>),
 }
 
+/// A task server that a deployment runs. Where it is reached is known when it is known where it runs
+/// (`schedule::addresses`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServiceTarget {
+    /// Which service.
+    pub service: ServiceRef,
+    /// The port of its container that it listens at.
+    pub port: u16,
+    /// Spoken to with mutual TLS: the name that its certificate is for.
+    pub tls_name: Option<String>,
+}
+
 impl Target {
-    /// The address of the task server; `None` for a program.
-    pub fn address(&self) -> Option<&TaskAddress> {
-        match self {
-            Self::Address(address) | Self::Service { address, .. } => Some(address),
-            Self::Command(_) => None,
-        }
+    /// Whether it is a task server, and not a program of the daemon's own runner.
+    pub fn is_server(&self) -> bool {
+        !matches!(self, Self::Command(_))
     }
 }
 
@@ -33,7 +39,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => address.fmt(f),
-            Self::Service { service, .. } => service.fmt(f),
+            Self::Service(target) => target.service.fmt(f),
             Self::Command(words) => f.pad(&words.join(" ")),
         }
     }

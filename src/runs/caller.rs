@@ -10,7 +10,7 @@ use super::task_server::{ServerKind, TaskServer};
 use crate::model::{Schedule, Task, TaskAddress};
 use crate::process::error::chain;
 use crate::rt::Monotonic;
-use crate::schedule::{Attempt, Effect, Input, Seen};
+use crate::schedule::{Addresses, Attempt, Effect, Input, Seen, TaskIndex};
 use crate::wire::{
     Arm, AttemptKey, CallError, Disarmed, Happened, PreparedStart, Start, TaskEvent, TaskState, WatchFrom,
 };
@@ -325,11 +325,15 @@ async fn watch(shared: Arc<RunContext>, server: Arc<TaskServer>) {
 }
 
 /// The distinct task servers of a schedule, and the server of each task. Programs run at `local`.
-pub(super) fn addresses(schedule: &Schedule, local: Option<&TaskAddress>) -> (Vec<TaskAddress>, Vec<usize>) {
+pub(super) fn servers_of(
+    schedule: &Schedule,
+    addresses: &Addresses,
+    local: Option<&TaskAddress>,
+) -> (Vec<TaskAddress>, Vec<usize>) {
     let mut list: Vec<TaskAddress> = Vec::new();
     let mut index: BTreeMap<TaskAddress, usize> = BTreeMap::new();
-    let of = schedule.tasks.iter().map(|task| {
-        let Some(address) = task.target.address().or(local) else { return usize::MAX };
+    let of = (0..).zip(&schedule.tasks).map(|(at, _)| {
+        let Some(address) = addresses.of(TaskIndex(at)).or(local) else { return usize::MAX };
         *index.entry(address.clone()).or_insert_with(|| {
             list.push(address.clone());
             list.len() - 1

@@ -1,6 +1,6 @@
 //! The thread that makes the calls of a run: it connects to every task server, reports what it found, and waits for the start.
 
-use super::caller::{Caller, addresses};
+use super::caller::{Caller, servers_of};
 use super::error::RunError;
 use super::keep_warm::keep_warm;
 use super::orders::Effects;
@@ -12,6 +12,7 @@ use crate::model::{RealTime, Release, Schedule, TaskAddress};
 use crate::process::boot;
 use crate::process::error::chain;
 use crate::rt::Monotonic;
+use crate::schedule::Addresses;
 use crate::wire::{CallError, KeepAlive, TaskChannel, Tls};
 use futures_util::future::join_all;
 use std::net::IpAddr;
@@ -48,6 +49,7 @@ pub(super) struct ServerFindings {
 pub(super) struct Calls {
     pub(super) schedule: Arc<Schedule>,
     pub(super) run: String,
+    pub(super) addresses: Addresses,
     pub(super) local_runner: Option<TaskAddress>,
     pub(super) effects: Effects,
     pub(super) servers: SyncSender<Result<ServerFindings, RunError>>,
@@ -69,7 +71,7 @@ impl Calls {
     }
 
     async fn make(self) {
-        let (list, server_of) = addresses(&self.schedule, self.local_runner.as_ref());
+        let (list, server_of) = servers_of(&self.schedule, &self.addresses, self.local_runner.as_ref());
         let requests = RealTimeRequests::new(&self.schedule, &server_of);
         let until = Instant::now() + WARM_BOUND;
         let connected =

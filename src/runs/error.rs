@@ -1,12 +1,16 @@
 //! Why a run did not take place.
 
 use crate::rt::ThreadError;
+use crate::schedule::NotPlaced;
 use crate::task::RunnerError;
 use crate::wire::ListenError;
 
 /// Why a run did not take place.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// A task server is at no known place.
+    #[error(transparent)]
+    NotPlaced(#[from] NotPlaced),
     /// A task server of the run has no other way to report the end of a task.
     #[error("cannot listen for end notices, and not every task server of this run can report an end otherwise")]
     Listen(#[source] ListenError),

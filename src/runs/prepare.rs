@@ -15,7 +15,7 @@ use super::timekeeper::{Inbox, Timekeeper, TimekeeperEnd};
 use crate::model::{RealTime, RtPolicy, RunId, Schedule, Target, Task, TaskAddress, Timestamp};
 use crate::process::error::chain;
 use crate::rt::{self, Monotonic, Prepared, Running, ThreadError};
-use crate::schedule::{Lane, TaskIndex, Timeline};
+use crate::schedule::{Addresses, Lane, Placed, TaskIndex, Timeline, addresses};
 use crate::wire::Tls;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -97,18 +97,21 @@ pub(super) struct TimekeeperThread {
 }
 
 /// Makes everything ready that a run needs, so that nothing has to be connected, resolved or created at its start. `router`
-/// takes end notices, if a task server of the run has no other way to report an end; `moments` gets what happens. Blocks the
+/// takes end notices, if a task server of the run has no other way to report an end; `moments` gets what happens. Its task servers
+/// are where `placed` says. Blocks the
 /// calling thread, for seconds when a task server does not answer: call it from one that may wait.
 ///
 /// # Errors
 /// When the run cannot take place.
 pub fn prepare(
     schedule: &Arc<Schedule>,
+    placed: &Placed,
     id: &str,
     settings: &RunSettings,
     router: &LazyNoticeRouter,
     moments: MomentSender,
 ) -> Result<Ready, RunError> {
+    let addresses = addresses(schedule, placed)?;
     let mut remarks = Vec::new();
     if settings.lock_memory
         && let Err(why) = rt::lock_memory()
@@ -119,7 +122,7 @@ pub fn prepare(
     let (orders, effects) = orders(room);
     let local = LocalRunner::start(schedule)?;
     let local_address = local.as_ref().map(|runner| runner.address().clone());
-    let mut calls = CallsThread::start(schedule, id, settings, local_address, effects, &mut remarks)?;
+    let mut calls = CallsThread::start(schedule, &addresses, id, settings, local_address, effects, &mut remarks)?;
     // Our own runners report the end of a task to whoever started it.
     let router = if calls.servers.ours.iter().all(Option::is_some) { None } else { Some(router.get()?) };
     remarks.extend(router.iter().flat_map(|router| router.remarks()).cloned());
@@ -128,7 +131,7 @@ pub fn prepare(
     let (alarm, waker) = rt::alarm();
     let inbox = Inbox { sender, waker };
     let details = Arc::clone(&moments.details);
-    let timeline = timeline(schedule, settings, &calls.servers);
+    let timeline = timeline(schedule, &addresses, settings, &calls.servers);
     let timekeeper = Timekeeper { timeline, schedule: Arc::clone(schedule), alarm, inbox: inputs, orders, moments };
     let (begin, begun) = sync_channel(1);
     let body = move || begun.recv().map(|start| timekeeper.run(start)).unwrap_or_default();
@@ -161,9 +164,14 @@ pub fn prepare(
 }
 
 /// The timeline of a run, with what its task servers can do.
-fn timeline(schedule: &Arc<Schedule>, settings: &RunSettings, servers: &ServerFindings) -> Timeline {
+fn timeline(
+    schedule: &Arc<Schedule>,
+    addresses: &Addresses,
+    settings: &RunSettings,
+    servers: &ServerFindings,
+) -> Timeline {
     let lead = settings.send_ahead.then_some(LEAD);
-    Timeline::new(schedule, |at: TaskIndex, task: &Task| {
+    Timeline::placed(schedule, addresses, |at: TaskIndex, task: &Task| {
         let kind = if matches!(task.target, Target::Command(_)) { Lane::LOCAL } else { Lane::WRAPPER };
         match servers.ours.get(at.at()).copied().flatten() {
             Some(parallel) => Lane { lead, capacity: kind.capacity.max(parallel) },
@@ -187,6 +195,7 @@ impl CallsThread {
     /// Starts the thread, and waits for what it finds.
     fn start(
         schedule: &Arc<Schedule>,
+        addresses: &Addresses,
         id: &str,
         settings: &RunSettings,
         local_runner: Option<TaskAddress>,
@@ -198,6 +207,7 @@ impl CallsThread {
         let calls = Calls {
             schedule: Arc::clone(schedule),
             run: id.to_owned(),
+            addresses: addresses.clone(),
             local_runner,
             effects,
             servers,

@@ -12,7 +12,7 @@ const STEPS: usize = 100_000;
 
 /// What a schedule plans: every task takes as long as its file says, and succeeds.
 pub fn expected(schedule: &Schedule) -> Record {
-    let lane = |_, task: &Task| if task.target.address().is_some() { Lane::WRAPPER } else { Lane::LOCAL };
+    let lane = |_, task: &Task| if task.target.is_server() { Lane::WRAPPER } else { Lane::LOCAL };
     simulate(schedule, lane, |task, _| Course::planned(task), STEPS)
 }
 

@@ -7,13 +7,14 @@
 
 use crate::model::{
     Deadline, DeadlineFrom, FeasibilityPolicy, Missed, Need, On, OnDeadline, Overlap, RealTime, Release, RtPolicy,
-    Schedule, Start, Target, Task, TaskProtocol, digest,
+    Schedule, ServiceTarget, Start, Target, Task, TaskProtocol, digest,
 };
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// Stands before each digest, so that digests of two encodings are not compared.
-const ENCODING: &str = "1:";
+/// Stands before each digest, so that digests of two encodings are not compared. The first one held the address of a service,
+/// which is no part of a schedule: moving a service would have made every schedule that uses it a new one.
+const ENCODING: &str = "2:";
 
 /// The digest of a schedule's form.
 pub fn form(schedule: &Schedule) -> String {
@@ -150,9 +151,10 @@ fn task(lines: &mut Lines, task: &Task) {
 fn target_lines(lines: &mut Lines, target: &Target) {
     match target {
         Target::Address(address) => lines.put("address", &address.to_string()),
-        Target::Service { service, address } => {
+        Target::Service(ServiceTarget { service, port, tls_name }) => {
             lines.put("service", &service.to_string());
-            lines.put("service-address", &address.to_string());
+            lines.put("service-port", &port.to_string());
+            lines.maybe("tls-name", tls_name.as_deref());
         }
         Target::Command(words) => words.iter().for_each(|word| lines.put("word", word)),
     }
@@ -226,8 +228,11 @@ mod tests {
         let at = two.at.clone();
         two.needs.push(Need { task: TaskId::new("one"), on: On::Success, implied: true, at });
         two.environment.insert("A".to_owned(), "1".to_owned());
+        let service = "rt/task1".parse().unwrap();
+        let target = Target::Service(ServiceTarget { service, port: 50051, tls_name: Some("task1".to_owned()) });
+        let three = Task { target, ..task("three") };
         let start = Start::Cron(Cadence::parse("0 6 * * *", "Europe/Berlin").unwrap());
-        Schedule { start, ..schedule(vec![one, two]) }
+        Schedule { start, ..schedule(vec![one, two, three]) }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Comes in: a committed [`Schedule`](crate::model::Schedule), the time, and what task servers reported. Goes out: what to
 //! do next, as data. Nothing here asks for the time, waits, or speaks to anybody.
 
+mod addresses;
 pub mod agenda;
 mod chart;
 pub mod feasibility;
@@ -15,6 +16,7 @@ mod timeline;
 mod units;
 mod words;
 
+pub use addresses::{Addresses, NotPlaced, Placed, addresses};
 pub use chart::{chart, expected};
 pub use form::form;
 pub use record::{Record, Row, Try};

@@ -482,7 +482,9 @@ pub(super) fn changes() -> Preview {
         one("once", "{at: \"2026-12-01T06:00:00Z\"}"),
     ];
     let after: Vec<&str> = after.iter().map(String::as_str).chain([AFTER]).collect();
-    preview(&before, &schedules(&after), at(0))
+    let (after, nowhere) = (schedules(&after), crate::schedule::Placed::default());
+    let side = |schedules| crate::schedule::preview::Side { schedules, placed: &nowhere };
+    preview(side(&before), side(&after), at(0))
 }
 
 /// A schedule with every setting.

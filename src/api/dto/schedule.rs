@@ -2,6 +2,7 @@
 
 use super::words::words;
 use crate::model::{self, Timestamp};
+use crate::schedule::Placed;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -129,8 +130,9 @@ pub enum Target {
     Service {
         /// Which: `deployment/service`.
         service: String,
-        /// Where its port is published on the host.
-        address: String,
+        /// Where its port is published on the host; absent when it is not placed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
     },
     /// As a program that the daemon's own task runner starts.
     Command(Vec<String>),
@@ -238,8 +240,9 @@ pub enum RtPolicy {
     },
 }
 
-impl From<model::Schedule> for Schedule {
-    fn from(schedule: model::Schedule) -> Self {
+impl Schedule {
+    /// A schedule whose services are where `placed` says.
+    pub fn new(schedule: model::Schedule, placed: &Placed) -> Self {
         let model::Schedule {
             name,
             title,
@@ -263,7 +266,7 @@ impl From<model::Schedule> for Schedule {
             jitter,
             strict,
             feasibility: feasibility.into(),
-            tasks: tasks.into_iter().map(Into::into).collect(),
+            tasks: tasks.into_iter().map(|task| Task::new(task, placed)).collect(),
         }
     }
 }
@@ -291,8 +294,8 @@ impl From<model::Missed> for Missed {
     }
 }
 
-impl From<model::Task> for Task {
-    fn from(task: model::Task) -> Self {
+impl Task {
+    fn new(task: model::Task, placed: &Placed) -> Self {
         let model::Task {
             id,
             at: _,
@@ -316,7 +319,7 @@ impl From<model::Task> for Task {
         } = task;
         Self {
             id: id.to_string(),
-            target: target.into(),
+            target: Target::new(target, placed),
             protocol: protocol.into(),
             release: release.into(),
             needs: needs.into_iter().map(Into::into).collect(),
@@ -337,12 +340,13 @@ impl From<model::Task> for Task {
     }
 }
 
-impl From<model::Target> for Target {
-    fn from(target: model::Target) -> Self {
+impl Target {
+    fn new(target: model::Target, placed: &Placed) -> Self {
+        let address = placed.address(&target).map(String::from);
         match target {
             model::Target::Address(address) => Self::Address(address.to_string()),
-            model::Target::Service { service, address } => {
-                Self::Service { service: service.to_string(), address: address.to_string() }
+            model::Target::Service(model::ServiceTarget { service, port: _, tls_name: _ }) => {
+                Self::Service { service: service.to_string(), address }
             }
             model::Target::Command(words) => Self::Command(words),
         }

@@ -60,7 +60,7 @@ fn changes() {
 
 #[test]
 fn schedule() {
-    insta::assert_snapshot!(json(&Schedule::from(samples::schedule())));
+    insta::assert_snapshot!(json(&Schedule::new(samples::schedule(), &crate::schedule::Placed::default())));
 }
 
 #[test]
@@ -143,7 +143,14 @@ fn what_commands_print() {
             mistakes: vec![serde_json::json!({"code": "failed"})]
         },
         conducted,
-        DryRun { version: 1, schedule: Schedule { tasks: Vec::new(), ..schedule.clone().into() }, tasks: tasks() },
+        DryRun {
+            version: 1,
+            schedule: Schedule {
+                tasks: Vec::new(),
+                ..Schedule::new(schedule.clone(), &crate::schedule::Placed::default())
+            },
+            tasks: tasks()
+        },
         LogLine::new("shop-api-1", line),
         Runs { version: 1, runs: Vec::new(), figures: Vec::new() },
     )));

@@ -2,17 +2,17 @@
 
 use super::args::RunArgs;
 use super::picture::picture;
-use crate::api::dto::{DryRun, Occurrence};
+use crate::api::dto::{self, DryRun, Occurrence};
 use crate::cli::exit::Failure;
 use crate::cli::session::Session;
 use crate::cli::timeline::{WIDTH, name};
 use crate::model::Schedule;
-use crate::schedule::{Record, chart, expected, gantt, short_time};
+use crate::schedule::{Placed, Record, chart, expected, gantt, short_time};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What a schedule plans.
-pub(super) fn plan(session: &Session, args: &RunArgs, schedule: &Schedule) -> Result<(), Failure> {
+pub(super) fn plan(session: &Session, args: &RunArgs, schedule: &Schedule, placed: &Placed) -> Result<(), Failure> {
     picture(args, schedule, None)?;
     let record = expected(schedule);
     if let Some(speed) = args.speed.filter(|speed| speed.is_finite() && *speed > 0.0) {
@@ -21,7 +21,7 @@ pub(super) fn plan(session: &Session, args: &RunArgs, schedule: &Schedule) -> Re
     if session.printer.json {
         return session.printer.data(&DryRun {
             version: 1,
-            schedule: schedule.clone().into(),
+            schedule: dto::Schedule::new(schedule.clone(), placed),
             tasks: Occurrence::all(schedule, &record, &BTreeMap::new()),
         });
     }

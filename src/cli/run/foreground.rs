@@ -12,7 +12,7 @@ use crate::process::clock;
 use crate::process::error::chain;
 use crate::process::shutdown::Signals;
 use crate::runs::{self, Conducted, LazyNoticeRouter, Moments, Planned, Recorder, RunError, RunHandle, RunSettings};
-use crate::schedule::RunVerdict;
+use crate::schedule::{Placed, RunVerdict};
 use crate::wire::{ListenError, Tls};
 use std::sync::Arc;
 use tokio::task::{JoinError, JoinHandle};
@@ -22,8 +22,13 @@ use tokio_util::sync::CancellationToken;
 type End = Result<Result<Conducted, RunError>, JoinError>;
 
 /// Runs a schedule here and shows it.
-pub(super) async fn run(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) -> Result<Exit, Failure> {
-    let conducted = conduct(session, args, schedule).await?;
+pub(super) async fn run(
+    session: &Session,
+    args: &RunArgs,
+    schedule: &Arc<Schedule>,
+    placed: Placed,
+) -> Result<Exit, Failure> {
+    let conducted = conduct(session, args, schedule, placed).await?;
     for remark in &conducted.remarks {
         session.printer.note(&format!("note: {remark}"));
     }
@@ -37,7 +42,7 @@ pub(super) async fn run(session: &Session, args: &RunArgs, schedule: &Arc<Schedu
     Ok(if verdict == RunVerdict::Succeeded { Exit::Ok } else { Exit::Failed })
 }
 
-async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) -> Result<Ran, Failure> {
+async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>, placed: Placed) -> Result<Ran, Failure> {
     let settings = settings(args)?;
     let listen = args.listen.as_deref().map(address).transpose()?;
     let router = LazyNoticeRouter::new(listen, settings.real_time, settings.output_limit, settings.tls.clone());
@@ -49,7 +54,7 @@ async fn conduct(session: &Session, args: &RunArgs, schedule: &Arc<Schedule>) ->
         let (schedule, handle) = (Arc::clone(schedule), handle.clone());
         let (session, book) = (session.clone(), book.clone());
         tokio::task::spawn_blocking(move || {
-            let ready = runs::prepare(&schedule, id.as_str(), &settings, &router, sender)?;
+            let ready = runs::prepare(&schedule, &placed, id.as_str(), &settings, &router, sender)?;
             let planned = Planned::at(clock::now());
             if let Some(book) = &book {
                 book.begin(&session, planned.wall());

@@ -27,10 +27,11 @@ pub(super) async fn run(session: &Session, args: &RunArgs) -> Result<Exit, Failu
     {
         return Ok(exit);
     }
-    let schedule = Arc::new(schedule::schedule(session, args).await?);
+    let (schedule, placed) = schedule::schedule(session, args).await?;
+    let schedule = Arc::new(schedule);
     let infeasible = schedule::is_infeasible(session, &schedule);
     if args.dry_run {
-        dry::plan(session, args, &schedule)?;
+        dry::plan(session, args, &schedule, &placed)?;
         return Ok(if infeasible { Exit::Failed } else { Exit::Ok });
     }
     if infeasible {
@@ -40,5 +41,5 @@ pub(super) async fn run(session: &Session, args: &RunArgs) -> Result<Exit, Failu
         ))
         .hint("change the times, or write `feasibility: warn`"));
     }
-    foreground::run(session, args, &schedule).await
+    foreground::run(session, args, &schedule, placed).await
 }

@@ -5,12 +5,13 @@ use crate::cli::exit::Failure;
 use crate::cli::session::{Session, Which};
 use crate::manifest;
 use crate::model::{FeasibilityPolicy, FileEntry, FileKind, FileTree, Schedule, ScheduleName};
+use crate::schedule::Placed;
 use crate::schedule::feasibility::{Proof, feasibility, line};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The schedule that is meant.
-pub(super) async fn schedule(session: &Session, args: &RunArgs) -> Result<Schedule, Failure> {
+/// The schedule that is meant, and where its task servers are.
+pub(super) async fn schedule(session: &Session, args: &RunArgs) -> Result<(Schedule, Placed), Failure> {
     if args.is_file() && args.repo.repo.is_none() && args.repo.rev.is_none() {
         let content: Arc<[u8]> = std::fs::read(&args.what)
             .map_err(|error| Failure::new(format!("cannot read {}: {error}", args.what)))?
@@ -22,9 +23,11 @@ pub(super) async fn schedule(session: &Session, args: &RunArgs) -> Result<Schedu
         tree.files.insert(name.into_owned(), entry);
         let desired = manifest::compile(&tree)?;
         session.printer.notices(&desired.notices);
-        return desired.schedules.into_values().next().ok_or_else(|| {
+        let placed = Placed::here(&desired);
+        let schedule = desired.schedules.into_values().next().ok_or_else(|| {
             Failure::new(format!("{} holds no schedule", args.what)).hint("a schedule has the root key `schedule`")
-        });
+        })?;
+        return Ok((schedule, placed));
     }
     let local = match &args.repo.repo {
         Some(repo) => repo.parse::<crate::source::Address>()?.local().is_some(),
@@ -38,11 +41,13 @@ pub(super) async fn schedule(session: &Session, args: &RunArgs) -> Result<Schedu
             || desired.schedules.get(*name).is_some_and(|one| &*one.at.file == args.what.as_str())
     });
     let found = found.cloned();
-    found.and_then(|name| desired.schedules.remove(&name)).ok_or_else(|| {
+    let placed = Placed::here(&desired);
+    let schedule = found.and_then(|name| desired.schedules.remove(&name)).ok_or_else(|| {
         let names: Vec<&str> = desired.schedules.keys().map(ScheduleName::as_str).collect();
         let known = if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", names.join(", ")) };
         Failure::new(format!("this repo has no schedule `{}`; {known}", args.what))
-    })
+    })?;
+    Ok((schedule, placed))
 }
 
 /// Says what the schedule cannot hold; whether it is to be refused for that.

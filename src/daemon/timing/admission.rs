@@ -141,6 +141,7 @@ impl Desk {
         self.orders.push(Order::Begin(Begin {
             id,
             schedule: Arc::new(schedule.clone()),
+            placed: Arc::clone(&self.placed),
             due,
             planned,
             revision: loaded.revision.commit.clone(),
@@ -190,7 +191,9 @@ impl Desk {
                 event(&loaded.ledger, &Event { at: now, fact });
                 if run.began {
                     let schedule = schedule.map(|schedule| Arc::new(schedule.clone()));
-                    self.follow(Leftover { id, name: run.schedule.clone(), schedule, ledger: loaded.ledger.clone() });
+                    let (name, placed, ledger) =
+                        (run.schedule.clone(), Arc::clone(&self.placed), loaded.ledger.clone());
+                    self.follow(Leftover { id, name, schedule, placed, ledger });
                 }
             }
         }

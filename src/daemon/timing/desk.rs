@@ -8,7 +8,7 @@ use crate::event::{Event, Fact};
 use crate::model::{CommitId, RunId, Schedule, ScheduleName, Start, Timestamp};
 use crate::process::error::chain;
 use crate::schedule::agenda::{Admission, Agenda, Due, due, jittered, next_after};
-use crate::schedule::form;
+use crate::schedule::{Placed, form};
 use crate::store::{DueKey, FireOutcome, Ledger, StoreError};
 use jiff::SignedDuration;
 use std::collections::{BTreeMap, VecDeque};
@@ -39,6 +39,8 @@ pub(super) enum Order {
 pub(super) struct Begin {
     pub(super) id: RunId,
     pub(super) schedule: Arc<Schedule>,
+    /// Where its task servers are.
+    pub(super) placed: Arc<Placed>,
     /// What it is fired for.
     pub(super) due: DueKey,
     /// When: its due time and the jitter; may have passed.
@@ -54,6 +56,8 @@ pub(super) struct Desk {
     /// Which boot of this machine this is (`process::boot`).
     pub(super) boot: String,
     pub(super) current: Option<Loaded>,
+    /// Where the services of that commit are.
+    pub(super) placed: Arc<Placed>,
     /// Since when each schedule is known in its present form.
     known: BTreeMap<ScheduleName, Timestamp>,
     agenda: Agenda,
@@ -186,6 +190,7 @@ impl Desk {
             self.known.insert(name, known.since);
         }
         self.current = Some(loaded.clone());
+        self.placed = Arc::new(Placed::here(&loaded.desired));
         for run in left {
             self.settle(loaded, &run, now)?;
         }

@@ -15,6 +15,8 @@ struct Rig {
     desk: Desk,
     /// What the last commit led to at once.
     taken: Vec<String>,
+    /// How many commits there were.
+    commits: u32,
     _folder: tempfile::TempDir,
 }
 
@@ -22,7 +24,7 @@ struct Rig {
 fn rig(keys: &str) -> Rig {
     let folder = tempfile::tempdir().unwrap();
     let ledger = Store::open(folder.path()).unwrap().ledger("default");
-    let mut rig = Rig { ledger, desk: Desk::new("b1"), taken: Vec::new(), _folder: folder };
+    let mut rig = Rig { ledger, desk: Desk::new("b1"), taken: Vec::new(), commits: 0, _folder: folder };
     rig.commit(keys, "2026-11-20T10:00:01Z");
     rig
 }
@@ -45,8 +47,9 @@ impl Rig {
             tree.files.insert(format!("schedules/s{number}.yaml"), entry);
         }
         let desired = Arc::new(manifest::compile(&tree).unwrap_or_else(|report| panic!("{report}")));
+        self.commits += 1;
         let revision = Revision {
-            commit: CommitId::new("c1"),
+            commit: CommitId::new(format!("c{}", self.commits)),
             reference: "main".to_owned(),
             summary: String::new(),
             author: String::new(),
@@ -343,4 +346,43 @@ fn the_disk_is_waited_for_once_for_all_that_is_due_at_one_time() {
     let before = rig.ledger.store().flushes();
     assert_eq!(rig.turn("2026-11-20T10:59:58Z").len(), 60);
     assert_eq!(rig.ledger.store().flushes() - before, 1);
+}
+
+/// A schedule that runs once for each commit that changes it, at a service that is published at `port`.
+fn at_a_service(port: u16, parameters: &str) -> [String; 2] {
+    let service = format!("{{id: one, image: t, ports: [\"{port}:50051\"]}}");
+    let task = format!("{{id: a, service: rt/one, parameters: {parameters}}}");
+    [
+        format!("deployment:\n  name: rt\n  services: [{service}]\n"),
+        format!("schedule:\n  name: s\n  start: on_commit\n  tasks: [{task}]\n"),
+    ]
+}
+
+#[test]
+fn where_a_service_is_published_is_no_part_of_a_schedule_and_a_run_is_told_it() {
+    let mut rig = rig("start: manual");
+    rig.commit_texts(at_a_service(50051, "{}"), "2026-11-20T11:00:00Z");
+    assert_eq!(rig.taken, ["commit:c2"]);
+    rig.end("2026-11-20T11:00:05Z");
+    rig.commit_texts(at_a_service(6001, "{}"), "2026-11-20T12:00:00Z");
+    assert!(rig.taken.is_empty(), "{:?}", rig.taken);
+    rig.desk.ask(&ScheduleName::new("s"), at("2026-11-20T12:00:01Z")).unwrap();
+    let orders = rig.desk.turn(at("2026-11-20T12:00:01Z"));
+    let [Order::Begin(begin)] = orders.as_slice() else { panic!("{orders:?}") };
+    let task = begin.schedule.tasks.first().unwrap();
+    assert_eq!(begin.placed.address(&task.target).unwrap().to_string(), "127.0.0.1:6001");
+}
+
+#[test]
+fn a_form_that_an_earlier_version_stored_counts_as_unchanged() {
+    let mut rig = rig("start: manual");
+    rig.commit_texts(at_a_service(50051, "{}"), "2026-11-20T11:00:00Z");
+    rig.end("2026-11-20T11:00:05Z");
+    // The forms of that version held the address of a service.
+    let (name, stored) = (ScheduleName::new("s"), "1:0123456789ab".to_owned());
+    rig.ledger.see_schedules([(&name, stored)], &CommitId::new("c2"), at("2026-11-20T11:01:00Z")).unwrap();
+    rig.commit_texts(at_a_service(50051, "{}"), "2026-11-20T12:00:00Z");
+    assert!(rig.taken.is_empty(), "{:?}", rig.taken);
+    rig.commit_texts(at_a_service(50051, "{x: 1}"), "2026-11-20T12:01:00Z");
+    assert_eq!(rig.taken, ["commit:c4"]);
 }

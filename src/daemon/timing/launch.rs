@@ -59,9 +59,9 @@ impl Launch {
 
     /// Blocks until the run is over.
     fn conduct(self) -> Result<(), StoreError> {
-        let Begin { schedule, ledger, id, .. } = &self.begin;
+        let Begin { schedule, placed, ledger, id, .. } = &self.begin;
         let (sender, mut moments) = moments((8 * schedule.tasks.len() + 256).min(MOMENTS));
-        let ready = prepare(schedule, id.as_str(), &self.settings, &self.router, sender);
+        let ready = prepare(schedule, placed, id.as_str(), &self.settings, &self.router, sender);
         self.prepared()?;
         if !self.wait() {
             return Ok(());
@@ -116,7 +116,7 @@ impl Launch {
 
     /// Writes down, on the disk, that it may begin from now on.
     fn prepared(&self) -> Result<(), StoreError> {
-        let Begin { id, schedule, due, planned, revision, ledger } = &self.begin;
+        let Begin { id, schedule, due, planned, revision, ledger, .. } = &self.begin;
         ledger.prepare_run(&RunStart {
             id: id.clone(),
             schedule: schedule.name.clone(),

@@ -11,6 +11,7 @@ use crate::process::clock;
 use crate::process::error::chain;
 use crate::process::marked::{self, Marked};
 use crate::runs::runs_kept;
+use crate::schedule::Placed;
 use crate::store::Ledger;
 use crate::task::RUN_VARIABLE;
 use crate::wire::{AttemptKey, TaskChannel, TaskState, Tls};
@@ -40,6 +41,8 @@ pub(super) struct Leftover {
     pub(super) name: ScheduleName,
     /// As it is now; `None` when the commit in force does not have it.
     pub(super) schedule: Option<Arc<Schedule>>,
+    /// Where its task servers are.
+    pub(super) placed: Arc<Placed>,
     pub(super) ledger: Ledger,
 }
 
@@ -60,7 +63,7 @@ impl Leftover {
 
     /// Whether a task of it may run at a task server.
     pub(super) fn has_servers(&self) -> bool {
-        self.schedule.as_ref().is_some_and(|it| it.tasks.iter().any(|task| task.target.address().is_some()))
+        self.schedule.as_ref().is_some_and(|it| it.tasks.iter().any(|task| task.target.is_server()))
     }
 
     /// Ends its programs, and waits until none of its tasks runs any more; `stop` has those stopped.
@@ -84,7 +87,7 @@ impl Leftover {
     /// Waits until none of its tasks runs at a task server any more.
     async fn follow(&self, begin: Instant, tls: Option<Tls>, stop: CancellationToken) {
         let asked = |task: &Task| {
-            let channel = TaskChannel::new(task.target.address()?.clone(), None, tls.clone());
+            let channel = TaskChannel::new(self.placed.address(&task.target)?, None, tls.clone());
             let key = AttemptKey::of_run(self.id.as_str(), task.id.clone());
             Some(Asked { task: task.clone(), key, channel, silent: 0 })
         };

@@ -220,7 +220,7 @@ impl World {
         let boot = self.boots.to_string();
         for run in self.live.iter_mut().filter(|run| !run.prepared && ahead(run.begin.planned) <= now) {
             run.prepared = true;
-            let Begin { id, schedule, due, planned, revision, ledger } = &run.begin;
+            let Begin { id, schedule, due, planned, revision, ledger, .. } = &run.begin;
             ledger
                 .prepare_run(&RunStart {
                     id: id.clone(),

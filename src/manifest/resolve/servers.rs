@@ -3,29 +3,20 @@
 use super::{Resolved, Resolver, meaning};
 use crate::manifest::cursor::Cursor;
 use crate::manifest::suggest::nearest;
-use crate::model::{DeploymentName, Protocol, Role, ServiceRef, Target, TaskAddress};
+use crate::model::{
+    DeploymentName, PublishedPort, PublishedPorts, Role, ServiceRef, ServiceTarget, Target, TaskAddress,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The services of all deployments by the names that a task server is reached by.
 pub(crate) struct Servers {
-    services: BTreeMap<ServiceRef, Server>,
+    services: BTreeMap<ServiceRef, PublishedPorts>,
     /// Host names, container names and ids within the deployments' networks.
     hosts: BTreeMap<String, BTreeSet<ServiceRef>>,
     /// Deployments that run an orchestrator of their own.
     conducted: BTreeSet<DeploymentName>,
     /// Whether some file could not be read: what is not found may stand in it.
     partial: bool,
-}
-
-/// The ports of a service.
-#[derive(Default)]
-struct Server {
-    /// The port within the container, and where the host publishes it.
-    published: BTreeMap<u16, (String, u16)>,
-    /// The ports that the host publishes at all of its addresses.
-    open: BTreeSet<u16>,
-    /// It shares the network of the host.
-    on_host: bool,
 }
 
 impl Servers {
@@ -39,61 +30,49 @@ impl Servers {
                     servers.conducted.insert(deployment.deployment.name.clone());
                 }
                 let service = ServiceRef { deployment: deployment.deployment.name.clone(), service: draft.id.clone() };
-                let mut server =
-                    Server { on_host: draft.spec.network_mode.as_deref() == Some("host"), ..Server::default() };
-                for port in draft.spec.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
-                    let Some(host_port) = port.host_port else { continue };
-                    let host = match port.host_ip.as_deref() {
-                        None | Some("" | "0.0.0.0" | "::") => {
-                            server.open.insert(port.container_port);
-                            "127.0.0.1"
-                        }
-                        Some(host) => host,
-                    };
-                    server.published.insert(port.container_port, (host.to_owned(), host_port));
-                }
                 let names = [Some(draft.id.as_str()), draft.spec.hostname.as_deref(), draft.container_name.as_deref()];
                 for name in names.into_iter().flatten() {
                     servers.hosts.entry(name.to_owned()).or_default().insert(service.clone());
                 }
-                servers.services.insert(service, server);
+                servers.services.insert(service, PublishedPorts::of(&draft.spec));
             }
         }
         servers
     }
 
+    /// Where a host publishes a port of a service.
+    fn published(&self, service: &ServiceRef, port: u16) -> Option<PublishedPort> {
+        self.services.get(service)?.get(port)
+    }
+
     /// The deployment of a target, when that has an orchestrator of its own.
     pub(super) fn conducts(&self, target: &Target) -> Option<&DeploymentName> {
         match target {
-            Target::Service { service, .. } => self.conducted.get(&service.deployment),
+            Target::Service(target) => self.conducted.get(&target.service.deployment),
             Target::Address(_) | Target::Command(_) => None,
         }
     }
 }
 
 impl Resolver<'_> {
-    /// The target of an address. The names of the deployments' networks mean nothing on the host, so a task server of
-    /// this repo is reached where its port is published.
+    /// The target of an address. The names of the deployments' networks mean nothing on a host, so a task server of this
+    /// repo is reached where its port is published, which is found when it is known where it runs.
     pub(super) fn address(&mut self, address: TaskAddress, at: Cursor<'_>, servers: &Servers) -> Target {
         let (TaskAddress::Tcp(host, port) | TaskAddress::Tls(host, port)) = &address else {
             return Target::Address(address);
         };
         let is_tls = matches!(address, TaskAddress::Tls(..));
-        // Its certificate is for the name that it has in its network, whatever it is reached by here.
-        let kind = |at: String, port| match is_tls {
-            true => TaskAddress::TlsService { name: host.clone(), host: at, port },
-            false => TaskAddress::Tcp(at, port),
-        };
         let Some(services) = servers.hosts.get(host) else { return Target::Address(address) };
-        let reached: Vec<(&ServiceRef, TaskAddress)> =
-            services.iter().filter_map(|service| Some((service, published(servers, service, *port, &kind)?))).collect();
-        match reached.as_slice() {
-            [(service, address)] => {
+        let publishing: Vec<&ServiceRef> =
+            services.iter().filter(|service| servers.published(service, *port).is_some()).collect();
+        match publishing.as_slice() {
+            [service] => {
                 let service = (*service).clone();
                 if !is_tls {
                     self.open_port(&service, *port, at, servers);
                 }
-                Target::Service { service, address: address.clone() }
+                // Its certificate is for the name that it has in its network, whatever it is reached by.
+                Target::Service(ServiceTarget { service, port: *port, tls_name: is_tls.then(|| host.clone()) })
             }
             [] => {
                 let names: Vec<String> = services.iter().map(ToString::to_string).collect();
@@ -105,7 +84,7 @@ impl Resolver<'_> {
                 Target::Address(address)
             }
             several => {
-                let names: Vec<String> = several.iter().map(|(service, _)| format!("`service: {service}`")).collect();
+                let names: Vec<String> = several.iter().map(|service| format!("`service: {service}`")).collect();
                 let message = format!("{} services are called `{host}`", several.len());
                 self.mistake("ambiguous-address", at, message, format!("write {}", names.join(" or ")));
                 Target::Address(address)
@@ -118,10 +97,10 @@ impl Resolver<'_> {
     fn open_port(&mut self, service: &ServiceRef, port: u16, at: Cursor<'_>, servers: &Servers) {
         // One with an orchestrator of its own stays as existing files have it.
         let ours = !servers.conducted.contains(&service.deployment);
-        let Some(server) = servers.services.get(service).filter(|server| ours && server.open.contains(&port)) else {
+        let listed = servers.services.get(service).filter(|ports| ours && **ports != PublishedPorts::OfHost);
+        let Some(PublishedPort { host_ip: None, port: host_port }) = listed.and_then(|ports| ports.get(port)) else {
             return;
         };
-        let host_port = server.published.get(&port).map_or(port, |(_, host_port)| *host_port);
         let text = format!(
             "the task server {service} is published on all addresses of the host: anybody who can reach port {host_port} can start and stop its tasks. If only this host uses it, write `ports: [\"127.0.0.1:{host_port}:{port}\"]`; otherwise use TLS"
         );
@@ -139,7 +118,7 @@ impl Resolver<'_> {
         servers: &Servers,
     ) -> Target {
         let nowhere = Target::Command(Vec::new());
-        let Some(server) = servers.services.get(&service) else {
+        let Some(published) = servers.services.get(&service) else {
             if !servers.partial {
                 let names: Vec<String> = servers.services.keys().map(ToString::to_string).collect();
                 let text = service.to_string();
@@ -152,7 +131,7 @@ impl Resolver<'_> {
             }
             return nowhere;
         };
-        let ports: Vec<u16> = server.published.keys().copied().collect();
+        let ports: Vec<u16> = published.listed().collect();
         let port = match (port, ports.as_slice()) {
             (Some(port), _) => port,
             (None, [one]) => *one,
@@ -168,31 +147,12 @@ impl Resolver<'_> {
                 return nowhere;
             }
         };
-        match published(servers, &service, port, &TaskAddress::Tcp) {
-            Some(address) => {
-                self.open_port(&service, port, at, servers);
-                Target::Service { service, address }
-            }
-            None => {
-                let help = format!("publish it: `ports: [\"{port}:{port}\"]`");
-                self.mistake("missing-port", at, format!("`{service}` does not publish port {port}"), help);
-                nowhere
-            }
+        if published.get(port).is_none() {
+            let help = format!("publish it: `ports: [\"{port}:{port}\"]`");
+            self.mistake("missing-port", at, format!("`{service}` does not publish port {port}"), help);
+            return nowhere;
         }
+        self.open_port(&service, port, at, servers);
+        Target::Service(ServiceTarget { service, port, tls_name: None })
     }
-}
-
-/// Where the host reaches a port of a service.
-fn published(
-    servers: &Servers,
-    service: &ServiceRef,
-    port: u16,
-    kind: &dyn Fn(String, u16) -> TaskAddress,
-) -> Option<TaskAddress> {
-    let server = servers.services.get(service)?;
-    if server.on_host {
-        return Some(kind("127.0.0.1".to_owned(), port));
-    }
-    let (host, port) = server.published.get(&port)?;
-    Some(kind(host.clone(), *port))
 }

@@ -155,7 +155,7 @@ impl Simulation {
         let (at, mut random) = (self.runs.len(), self.random.fork());
         let schedule = Arc::new(schedule(at, &mut random));
         let lead = Some(Duration::from_micros(98_300));
-        let timeline = Timeline::new(&schedule, |_, task| match server_of(task.target.address()) {
+        let timeline = Timeline::new(&schedule, |_, task| match server_of(&task.target) {
             WRAPPER => Lane::WRAPPER,
             _ => Lane { capacity: 1, lead },
         });
@@ -166,7 +166,7 @@ impl Simulation {
     }
 
     fn server(&self, (run, attempt): Id) -> usize {
-        server_of(self.runs[run].schedule.tasks[attempt.task.at()].target.address())
+        server_of(&self.runs[run].schedule.tasks[attempt.task.at()].target)
     }
 
     /// Steps a run, and carries out what it asks for.

@@ -1,7 +1,7 @@
 //! The parts of the simulation.
 
 use crate::manifest;
-use crate::model::{FileEntry, FileKind, FileTree, Schedule, TaskAddress};
+use crate::model::{FileEntry, FileKind, FileTree, Schedule, Target};
 use crate::schedule::End;
 use crate::wire::{EndNotice, Stamp, TaskResult};
 use std::sync::Arc;
@@ -33,8 +33,9 @@ pub(super) fn from(last: u8) -> Option<std::net::SocketAddr> {
     Some(([10, 0, 0, last], 9).into())
 }
 
-pub(super) fn server_of(address: Option<&TaskAddress>) -> usize {
-    usize::from(address.and_then(TaskAddress::place).expect("each task has a server").1) - 1
+pub(super) fn server_of(target: &Target) -> usize {
+    let Target::Address(address) = target else { panic!("{target} is no address") };
+    usize::from(address.place().expect("each task has a server").1) - 1
 }
 
 /// A notice that says as little as can be.

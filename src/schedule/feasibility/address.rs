@@ -1,5 +1,5 @@
 //! Task servers that are wanted by two tasks at once. A server that runs one task at a time serves who waits in the order
-//! of its lane: by priority, then who was due first, then by file. So each address is walked once as such a queue: what is
+//! of its lane: by priority, then who was due first, then by file. So each server is walked once as such a queue: what is
 //! released while the server is busy starts late, and by how much is known. A sequential task takes its place in it from when
 //! all that it needs has ended; it has no time to be late for.
 
@@ -21,12 +21,12 @@ struct Late {
 pub(super) fn check(run: &ExpectedRun<'_>, cut: &mut BTreeSet<usize>) -> Vec<Finding> {
     let mut groups: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for (number, entry) in run.entries() {
-        if let (Some(address), Some(_)) = (entry.task.target.address(), entry.expected()) {
-            groups.entry(address).or_default().push(number);
+        if entry.task.target.is_server() && entry.expected().is_some() {
+            groups.entry(&entry.task.target).or_default().push(number);
         }
     }
     let mut findings = Vec::new();
-    for (address, group) in groups.iter().filter(|(_, group)| group.len() > 1) {
+    for (server, group) in groups.iter().filter(|(_, group)| group.len() > 1) {
         cut.extend(
             group.iter().filter(|number| {
                 run.entry(**number).is_some_and(|entry| entry.task.release.occurrences() > run.limit())
@@ -37,11 +37,11 @@ pub(super) fn check(run: &ExpectedRun<'_>, cut: &mut BTreeSet<usize>) -> Vec<Fin
         let rest = pairs.split_off(pairs.len().min(MAX_PAIRS));
         pairs.sort_by_key(|(pair, _)| *pair);
         for ((late, behind), how) in pairs {
-            let address = address.to_string();
+            let address = server.to_string();
             let kind = FindingKind::AddressOverlap { address, count: how.count, late: how.most, first: how.first };
             findings.extend(run.finding(kind, [late, behind]));
         }
-        let kind = FindingKind::MoreOverlaps { address: address.to_string(), pairs: rest.len() };
+        let kind = FindingKind::MoreOverlaps { address: server.to_string(), pairs: rest.len() };
         findings.extend(run.finding(kind, rest.iter().map(|((late, _), _)| *late).collect::<BTreeSet<usize>>()));
     }
     findings

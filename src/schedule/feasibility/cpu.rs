@@ -93,10 +93,10 @@ fn peak(run: &ExpectedRun<'_>, shares: &BTreeMap<usize, f64>, tasks: &[usize]) -
     (peak, busiest)
 }
 
-/// Whether a task certainly runs on the machine that conducts the run.
+/// Whether a task certainly runs on the machine that conducts the run: a daemon manages the services of its own host alone.
 fn is_here(target: &Target) -> bool {
     match target {
-        Target::Command(_) | Target::Service { .. } | Target::Address(TaskAddress::Unix(_)) => true,
+        Target::Command(_) | Target::Service(_) | Target::Address(TaskAddress::Unix(_)) => true,
         Target::Address(address) => {
             address.place().is_some_and(|(host, _)| ["localhost", "127.0.0.1", "::1"].contains(&host))
         }

@@ -77,7 +77,7 @@ impl Entry<'_> {
         let further = self.task.release.occurrences().saturating_sub(1);
         let mut start = self.last_due().max(ready);
         // A task server runs one occurrence after the other; programs may run side by side.
-        if self.task.target.address().is_some() {
+        if self.task.target.is_server() {
             start = start.max(self.released_first(ready).saturating_add(estimate.saturating_mul(further)));
         }
         start.saturating_add(estimate)

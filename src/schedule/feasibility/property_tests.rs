@@ -2,7 +2,7 @@
 
 use super::tests::{With, ms, schedule, task};
 use super::{Finding, FindingKind, feasibility};
-use crate::model::{DeadlineFrom, On, Release, RtPolicy, Task, TaskAddress};
+use crate::model::{DeadlineFrom, On, Release, RtPolicy, Target, Task};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -49,10 +49,11 @@ fn without_overrun(mut task: Task) -> Task {
 
 /// Each server is asked every millisecond what it does: late starts and their sum, in milliseconds.
 fn simulated(tasks: &[Task]) -> (u64, u64) {
-    let servers: BTreeSet<&TaskAddress> = tasks.iter().filter_map(|task| task.target.address()).collect();
+    let servers: BTreeSet<&Target> =
+        tasks.iter().map(|task| &task.target).filter(|target| target.is_server()).collect();
     let (mut late, mut most) = (0, 0);
     for server in servers {
-        let mine = tasks.iter().enumerate().filter(|(_, task)| task.target.address() == Some(server));
+        let mine = tasks.iter().enumerate().filter(|(_, task)| task.target == *server);
         let mut waiting: Vec<(u64, u8, usize, u64)> = mine
             .flat_map(|(n, task)| {
                 (0..task.release.occurrences()).map(move |k| {

@@ -4,6 +4,7 @@ use crate::model::{
     Deadline, DeadlineFrom, FeasibilityPolicy, Missed, Need, On, OnDeadline, Overlap, RealTime, Release, RtPolicy,
     Schedule, Start, Target, Task, TaskId, TaskProtocol,
 };
+use crate::schedule::Placed;
 use crate::schedule::gantt::cut;
 use crate::schedule::units::exact;
 use std::collections::BTreeSet;
@@ -113,7 +114,7 @@ pub(super) fn timing(task: &Task) -> [Field; 4] {
 }
 
 /// A task without its timing, parameters and variables. It is taken apart, so that a new field cannot be forgotten.
-pub(super) fn settings(task: &Task) -> [Field; 15] {
+pub(super) fn settings(task: &Task, placed: &Placed) -> [Field; 16] {
     let Task {
         id: _,
         at: _,
@@ -135,11 +136,14 @@ pub(super) fn settings(task: &Task) -> [Field; 15] {
         critical,
         real_time: RealTime { policy, cpu },
     } = task;
-    let (target, address) = match target {
-        Target::Address(address) => (address.to_string(), None),
-        Target::Service { service, address } => (service.to_string(), Some(address.to_string())),
+    let (target, port, address) = match target {
+        Target::Address(address) => (address.to_string(), None, None),
+        Target::Service(named) => {
+            let address = placed.address(target).map(|address| address.to_string());
+            (named.service.to_string(), Some(named.port.to_string()), address)
+        }
         // As a list, so that spaces in its words are seen.
-        Target::Command(words) => (serde_json::to_string(words).unwrap_or_default(), None),
+        Target::Command(words) => (serde_json::to_string(words).unwrap_or_default(), None, None),
     };
     let protocol = match protocol {
         TaskProtocol::Json => "json",
@@ -147,6 +151,7 @@ pub(super) fn settings(task: &Task) -> [Field; 15] {
     };
     [
         ("target", Some(target)),
+        ("port", port),
         ("address", address),
         ("estimate", estimate.map(exact)),
         ("deadline", deadline.map(deadline_text)),

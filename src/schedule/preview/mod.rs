@@ -19,7 +19,7 @@ mod text;
 mod verdict;
 
 pub use change::{ChangeKind, Finding, Preview, ScheduleChange, TaskChange};
-pub use compare::preview;
+pub use compare::{Side, preview};
 pub use escape::cell;
 pub use fields::FieldChange;
 pub use markdown::markdown;

@@ -1,10 +1,11 @@
 //! What holds for every pair of commits and every schedule.
 
-use super::*;
+use super::{Side, preview as of_sides, *};
 use crate::api::dto;
 use crate::model::{
     Cadence, Location, Need, On, Release, Repeat, Schedule, ScheduleName, Start, Target, Task, TaskId, Timestamp,
 };
+use crate::schedule::Placed;
 use crate::schedule::agenda::jittered;
 use crate::schedule::timeline::fixtures::{MS, schedule, task};
 use proptest::prelude::*;
@@ -13,6 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 type Schedules = BTreeMap<ScheduleName, Schedule>;
+
+fn preview(before: &Schedules, after: &Schedules, now: Timestamp) -> Preview {
+    let placed = Placed::default();
+    let side = |schedules| Side { schedules, placed: &placed };
+    of_sides(side(before), side(after), now)
+}
 
 fn starts() -> impl Strategy<Value = Start> {
     let expression = prop_oneof![
@@ -81,7 +88,7 @@ fn commits() -> impl Strategy<Value = Schedules> {
 
 /// Everything that counts but the order of the tasks, and nothing of place.
 fn content(schedule: &Schedule) -> (dto::Schedule, BTreeMap<String, dto::Task>) {
-    let mut alone = dto::Schedule::from(schedule.clone());
+    let mut alone = dto::Schedule::new(schedule.clone(), &crate::schedule::Placed::default());
     let tasks = std::mem::take(&mut alone.tasks).into_iter().map(|task| (task.id.clone(), task));
     let tasks = tasks.collect();
     (alone, tasks)

@@ -1,16 +1,27 @@
 //! What people and programs read, of one change of every kind at once; and single rules.
 
-use super::*;
+use super::{Side, preview as of_sides, *};
 use crate::model::{
-    Cadence, Deadline, DeadlineFrom, FeasibilityPolicy, Location, Need, On, OnDeadline, RealTime, Release, Repeat,
-    RtPolicy, Schedule, ScheduleName, Start, Target, Task, TaskAddress, TaskId, TaskProtocol, Timestamp, looks_secret,
+    Cadence, Deadline, DeadlineFrom, FeasibilityPolicy, Location, Need, On, OnDeadline, PublishedPort, PublishedPorts,
+    RealTime, Release, Repeat, RtPolicy, Schedule, ScheduleName, ServiceTarget, Start, Target, Task, TaskId,
+    TaskProtocol, Timestamp, looks_secret,
 };
+use crate::schedule::Placed;
 use crate::schedule::timeline::fixtures::{MS, schedule, task};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 type Schedules = BTreeMap<ScheduleName, Schedule>;
+
+/// The service `press/logger` is published at port 7001 of this host.
+fn preview(before: &Schedules, after: &Schedules, now: Timestamp) -> Preview {
+    let ports = BTreeMap::from([(7000, PublishedPort { host_ip: None, port: 7001 })]);
+    let mut placed = Placed::default();
+    placed.put("press/logger".parse().unwrap(), "127.0.0.1", PublishedPorts::Listed(ports));
+    let side = |schedules| Side { schedules, placed: &placed };
+    of_sides(side(before), side(after), now)
+}
 
 fn now() -> Timestamp {
     "2026-03-27T12:00:00Z".parse().unwrap()
@@ -73,7 +84,7 @@ fn commit() -> Preview {
     let gains = json!({"gain": {"x": 2, "y": 2}, "api_token": "new", "users": [], "mode": "fast"});
     let release = Release::Timed { at: MS * 400, repeat: Some(Repeat { period: MS * 50, count: 5 }) };
     let service = "press/logger".parse().unwrap();
-    let target = Target::Service { service, address: TaskAddress::Tcp("127.0.0.1".to_owned(), 7001) };
+    let target = Target::Service(ServiceTarget { service, port: 7000, tls_name: None });
     let log = Task { target, needs: vec![need("control", On::Failure, false)], ..timed("log", 700, 30) };
     let nightly = vec![
         timed("warm-up", 0, 40),

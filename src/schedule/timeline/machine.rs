@@ -5,7 +5,8 @@ use super::lanes::{Lane, LaneState};
 use super::signal::{Attempt, Effect, Input, RunVerdict, TaskIndex};
 use super::state::{Phase, TaskState, Terms};
 use super::timers::{Nanos, Timer, TimerKind, Timers};
-use crate::model::{DeadlineFrom, Schedule, Task, TaskAddress, nanos};
+use crate::model::{DeadlineFrom, Schedule, Task, nanos};
+use crate::schedule::addresses::Addresses;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -30,15 +31,32 @@ pub struct Timeline {
 impl Timeline {
     /// A run that has not begun; `lane` tells what the task server of a task can do. A task whose need is not in the
     /// schedule waits for nothing: such a schedule does not compile.
+    ///
+    /// Tasks share a server when their targets are equal.
     pub fn new(schedule: &Schedule, lane: impl Fn(TaskIndex, &Task) -> Lane) -> Self {
+        let server = |_, task: &'_ Task| task.target.is_server().then(|| task.target.clone());
+        Self::with_servers(schedule, server, lane)
+    }
+
+    /// Like [`Timeline::new`]. Tasks share a server when they have the same address.
+    pub fn placed(schedule: &Schedule, addresses: &Addresses, lane: impl Fn(TaskIndex, &Task) -> Lane) -> Self {
+        Self::with_servers(schedule, |at, _| addresses.of(at).cloned(), lane)
+    }
+
+    fn with_servers<S: Ord>(
+        schedule: &Schedule,
+        server: impl Fn(TaskIndex, &Task) -> Option<S>,
+        lane: impl Fn(TaskIndex, &Task) -> Lane,
+    ) -> Self {
         let (dependants, needs) = Dependants::new(&schedule.tasks);
-        let mut addresses: BTreeMap<&TaskAddress, u32> = BTreeMap::new();
+        let mut servers: BTreeMap<S, u32> = BTreeMap::new();
         let mut lanes = Vec::new();
         let mut terms = Vec::with_capacity(schedule.tasks.len());
         for (at, task) in schedule.tasks.iter().enumerate() {
-            let able = lane(TaskIndex(at as u32), task);
-            let place = task.target.address().map(|address| {
-                *addresses.entry(address).or_insert_with(|| {
+            let at = TaskIndex(at as u32);
+            let able = lane(at, task);
+            let place = server(at, task).map(|server| {
+                *servers.entry(server).or_insert_with(|| {
                     lanes.push(LaneState::new(able));
                     lanes.len() as u32 - 1
                 })

@@ -137,7 +137,7 @@ struct Play<'s> {
     /// Whatever was sent ahead once.
     ahead: BTreeSet<Attempt>,
     /// Until when each server of one place is busy.
-    busy: HashMap<TaskAddress, Duration>,
+    busy: BTreeMap<Target, Duration>,
     /// Attempts that began, by occurrence.
     begun: HashMap<(TaskIndex, u32), u32>,
     settled: Vec<BTreeSet<u32>>,
@@ -159,7 +159,7 @@ impl<'s> Play<'s> {
             events: BTreeMap::new(),
             armed: BTreeSet::new(),
             ahead: BTreeSet::new(),
-            busy: HashMap::new(),
+            busy: BTreeMap::new(),
             begun: HashMap::new(),
             settled: vec![BTreeSet::new(); count],
             outcomes: vec![None; count],
@@ -190,8 +190,8 @@ impl<'s> Play<'s> {
     }
 
     /// The server of an attempt, if it runs one task at a time.
-    fn server(&self, attempt: Attempt) -> Option<TaskAddress> {
-        self.schedule.tasks[attempt.task.at()].target.address().cloned()
+    fn server(&self, attempt: Attempt) -> Option<Target> {
+        Some(self.schedule.tasks[attempt.task.at()].target.clone()).filter(Target::is_server)
     }
 
     /// The task server gets a start; while it is busy the start is tried again.
