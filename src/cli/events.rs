@@ -178,7 +178,7 @@ pub(super) fn words(fact: &Fact) -> (String, Vec<String>) {
             (format!("{schedule}: {due}{more} does not run: {because}"), vec![])
         }
         Fact::RunEnded { run, schedule, verdict, note } => {
-            (format!("{schedule}: run {run} {}", verdict), note.iter().cloned().collect())
+            (format!("{schedule}: run {run} {verdict}"), note.iter().cloned().collect())
         }
     }
 }

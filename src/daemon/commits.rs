@@ -46,7 +46,7 @@ impl Reconciler {
         match self.loader.load(&commit).await {
             Ok(loaded) => self.in_force(&loaded),
             Err(error) => {
-                tracing::warn!(commit = commit.short(), error = chain(&error), "the schedules in force cannot be read")
+                tracing::warn!(commit = commit.short(), error = chain(&error), "the schedules in force cannot be read");
             }
         }
     }

@@ -221,7 +221,7 @@ mod tests {
         }
         let answer = why(&ledger, &id, at).unwrap().unwrap();
         let [failed, open] = answer.links.as_slice() else { panic!("{:?}", answer.links) };
-        assert_eq!(failed.revision.as_ref().map(|id| id.as_str()), Some("3f2a91c0"));
+        assert_eq!(failed.revision.as_ref().map(crate::model::CommitId::as_str), Some("3f2a91c0"));
         assert_eq!(failed.summary.as_deref(), Some("api 1.5"));
         assert!(failed.changes[0].contains("deployments/shop.yaml:12"));
         assert!(matches!(&failed.end, End::Failed { rolled_back: true, report: Some(it), .. } if it.log == ["boom"]));

@@ -174,7 +174,7 @@ fn make_room(
         rank,
     });
     // The holder's own step comes after it has made room.
-    if let Some(draft) = drafts.steps.get_mut(&cx.instance(&instance)) {
+    if let Some(draft) = drafts.steps.get_mut(&cx.instance(instance)) {
         draft.needs.insert((room.clone(), Milestone::Done));
     }
     room

@@ -258,7 +258,7 @@ impl<'a> Instance<'_, 'a> {
             let disruption = if class == Change::Restart { Disruption::Restart } else { Disruption::InPlace };
             let gate = if class == Change::Restart { self.gate.clone() } else { self.light_gate(container, &changes) };
             let connects = updates.iter().filter_map(|update| match update {
-                Update::Connect { network, .. } => Some((self.cx.network(&network), Milestone::Done)),
+                Update::Connect { network, .. } => Some((self.cx.network(network), Milestone::Done)),
                 _ => None,
             });
             let needs = connects.collect();

@@ -285,7 +285,7 @@ pub(super) fn unused_networks(cx: &Context<'_>, drafts: &mut Drafts) {
         if state.owner.as_ref() != Some(cx.input.owner) || wanted.contains(name) {
             continue;
         }
-        let subject = cx.network(&name);
+        let subject = cx.network(name);
         let users = users.get(name).map_or(&[][..], Vec::as_slice);
         let leaves = |instance: &InstanceId| drafts.steps.contains_key(&cx.instance(instance));
         let stays = users.iter().find(|container| !container.instance.as_ref().is_some_and(leaves));

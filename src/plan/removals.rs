@@ -21,7 +21,7 @@ pub(super) fn removals(cx: &Context<'_>, drafts: &mut Drafts) {
 
     let surplus = surplus.into_iter().map(|id| (id, true, false));
     for (id, is_surplus, needs_budget) in surplus.chain(dropped.into_iter().map(|(id, asks)| (id, false, asks))) {
-        let subject = cx.instance(&id);
+        let subject = cx.instance(id);
         let suspended = is_surplus && cx.input.memory.suspended.contains(&id.service.deployment);
         if !cx.observed().is_complete() {
             drafts.hold(subject, "remove", HeldReason::Incomplete, Vec::new());
@@ -53,7 +53,7 @@ fn remove(cx: &Context<'_>, id: &InstanceId, reason: &Reason, drafts: &mut Draft
     let Some(present) = cx.present.get(id) else { return };
     let containers = present.main.iter().chain(&present.prev).chain(&present.next);
     for (index, container) in containers.enumerate() {
-        let subject = if index == 0 { cx.instance(&id) } else { cx.container(&container.name) };
+        let subject = if index == 0 { cx.instance(id) } else { cx.container(&container.name) };
         let draft = Draft {
             deployment: Some(id.service.deployment.clone()),
             action: Action::RemoveInstance { container: container.id.clone(), grace: grace(container) },

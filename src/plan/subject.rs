@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 /// What a step or a held wish is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[serde(into = "String", from = "String")]
 pub enum Subject {
     /// A deployment as a whole; only ever held.
     Deployment(DeploymentName),
@@ -86,11 +86,12 @@ impl From<Subject> for String {
     }
 }
 
-impl TryFrom<String> for Subject {
-    type Error = Infallible;
-
-    fn try_from(text: String) -> Result<Self, Infallible> {
-        text.parse()
+impl From<String> for Subject {
+    fn from(text: String) -> Self {
+        match text.parse() {
+            Ok(subject) => subject,
+            Err(never) => match never {},
+        }
     }
 }
 

@@ -101,7 +101,7 @@ fn networks(cx: &Context<'_>, chosen: &impl Fn(&DeploymentName) -> bool, drafts:
         if state.owner.as_ref() != Some(cx.input.owner) || !of_chosen {
             continue;
         }
-        let subject = cx.network(&name);
+        let subject = cx.network(name);
         if let Some(foreign) = cx.foreign_on_network(name) {
             let why = super::step::HeldReason::InUseByForeign { holder: foreign.name.clone() };
             drafts.hold(subject, "remove", why, Vec::new());

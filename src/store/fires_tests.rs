@@ -77,7 +77,7 @@ fn a_key_fires_once_for_its_schedule_and_environment() {
         assert_eq!(again, Fired::AlreadyThere(Some(FireOutcome::Started)));
         let row = ledger.fire_of(&nightly(), &due).unwrap().unwrap();
         assert_eq!(
-            (row.outcome, row.run.as_ref().map(|id| id.as_str()), row.recorded_at),
+            (row.outcome, row.run.as_ref().map(RunId::as_str), row.recorded_at),
             (FireOutcome::Started, Some("r1"), at(0))
         );
         let hourly = ledger.fire(&ScheduleName::new("hourly"), &due, FireOutcome::Skipped, None, at(1)).unwrap();
@@ -152,7 +152,7 @@ fn a_queue_outlives_its_process_and_each_of_it_starts_once() {
     };
     assert!(go("r1"));
     assert!(!go("r2"), "it does not wait any more");
-    assert_eq!(ledger.fire_of(&nightly(), &key(10)).unwrap().unwrap().run.as_ref().map(|id| id.as_str()), Some("r1"));
+    assert_eq!(ledger.fire_of(&nightly(), &key(10)).unwrap().unwrap().run.as_ref().map(RunId::as_str), Some("r1"));
     assert!(ledger.refire(&nightly(), &key(20), FireOutcome::Queued, FireOutcome::Replaced, None, at(31)).unwrap());
     assert_eq!(ledger.fire_of(&nightly(), &key(20)).unwrap().unwrap().outcome, FireOutcome::Replaced);
     assert!(ledger.queued().unwrap().is_empty());

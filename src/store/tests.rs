@@ -195,7 +195,7 @@ fn instances_keep_their_history() {
     assert_eq!(gone[0].1.old.as_deref(), Some("running, healthy"));
     let rows = ledger.instances().unwrap();
     assert_eq!((rows[0].state.as_str(), rows[0].since), ("absent", at(2)));
-    assert_eq!(rows[0].revision.as_ref().map(|id| id.as_str()), Some("3f2a91c"), "the last known commit stays");
+    assert_eq!(rows[0].revision.as_ref().map(CommitId::as_str), Some("3f2a91c"), "the last known commit stays");
     assert!(ledger.memory(at(3)).unwrap().known.contains(&api), "an absent one is still known");
     assert!(
         ledger.saw(&[ObservedInstance::absent(NodeName::local(), api.clone())], "looked", at(3)).unwrap().is_empty()

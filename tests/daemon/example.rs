@@ -131,7 +131,7 @@ async fn the_example_runs_from_a_commit_with_the_timelines_of_its_files() {
         .await;
     for run in &runs {
         assert_eq!(run.run.verdict, Some(RunVerdict::Succeeded), "{run:#?}");
-        assert_eq!(run.run.revision.as_ref().map(|id| id.as_str()), Some(&*commit));
+        assert_eq!(run.run.revision.as_ref().map(setpoint::model::CommitId::as_str), Some(&*commit));
         assert!(run.tasks.iter().all(|task| task.verdict == Some(Verdict::Succeeded) && task.tries.len() == 1));
     }
     let [hybrid, sequential, template, timed] = runs.as_slice() else { panic!("{runs:#?}") };

@@ -26,7 +26,7 @@ async fn a_created_instance_is_observed_with_its_labels() {
     assert_eq!(seen.id, id);
     assert_eq!(seen.owner.as_ref(), Some(&rig.owner));
     assert_eq!(seen.instance.as_ref(), Some(&launch.instance));
-    assert_eq!(seen.revision.as_ref().map(|id| id.as_str()), Some("0123456789"));
+    assert_eq!(seen.revision.as_ref().map(setpoint::model::CommitId::as_str), Some("0123456789"));
     assert_eq!(seen.applied, launch.applied);
     assert_eq!(seen.needs, launch.needs);
     assert_eq!(seen.status, Status::Running);
