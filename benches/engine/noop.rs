@@ -7,7 +7,7 @@ use setpoint::apply::observe::scope;
 use setpoint::engine::{Engine, Scope};
 use setpoint::manifest::{Style, compile};
 use setpoint::model::{CommitId, Desired, OwnerId, Revision, Timestamp};
-use setpoint::plan::{PlanInput, lint, plan};
+use setpoint::plan::{PlanInput, Violation, lint, plan};
 use setpoint::source::read_folder;
 use setpoint::store::{Ledger, Store};
 use std::fmt::Write;
@@ -69,7 +69,7 @@ impl<'a> Fleet<'a> {
             allow: &[],
         };
         let plan = plan(&input);
-        assert_eq!(lint(&plan, &input), Vec::<String>::new());
+        assert_eq!(lint(&plan, &input), Vec::<Violation>::new());
         assert!(plan.is_empty() && plan.missing.is_empty() && plan.unchanged == CONTAINERS, "{plan:?}");
     }
 }

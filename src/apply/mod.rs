@@ -21,4 +21,4 @@ pub(crate) mod testing;
 pub use bookkeeping::record_in_place;
 pub use execute::execute;
 pub use job::{Applied, ApplyError, Job, Progress, ProgressKind, StepResult};
-pub use pipeline::{HostState, Violations, check, compile, difference};
+pub use pipeline::{HostState, Violations, check, compile, difference, sentences};

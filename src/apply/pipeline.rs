@@ -4,7 +4,7 @@ use super::observe::{overlay, recall};
 use super::probes::{Target, targets};
 use crate::manifest::{self, Diagnostic, Report};
 use crate::model::{ContainerId, Desired, FileTree, Health, Observed, OwnerId, Revision};
-use crate::plan::{Allow, AllowedGuard, Memory, Plan, PlanInput, keep_former_volumes, lint, plan, pretend};
+use crate::plan::{Allow, AllowedGuard, Memory, Plan, PlanInput, Violation, keep_former_volumes, lint, plan, pretend};
 use crate::process::clock;
 use crate::schedule::feasibility::{Finding, refusals};
 use crate::store::{Ledger, StoreError};
@@ -80,8 +80,13 @@ impl HostState {
 
 /// A plan breaks rules that every plan must keep. It is never carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the plan violates its invariants:\n  {}", .0.join("\n  "))]
-pub struct Violations(pub Vec<String>);
+#[error("the plan violates its invariants:\n  {}", sentences(.0, "\n  "))]
+pub struct Violations(pub Vec<Violation>);
+
+/// The texts of violations, one after the other.
+pub fn sentences(violations: &[Violation], separator: &str) -> String {
+    violations.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
+}
 
 /// Checks a plan with [`lint`], which shares no code with the planner.
 ///

@@ -4,11 +4,12 @@ use super::action::{Action, Guard};
 use super::input::{AllowedGuard, PlanInput};
 use super::step::{Disruption, Plan, Step};
 use super::subject::Subject;
+use super::violation::Violation;
 use crate::model::{Container, ContainerId, InstanceId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Every rule the plan breaks, as sentences. An empty list is the only one that may be carried out.
-pub fn lint(plan: &Plan, input: &PlanInput<'_>) -> Vec<String> {
+/// Every rule that the plan breaks. Only a plan with an empty list may be carried out.
+pub fn lint(plan: &Plan, input: &PlanInput<'_>) -> Vec<Violation> {
     let mut faults = Vec::new();
     order(plan, &mut faults);
     ownership(plan, input, &mut faults);
@@ -19,16 +20,14 @@ pub fn lint(plan: &Plan, input: &PlanInput<'_>) -> Vec<String> {
 }
 
 /// Steps are numbered in order and need only earlier ones, so the graph has no cycle.
-fn order(plan: &Plan, faults: &mut Vec<String>) {
+fn order(plan: &Plan, faults: &mut Vec<Violation>) {
     for (index, step) in plan.steps.iter().enumerate() {
         if step.id != index {
-            faults.push(format!("step {} is at position {index}", step.id));
+            faults.push(Violation::Misnumbered { step: step.id, position: index });
         }
         for need in step.needs.iter().filter(|need| need.step >= index) {
-            faults.push(format!(
-                "step {index} ({}) needs step {}, which does not come before it",
-                step.subject, need.step
-            ));
+            let subject = step.subject.clone();
+            faults.push(Violation::OutOfOrder { step: index, subject, needs: need.step });
         }
     }
 }
@@ -55,7 +54,7 @@ fn touched(action: &Action) -> Vec<&ContainerId> {
 }
 
 /// Nothing foreign is touched, and each container is touched under a guard.
-fn ownership(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
+fn ownership(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<Violation>) {
     let by_id: BTreeMap<&ContainerId, &Container> =
         input.observed.containers.iter().map(|one| (&one.id, one)).collect();
     for step in &plan.steps {
@@ -63,19 +62,15 @@ fn ownership(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
             match by_id.get(id) {
                 Some(container) if container.owner.as_ref() == Some(input.owner) => {}
                 Some(container) => {
-                    faults.push(format!(
-                        "step {} changes `{}`, which this environment does not own",
-                        step.id, container.name
-                    ));
+                    let container = container.name.clone();
+                    faults.push(Violation::ForeignContainer { step: step.id, container });
                 }
-                None => {
-                    faults.push(format!("step {} changes container {}, which was not observed", step.id, id.short()));
-                }
+                None => faults.push(Violation::Unobserved { step: step.id, container: id.clone() }),
             }
             if !matches!(step.action, Action::RecreateNetwork { .. } | Action::RecreateVolume { .. })
                 && !matches!(&step.guard, Guard::Ours { container, owner } if container == id && owner == input.owner)
             {
-                faults.push(format!("step {} changes container {} without a guard for it", step.id, id.short()));
+                faults.push(Violation::Unguarded { step: step.id, container: id.clone() });
             }
         }
         let network = match &step.action {
@@ -84,38 +79,35 @@ fn ownership(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
             _ => None,
         };
         if network.is_some_and(|network| network.owner.as_ref() != Some(input.owner)) {
-            faults.push(format!("step {} changes {}, which this environment does not own", step.id, step.subject));
+            faults.push(Violation::ForeignNetwork { step: step.id, network: step.subject.clone() });
         }
     }
 }
 
 /// With an incomplete observation nothing is removed, no plan loses data without permission, and nothing wanted is removed.
-fn completeness(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
+fn completeness(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<Violation>) {
     for step in &plan.steps {
         let removes = matches!(
             step.action,
             Action::RemoveInstance { .. } | Action::RemoveNetwork { .. } | Action::DiscardLeftover { .. }
         );
         if removes && !input.observed.is_complete() {
-            faults.push(format!(
-                "step {} removes {} although the engine could not be read in full",
-                step.id, step.subject
-            ));
+            faults.push(Violation::RemovesUnread { step: step.id, subject: step.subject.clone() });
         }
         if (step.disruption == Disruption::DataLoss || matches!(step.action, Action::RecreateVolume { .. }))
             && !may_lose_data(input, &step.subject)
         {
-            faults.push(format!("step {} ({}) would lose data without permission", step.id, step.subject));
+            faults.push(Violation::LosesData { step: step.id, subject: step.subject.clone() });
         }
         if let Action::RecreateVolume { volume, .. } = &step.action
             && input.observed.volumes.get(&volume.name).is_none_or(|state| state.owner.as_ref() != Some(input.owner))
         {
-            faults.push(format!("step {} removes {}, which this environment does not own", step.id, step.subject));
+            faults.push(Violation::ForeignVolume { step: step.id, volume: step.subject.clone() });
         }
         if let (Action::RemoveInstance { .. }, Subject::Instance(_, id)) = (&step.action, &step.subject)
             && is_wanted(input, id)
         {
-            faults.push(format!("step {} removes {id}, which is wanted", step.id));
+            faults.push(Violation::RemovesWanted { step: step.id, instance: id.clone() });
         }
     }
 }
@@ -135,11 +127,11 @@ fn is_wanted(input: &PlanInput<'_>, id: &InstanceId) -> bool {
 }
 
 /// Each wanted instance without a container gets one, or a hold; none has two steps.
-fn coverage(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
+fn coverage(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<Violation>) {
     let mut seen: BTreeSet<&Subject> = BTreeSet::new();
     for step in &plan.steps {
         if !seen.insert(&step.subject) {
-            faults.push(format!("{} has more than one step", step.subject));
+            faults.push(Violation::Repeated(step.subject.clone()));
         }
     }
     let held: BTreeSet<&Subject> = plan.held.iter().map(|held| &held.subject).collect();
@@ -156,7 +148,7 @@ fn coverage(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
                 let id = reference.instance(slot);
                 let subject = Subject::Instance(input.observed.node.clone(), id.clone());
                 if !there.contains(&id) && !seen.contains(&subject) && !held.contains(&subject) {
-                    faults.push(format!("{id} is wanted and does not exist, but is neither planned nor held"));
+                    faults.push(Violation::Forgotten(id));
                 }
             }
         }
@@ -164,7 +156,7 @@ fn coverage(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
 }
 
 /// Once the plan is carried out, no host port is held twice.
-fn ports(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
+fn ports(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<Violation>) {
     type Holders<'a> = Vec<(Option<&'a str>, String)>;
     let gone: BTreeSet<&ContainerId> = plan.steps.iter().filter_map(|step| leaves(step)).collect();
     let mut held: BTreeMap<(u16, &'static str), Holders<'_>> = BTreeMap::new();
@@ -181,10 +173,8 @@ fn ports(plan: &Plan, input: &PlanInput<'_>, faults: &mut Vec<String>) {
             let others = held.entry((number, port.protocol.as_str())).or_default();
             let clash = |ip: Option<&str>| ip.is_none() || port.host_ip.is_none() || ip == port.host_ip.as_deref();
             if let Some((_, other)) = others.iter().find(|(ip, other)| clash(*ip) && *other != name) {
-                faults.push(format!(
-                    "host port {number}/{} would be used by both {other} and {name}",
-                    port.protocol.as_str()
-                ));
+                let (first, second) = (other.clone(), name.clone());
+                faults.push(Violation::PortTwice { port: number, protocol: port.protocol, first, second });
             }
             others.push((port.host_ip.as_deref(), name.clone()));
         }

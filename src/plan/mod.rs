@@ -39,6 +39,7 @@ mod teardown;
 mod tests;
 mod unmet;
 mod update;
+mod violation;
 mod wanted;
 mod wish;
 
@@ -57,6 +58,7 @@ pub use step::{Disruption, FieldChange, Held, HeldReason, Milestone, Need, Origi
 pub use subject::Subject;
 pub use sync::{Sync, Syncs, sync};
 pub use teardown::{Teardown, teardown};
+pub use violation::Violation;
 pub use wish::wish;
 
 use context::Context;

@@ -146,7 +146,7 @@ fn what_failed_is_not_tried_again_until_it_is_asked_for() {
     let run = host.run(&["plan", "--detailed-exitcode"]);
     assert_eq!(run.code, Some(3), "{}", run.out);
     let release = format!("setpoint apply --allow retry:{}/app", host.name);
-    assert!(run.out.contains("failed its health gate"), "{}", run.out);
+    assert!(run.out.contains("did not become healthy"), "{}", run.out);
     assert!(run.out.contains(&release), "{}", run.out);
     let steps = || host.events().iter().filter(|event| event["kind"] == "step_started").count();
     let before = steps();

@@ -163,6 +163,6 @@ async fn agent_child() {
     let mut config = config(address, Path::new(folder), PathBuf::new(), Some(PathBuf::from(known_hosts)));
     config.credentials.ssh_key = None;
     config.credentials.use_agent = true;
-    assert_eq!(Source::open(config).unwrap().fetch().await.unwrap().commit, CommitId::new(&*head));
+    assert_eq!(Source::open(config).unwrap().fetch().await.unwrap().commit, CommitId::new(head));
     std::fs::write("agent-done", "").unwrap();
 }

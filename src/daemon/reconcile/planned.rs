@@ -3,7 +3,7 @@
 use super::reconciler::Reconciler;
 use super::trouble::Trouble;
 use crate::apply::load::Loaded;
-use crate::apply::{Violations, check};
+use crate::apply::{Violations, check, sentences};
 use crate::daemon::status::drift;
 use crate::event::{Event, Fact};
 use crate::plan::render::View;
@@ -23,9 +23,10 @@ impl Reconciler {
         self.publish(|status| status.look(current, observed, &plan, &syncs, memory, rows));
         self.view.send_replace(Some(Arc::new(View::new(&plan))));
         if let Err(Violations(violations)) = check(&plan, input) {
-            let text = violations.join("; ");
+            let text = sentences(&violations, "; ");
             tracing::error!(plan = %plan.id, violations = text, "the plan has a fault and is not carried out");
             if self.state.refused.as_ref() != Some(&plan.id) {
+                let violations = violations.iter().map(ToString::to_string).collect();
                 let fact = Fact::PlanRefused { plan: plan.id.clone(), violations };
                 current.ledger.record(&Event { at: clock::now(), fact })?;
                 self.state.refused = Some(plan.id.clone());

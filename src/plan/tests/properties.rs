@@ -5,7 +5,9 @@ use crate::model::{
     ContainerId, Desired, Health, InstanceId, NEXT, NodeName, Observed, OwnerId, PREV, Restart, ServiceRef, Status,
     Timestamp,
 };
-use crate::plan::{Action, Allow, AllowedGuard, Memory, Origin, Plan, PlanInput, Subject, lint, plan, pretend, render};
+use crate::plan::{
+    Action, Allow, AllowedGuard, Memory, Origin, Plan, PlanInput, Subject, Violation, lint, plan, pretend, render,
+};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -15,7 +17,7 @@ fn plan_of(desired: &Desired, observed: &Observed, memory: &Memory) -> Plan {
     let owner = owner();
     let input = PlanInput { desired, revision: &revision, observed, owner: &owner, memory, allow: &allow };
     let plan = plan(&input);
-    assert_eq!(lint(&plan, &input), Vec::<String>::new(), "lint finds nothing in {:#?}", plan.steps);
+    assert_eq!(lint(&plan, &input), Vec::<Violation>::new(), "lint finds nothing in {:#?}", plan.steps);
     plan
 }
 

@@ -6,7 +6,7 @@ use crate::model::{
     Resources, ServiceRef, Status, Timestamp,
 };
 use crate::plan::render::{View, markdown, text};
-use crate::plan::{Memory, Plan, PlanInput, lint, plan, pretend};
+use crate::plan::{Memory, Plan, PlanInput, Violation, lint, plan, pretend};
 use std::collections::BTreeMap;
 
 fn shop(api: &str, db_memory: u64, level: &str, workers: u32, cache: bool) -> Desired {
@@ -62,7 +62,7 @@ fn change() -> Plan {
     let after = shop("api:1.5", 1 << 30, "debug", 2, false);
     let input = PlanInput { desired: &after, observed: &host.observed, memory: &host.memory, ..input };
     let plan = plan(&input);
-    assert_eq!(lint(&plan, &input), Vec::<String>::new());
+    assert_eq!(lint(&plan, &input), Vec::<Violation>::new());
     plan
 }
 

@@ -9,7 +9,7 @@ use crate::model::{
 use crate::plan::render::{View, text};
 use crate::plan::{
     Action, Base, HeldReason, Memory, Plan, PlanInput, Quarantine, Reason, Repair, Step, Subject, Sync, Update,
-    fought_over, found_in_place, lint, plan, pretend, reported, spec_digest, sync, wish,
+    Violation, fought_over, found_in_place, lint, plan, pretend, reported, spec_digest, sync, wish,
 };
 use fastrand::Rng;
 use jiff::ToSpan;
@@ -92,7 +92,7 @@ impl World {
         let (owner, revision) = (owner(), revision());
         let input = self.input(&owner, &revision);
         let plan = plan(&input);
-        assert_eq!(lint(&plan, &input), Vec::<String>::new(), "{:#?}", plan.steps);
+        assert_eq!(lint(&plan, &input), Vec::<Violation>::new(), "{:#?}", plan.steps);
         plan
     }
 

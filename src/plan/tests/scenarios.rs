@@ -7,8 +7,8 @@ use crate::model::{
 };
 use crate::plan::{
     Action, Allow, AllowedGuard, Base, Disruption, Gate, Held, HeldReason, Memory, Milestone, Origin, Plan, PlanInput,
-    Quarantine, Reason, Repair, Step, Subject, Teardown, Update, found_in_place, lint, plan, pretend, spec_digest,
-    teardown, wish,
+    Quarantine, Reason, Repair, Step, Subject, Teardown, Update, Violation, found_in_place, lint, plan, pretend,
+    spec_digest, teardown, wish,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,7 +60,7 @@ impl World {
             allow: &self.allow,
         };
         let plan = make(&input);
-        assert_eq!(lint(&plan, &input), Vec::<String>::new());
+        assert_eq!(lint(&plan, &input), Vec::<Violation>::new());
         plan
     }
 
