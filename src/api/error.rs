@@ -22,7 +22,7 @@ impl Failure {
         Self { status, problem }
     }
 
-    /// What is told of it.
+    /// The body of the response.
     pub(super) fn into_problem(self) -> Problem {
         self.problem
     }

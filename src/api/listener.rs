@@ -17,8 +17,8 @@ pub enum Listener {
     Unix(Socket),
 }
 
-/// How long answers have to reach their peers at the end, once no request is being worked on.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// The longest wait at shutdown for peers to read their answers, after the last request was handled.
+const DELIVERY_LIMIT: Duration = Duration::from_secs(1);
 
 /// Serves one listener until `stop` is cancelled. Waiting requests are answered then; a peer that does not read its answer, such as
 /// logs that are followed behind a pager, is not waited for. A server has any number of listeners.
@@ -34,7 +34,7 @@ pub async fn serve(listener: Listener, handle: Handle, stop: CancellationToken) 
         stop.cancelled().await;
         requests.close();
         requests.wait().await;
-        tokio::time::sleep(LAST_WORDS).await;
+        tokio::time::sleep(DELIVERY_LIMIT).await;
     };
     match listener {
         Listener::Unix(socket) => {

@@ -337,7 +337,7 @@ async fn each_route_refuses_who_has_a_lower_role_than_it_needs() {
                 }
                 let forbidden: Vec<&String> =
                     answers.iter().filter(|answer| answer.starts_with("HTTP/1.1 403 ")).collect();
-                // The method that it does not have is told as such, whoever asks.
+                // A method that the route does not have is reported as such, whatever the role.
                 assert_eq!(forbidden.len(), usize::from(role < route.role), "{role} {place}: {answers:?}");
                 for answer in forbidden {
                     let problem: Problem = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! What a step is about: an object, and the machine that it is on.
+//! The subject of a step: an object and its node.
 
 use crate::model::{DeploymentName, InstanceId, NodeName};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-/// What a step or a held wish is about.
+/// The subject of a step or of a held change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 pub enum Subject {
@@ -25,7 +25,7 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// The machine that it is on. A deployment as a whole may be on several.
+    /// The node that it is on. A deployment as a whole may be on several.
     pub fn node(&self) -> Option<&NodeName> {
         match self {
             Self::Deployment(_) => None,
@@ -38,7 +38,7 @@ impl Subject {
     }
 }
 
-/// `shop/api/1`, `network web`; what is on another machine than the daemon's says so: `network web on press-2`.
+/// `shop/api/1`, `network web`; a subject on another node than `local` names it: `network web on press-2`.
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = match self {

@@ -123,7 +123,7 @@ pub struct Applying {
     pub ended: usize,
     /// All steps.
     pub steps: usize,
-    /// What is under way.
+    /// The apply that is in progress.
     pub running: BTreeSet<String>,
     /// Since when.
     pub since: Timestamp,

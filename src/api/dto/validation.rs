@@ -10,7 +10,7 @@ use serde_json::Value;
 pub struct Validation {
     /// Version of this form.
     pub version: u32,
-    /// Whether there is no mistake.
+    /// Whether the files have no mistakes.
     pub valid: bool,
     /// What was checked; absent when it could not be read.
     pub revision: Option<Revision>,

@@ -114,7 +114,7 @@ pub enum End {
         /// Why.
         because: String,
     },
-    /// Its end was never recorded: it is under way, or the process died.
+    /// Its end was never recorded: it is in progress, or the process died.
     Open,
 }
 
