@@ -123,7 +123,7 @@ pub struct Applying {
     pub ended: usize,
     /// All steps.
     pub steps: usize,
-    /// The apply that is in progress.
+    /// The subjects of the steps in progress.
     pub running: BTreeSet<String>,
     /// Since when.
     pub since: Timestamp,
